@@ -21,8 +21,8 @@ import (
 	"time"
 )
 
-// TestImage makes the images and runs this machine's as a container would: in a root
-// directory of its own, as the user and with the environment that the image names.
+// TestImage builds the images and runs the one for this machine as a container runtime would: with its root
+// directory, user and environment.
 func TestImage(t *testing.T) {
 	out := t.TempDir()
 	cmd := exec.Command("sh", "../scripts/image.sh", "9.8.7", out)
@@ -38,7 +38,7 @@ func TestImage(t *testing.T) {
 	}
 	decode(t, archive["manifest.json"], &manifest)
 	if len(manifest) != 1 || len(manifest[0].Layers) != 1 || !slices.Equal(manifest[0].RepoTags, []string{"phalanx:9.8.7"}) {
-		t.Fatalf("the manifest is %+v", manifest)
+		t.Fatalf("manifest %+v, want one image with one layer and the tag phalanx:9.8.7", manifest)
 	}
 	var image struct {
 		OS, Architecture string
@@ -50,7 +50,7 @@ func TestImage(t *testing.T) {
 	}
 	decode(t, archive[manifest[0].Config], &image)
 	if image.OS != "linux" || image.Architecture != runtime.GOARCH || image.Config.User != "65532:65532" {
-		t.Errorf("the configuration is %+v", image)
+		t.Errorf("image configuration %+v", image)
 	}
 	root := t.TempDir()
 	unpack(t, archive[manifest[0].Layers[0]], root)
@@ -60,7 +60,7 @@ func TestImage(t *testing.T) {
 	run(t, root, image.Config.Env, image.Config.Entrypoint, image.Config.Healthcheck.Test[1:])
 }
 
-// run starts the program and asks it for its page and for its health.
+// run starts the server, requests its page and runs the health check.
 func run(t *testing.T, root string, env, entry, health []string) {
 	t.Helper()
 	port, admin := freePort(t), "127.0.0.1:"+freePort(t)
@@ -90,7 +90,7 @@ func run(t *testing.T, root string, env, entry, health []string) {
 	deadline := time.Now().Add(time.Minute)
 	for body := ""; body != "from the image"; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("no page in a minute; it said:\n%s", said.String())
+			t.Fatalf("no page within a minute; output:\n%s", said.String())
 		}
 		if r, err := http.Get("http://127.0.0.1:" + port + "/"); err == nil {
 			data, _ := io.ReadAll(r.Body)
@@ -108,18 +108,18 @@ func run(t *testing.T, root string, env, entry, health []string) {
 	select {
 	case err := <-ended:
 		if err != nil {
-			t.Errorf("it ended with %v and said:\n%s", err, said.String())
+			t.Errorf("the server exited with %v; output:\n%s", err, said.String())
 		}
 	case <-time.After(time.Minute):
 		server.Process.Kill()
-		t.Errorf("it does not end; it said:\n%s", said.String())
+		t.Errorf("the server did not exit on SIGTERM; output:\n%s", said.String())
 	}
 	if text, err := inside(health...).CombinedOutput(); err == nil {
-		t.Errorf("%q of a server that has ended says %s", health, text)
+		t.Errorf("%q succeeded after the server had exited: %s", health, text)
 	}
 }
 
-// checkIndex looks for both architectures in the image for registries.
+// checkIndex checks that the image for registries is for both architectures.
 func checkIndex(t *testing.T, file string) {
 	t.Helper()
 	blobs := entries(t, file)
@@ -141,11 +141,11 @@ func checkIndex(t *testing.T, file string) {
 		platforms = append(platforms, m.Platform.OS+"/"+m.Platform.Architecture)
 	}
 	if !slices.Equal(platforms, []string{"linux/amd64", "linux/arm64"}) {
-		t.Errorf("the image is for %q", platforms)
+		t.Errorf("the image is for %q, want linux/amd64 and linux/arm64", platforms)
 	}
 }
 
-// entries returns the files of a tar file.
+// entries returns the files in a tar archive.
 func entries(t *testing.T, file string) map[string][]byte {
 	t.Helper()
 	f, err := os.Open(file)
@@ -175,7 +175,7 @@ func decode(t *testing.T, data []byte, v any) {
 	}
 }
 
-// unpack writes what a layer holds into a directory: directories, files and links.
+// unpack extracts the directories, files and symbolic links of a layer.
 func unpack(t *testing.T, layer []byte, dir string) {
 	t.Helper()
 	z, err := gzip.NewReader(strings.NewReader(string(layer)))
@@ -208,7 +208,7 @@ func unpack(t *testing.T, layer []byte, dir string) {
 	}
 }
 
-// freePort returns a port that nobody has.
+// freePort returns a free TCP port.
 func freePort(t *testing.T) string {
 	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")

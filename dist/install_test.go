@@ -1,6 +1,5 @@
-// Package dist holds what is installed beside the programs, and installs all
-// of it to see whether it works: make install is run as it is, beneath a
-// directory of the test.
+// Package dist holds the files that are installed with the programs. Its tests run make install below a
+// temporary directory and check the result.
 package dist
 
 import (
@@ -15,7 +14,7 @@ import (
 
 const prefix = "/opt/x"
 
-// installed are the files and links that make install leaves.
+// installed are the files and links that make install creates, below the prefix.
 var installed = []string{
 	"bin/phalanx",
 	"lib/phalanx/master",
@@ -28,6 +27,7 @@ var installed = []string{
 	"share/zsh/site-functions/_phalanx",
 }
 
+// TestInstall checks what make install installs, and that make uninstall removes exactly that.
 func TestInstall(t *testing.T) {
 	dest := filepath.Join(t.TempDir(), "a package")
 	root := filepath.Join(dest, prefix)
@@ -54,27 +54,27 @@ func TestInstall(t *testing.T) {
 	t.Run("bash", func(t *testing.T) { checkBash(t, root) })
 	runMake(t, "uninstall", dest)
 	if got := files(t, dest); !slices.Equal(got, []string{others}) {
-		t.Errorf("uninstall leaves %q", got)
+		t.Errorf("uninstall leaves %q, want only the other package's file", got)
 	}
 	for _, dir := range []string{"lib/phalanx", "share/doc/phalanx"} {
 		if _, err := os.Stat(filepath.Join(root, dir)); err == nil {
 			t.Errorf("uninstall leaves the directory %s", dir)
 		}
 	}
-	runMake(t, "uninstall", dest) // again: there is nothing, which is no error
+	runMake(t, "uninstall", dest) // a second time: nothing to remove is not an error
 }
 
 func runMake(t *testing.T, target, dest string) {
 	t.Helper()
 	cmd := exec.Command("make", "--no-print-directory", "-C", "..", target, "DESTDIR="+dest, "PREFIX="+prefix)
-	// What was said to the make that runs this test is not for this one.
+	// Keep the flags of the make that runs this test from this one.
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make %s: %v\n%s", target, err, out)
 	}
 }
 
-// files returns everything beneath a directory but directories, sorted.
+// files returns all files and links below a directory, sorted.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	var all []string
@@ -98,11 +98,11 @@ func beneath(root string, names []string) []string {
 	return paths
 }
 
-// checkPrograms starts the command by its link, where it finds its worker.
+// checkPrograms runs the command through its link; it has to find its worker.
 func checkPrograms(t *testing.T, root string) {
 	command := filepath.Join(root, "bin/phalanx")
 	if to, err := os.Readlink(command); err != nil || to != "../lib/phalanx/master" {
-		t.Errorf("the command is a link to %q, %v", to, err)
+		t.Errorf("bin/phalanx is a link to %q, error %v; want ../lib/phalanx/master", to, err)
 	}
 	for _, args := range [][]string{{"--version"}, {"--check", "--base", root}} {
 		if out, err := exec.Command(command, args...).CombinedOutput(); err != nil {
@@ -115,7 +115,7 @@ func checkPrograms(t *testing.T, root string) {
 	}
 }
 
-// checkSample checks the sample as it is installed, and with settings of its own.
+// checkSample checks the sample options file as installed and with changed options.
 func checkSample(t *testing.T, root string) {
 	text, err := os.ReadFile(filepath.Join(root, "share/doc/phalanx/phalanx.conf"))
 	if err != nil {
@@ -140,11 +140,11 @@ func checkUnit(t *testing.T, root string) {
 	text, err := os.ReadFile(filepath.Join(root, "lib/systemd/system/phalanx.service"))
 	if err != nil || !strings.Contains(string(text), "\nExecStart="+prefix+"/bin/phalanx --config /etc/phalanx.conf\n") ||
 		!strings.Contains(string(text), "\nExecReload="+prefix+"/bin/phalanx --config /etc/phalanx.conf --check\n") {
-		t.Errorf("the unit starts another program: %v\n%s", err, text)
+		t.Errorf("the unit does not start the installed program; error %v\n%s", err, text)
 	}
 }
 
-// checkMan lets mandoc judge the page.
+// checkMan checks the manual page with mandoc.
 func checkMan(t *testing.T, root string) {
 	page := filepath.Join(root, "share/man/man1/phalanx.1")
 	lint := exec.Command(tool(t, "mandoc"), "-Tlint", "-W", "warning", page)
@@ -157,8 +157,7 @@ func checkMan(t *testing.T, root string) {
 	}
 }
 
-// bashLine completes one line, as readline does it: the last word is where the
-// cursor is.
+// bashLine completes a line as readline does; the cursor is in the last word.
 const bashLine = `
 source "$1" || exit
 line=$2
@@ -185,7 +184,7 @@ func checkBash(t *testing.T, root string) {
 	bash := tool(t, "bash")
 	for _, tt := range []struct {
 		line  string
-		words []string // as bash breaks it
+		words []string // as bash splits the line
 		want  string
 	}{
 		{"phalanx st", []string{"st"}, "status|stop|"},
@@ -212,17 +211,17 @@ func checkBash(t *testing.T, root string) {
 		cmd.Env = append(os.Environ(), "HOME="+dir, "PATH="+filepath.Join(root, "bin")+":"+os.Getenv("PATH"))
 		out, err := cmd.CombinedOutput()
 		if err != nil || string(out) != tt.want {
-			t.Errorf("%q: %q, %v\nwant %q", tt.line, out, err, tt.want)
+			t.Errorf("%q: %q, error %v\nwant %q", tt.line, out, err, tt.want)
 		}
 	}
 }
 
-// tool finds a program of the machine or ends the test with the cure.
+// tool returns the path of an installed program, or fails and says how to install it.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("%s is not installed; make test installs it where there is apt-get", name)
+		t.Fatalf("%s is not installed; make test installs it if apt-get is available", name)
 	}
 	return path
 }

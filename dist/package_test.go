@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// packaged are the files of every package beside those of make install.
+// packaged are the files of every package in addition to those of make install.
 var packaged = []string{"/etc/phalanx.conf", "/etc/logrotate.d/phalanx", "/usr/lib/sysusers.d/phalanx.conf"}
 
-// TestPackages makes the packages of this machine's architecture twice, and looks
-// into them with the tools of those who install them.
+// TestPackages builds the packages for this machine's architecture twice, compares them, and inspects them with
+// the tools of their package managers.
 func TestPackages(t *testing.T) {
 	const version = "9.8.7"
 	out := makePackages(t, version)
@@ -28,7 +28,7 @@ func TestPackages(t *testing.T) {
 	}
 	other, err := os.ReadFile(filepath.Join(again, "SHA256SUMS"))
 	if err != nil || !slices.Equal(reproducible(sums), reproducible(other)) {
-		t.Errorf("the same commit gives other packages: %v\n%s\n%s", err, sums, other)
+		t.Errorf("two builds of the same commit differ; error %v\n%s\n%s", err, sums, other)
 	}
 	checkSums(t, out, string(sums))
 	t.Run("deb", func(t *testing.T) { checkDeb(t, one(t, out, "*.deb"), version) })
@@ -36,7 +36,7 @@ func TestPackages(t *testing.T) {
 		listed := strings.Fields(output(t, "rpm", "-qpl", "--nosignature", one(t, out, "*.rpm")))
 		missing(t, listed, append(slices.Clone(packaged), "/usr/bin/phalanx", "/usr/share/man/man1/phalanx.1.gz"))
 		if config := strings.Fields(output(t, "rpm", "-qpc", "--nosignature", one(t, out, "*.rpm"))); !slices.Contains(config, "/etc/phalanx.conf") {
-			t.Errorf("of the package's files these are configuration: %q", config)
+			t.Errorf("configuration files of the package: %q, want /etc/phalanx.conf among them", config)
 		}
 	})
 	t.Run("apk", func(t *testing.T) {
@@ -47,21 +47,21 @@ func TestPackages(t *testing.T) {
 		dir := t.TempDir()
 		output(t, "tar", "-xzf", one(t, out, "*.tar.gz"), "-C", dir)
 		if said := output(t, one(t, dir, "*/bin/phalanx"), "--version"); said != "phalanx "+version+"\n" {
-			t.Errorf("its program says %q", said)
+			t.Errorf("--version of the packaged program: %q", said)
 		}
 		one(t, dir, "*/share/doc/phalanx/LICENSE")
 	})
 	t.Run("parts", func(t *testing.T) { checkParts(t, one(t, out, "*-master.cdx.json")) })
 }
 
-// reproducible returns the lines of the packages that have the same bytes each time:
-// nfpm writes the scripts of an .apk in an order that changes.
+// reproducible returns the checksum lines of packages that are the same in every build. Those of .apk packages
+// differ, because nfpm writes their scripts in random order.
 func reproducible(sums []byte) []string {
 	lines := strings.Split(string(sums), "\n")
 	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasSuffix(line, ".apk") })
 }
 
-// makePackages returns the directory that has them.
+// makePackages builds the packages and returns their directory.
 func makePackages(t *testing.T, version string) string {
 	t.Helper()
 	out := t.TempDir()
@@ -73,17 +73,17 @@ func makePackages(t *testing.T, version string) string {
 	return out
 }
 
-// one returns the only file that a pattern matches.
+// one returns the only file that matches a pattern.
 func one(t *testing.T, dir, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil || len(found) != 1 {
-		t.Fatalf("%s in %s: %q, %v", pattern, dir, found, err)
+		t.Fatalf("files that match %s in %s: %q, error %v; want one", pattern, dir, found, err)
 	}
 	return found[0]
 }
 
-// output runs a command and returns what it prints.
+// output runs a command that has to succeed and returns its output.
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -97,12 +97,12 @@ func missing(t *testing.T, listed, want []string) {
 	t.Helper()
 	for _, file := range want {
 		if !slices.Contains(listed, file) {
-			t.Errorf("%s is missing among %q", file, listed)
+			t.Errorf("%s is not among %q", file, listed)
 		}
 	}
 }
 
-// checkSums computes the sums anew: there is one for each file.
+// checkSums checks that SHA256SUMS has the right sum of every file.
 func checkSums(t *testing.T, dir, sums string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -110,7 +110,7 @@ func checkSums(t *testing.T, dir, sums string) {
 		t.Fatal(err)
 	}
 	if lines := strings.Count(sums, "\n"); lines != len(entries)-1 || lines < 6 {
-		t.Errorf("%d sums for %d files", lines, len(entries)-1)
+		t.Errorf("%d sums for %d files, want at least 6", lines, len(entries)-1)
 	}
 	for line := range strings.Lines(sums) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
@@ -121,17 +121,17 @@ func checkSums(t *testing.T, dir, sums string) {
 	}
 }
 
-// checkDeb judges the package for Debian, by Debian's own judge, and unpacks it.
+// checkDeb unpacks the Debian package and checks it with lintian.
 func checkDeb(t *testing.T, deb, version string) {
 	root := t.TempDir()
 	output(t, "dpkg-deb", "-x", deb, root)
 	missing(t, files(t, root), beneath(root, packaged))
 	if said := output(t, filepath.Join(root, "usr/bin/phalanx"), "--version"); said != "phalanx "+version+"\n" {
-		t.Errorf("its program says %q", said)
+		t.Errorf("--version of the packaged program: %q", said)
 	}
 	if said := output(t, filepath.Join(root, "usr/bin/phalanx"), "--config", filepath.Join(root, "etc/phalanx.conf"),
 		"--base", root, "--access-log", "-", "--admin", filepath.Join(root, "admin.sock"), "--check"); !strings.HasPrefix(said, "the options are valid") {
-		t.Errorf("its configuration is not clean: %s", said)
+		t.Errorf("--check of the packaged options file: %s", said)
 	}
 	for field, want := range map[string]string{"Package": "phalanx", "Version": version + "-1", "Architecture": runtime.GOARCH} {
 		if got := strings.TrimSpace(output(t, "dpkg-deb", "-f", deb, field)); got != want {
@@ -145,7 +145,7 @@ func checkDeb(t *testing.T, deb, version string) {
 	}
 }
 
-// checkParts reads what a program is made of.
+// checkParts checks the software bill of materials of a program.
 func checkParts(t *testing.T, file string) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -161,11 +161,11 @@ func checkParts(t *testing.T, file string) {
 	var names []string
 	for _, c := range bom.Components {
 		if names = append(names, c.Name); c.Version == "" || c.Purl == "" {
-			t.Errorf("%+v says too little", c)
+			t.Errorf("the component %+v lacks a version or a purl", c)
 		}
 	}
 	if bom.BomFormat != "CycloneDX" {
-		t.Errorf("its format is %q", bom.BomFormat)
+		t.Errorf("the format is %q, want CycloneDX", bom.BomFormat)
 	}
 	missing(t, names, []string{"github.com/rs/zerolog", "golang.org/x/sys", "github.com/jessevdk/go-flags"})
 }

@@ -13,8 +13,9 @@ import (
 	"testing"
 )
 
-// make run says where to look, and top works beside it.
-func TestRun(t *testing.T) {
+// TestMakeRun checks that make run prints the address and a command for top, and that the admin commands work with
+// its socket.
+func TestMakeRun(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("a"), 0o644); err != nil {
 		t.Fatal(err)
@@ -45,11 +46,11 @@ func TestRun(t *testing.T) {
 	socket := "bin/" + port + ".sock"
 	for _, want := range []string{"http://localhost:" + port + "/", "bin/master top --admin " + socket} {
 		if !strings.Contains(said, want) {
-			t.Fatalf("%q is not said in\n%s", want, said)
+			t.Fatalf("%q is missing in the output\n%s", want, said)
 		}
 	}
 	if r, err := http.Get("http://localhost:" + port + "/a.txt"); err != nil || r.StatusCode != http.StatusOK {
-		t.Errorf("%v, %v", r, err)
+		t.Errorf("response %v, error %v; want 200", r, err)
 	}
 	for _, order := range []string{"status", "stop"} {
 		order := exec.Command("bin/master", order, "--admin", socket)

@@ -14,8 +14,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// axe is the source of axe-core, which judges pages as people need them who cannot see
-// well, or have no mouse.
+// axe returns the source of axe-core, which checks pages for accessibility.
 func axe(t *testing.T) string {
 	t.Helper()
 	const file = "node_modules/axe-core/axe.min.js"
@@ -26,14 +25,14 @@ func axe(t *testing.T) string {
 	return string(source)
 }
 
-// judge returns what axe-core finds wrong with the page that is open: the rule, how bad
-// it is, and the first element.
+// judge returns axe-core's findings on the current page: the rule, its impact and the first
+// elements.
 const judge = `axe.run(document, {resultTypes: ['violations'], preload: false}).then(found => found.violations.map(v =>
 	v.id + ' (' + v.impact + '): ' + v.help + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + ' ' + (n.failureSummary ?? '')).join(' | ')))`
 
-// TestAxe has axe-core judge every page there is, light and dark, on a phone and on a
-// large screen.
-func TestAxe(t *testing.T) {
+// TestAccessibility checks every page of the server and the demo site with axe-core, in light and
+// dark mode, on a phone's and a large screen.
+func TestAccessibility(t *testing.T) {
 	t.Parallel()
 	source := axe(t)
 	site := harness.SiteDir(t)
@@ -84,7 +83,7 @@ func TestAxe(t *testing.T) {
 	}
 }
 
-// judged opens a page and returns what is wrong with it.
+// judged opens a page and returns axe-core's findings.
 func (w *window) judged(url, source string) []string {
 	w.t.Helper()
 	if _, err := chromedp.Run(w.ctx, chromedp.NavigateResponse(url)); err != nil {

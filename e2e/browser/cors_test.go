@@ -10,8 +10,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestCORSInChromium lets a page of one server read a part of a file of
-// another, by a request that needs a preflight.
+// TestCORSInChromium lets a page read a range of another server's file, in a request that needs a
+// preflight, with --cors only.
 func TestCORSInChromium(t *testing.T) {
 	base := harness.Tree(t, map[string]string{
 		"index.html": "<!DOCTYPE html><html lang=en><title>page</title><link rel=icon href=data:,>", "file.txt": "0123456789",
@@ -29,9 +29,9 @@ func TestCORSInChromium(t *testing.T) {
 		return got
 	}
 	if got := read(shared); got != "206 234 bytes 2-4/10" {
-		t.Errorf("with --cors a script reads %q", got)
+		t.Errorf("with --cors a script reads %q, want 206 with the range", got)
 	}
 	if got := read(private); !strings.Contains(got, "Failed to fetch") {
-		t.Errorf("without --cors a script reads %q", got)
+		t.Errorf("without --cors a script reads %q, want an error", got)
 	}
 }

@@ -18,19 +18,19 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// firefox is a headless Firefox that is driven by Marionette, its own protocol: JSON
-// behind its length.
+// firefox is a headless Firefox, driven over its Marionette protocol: JSON messages, each preceded
+// by its length.
 type firefox struct {
 	t         *testing.T
 	cmd       *exec.Cmd
 	conn      net.Conn
 	in        *bufio.Reader
 	id        int
-	downloads string // the directory
+	downloads string // the download directory
 }
 
-// preferences make a Firefox that fetches nothing by itself, asks nothing, and stores
-// what it downloads.
+// preferences keep Firefox from fetching anything by itself and from asking questions, and make it
+// save downloads.
 const preferences = `
 user_pref("marionette.port", 0);
 user_pref("app.update.enabled", false);
@@ -76,7 +76,7 @@ func openFirefox(t *testing.T) *firefox {
 		t.Fatal(err)
 	}
 	f.conn, f.in = conn, bufio.NewReader(conn)
-	f.receive() // what it says of itself
+	f.receive() // its greeting
 	f.call("WebDriver:NewSession", map[string]any{})
 	f.call("WebDriver:SetTimeouts", map[string]any{"script": 60_000, "pageLoad": 60_000})
 	return f
@@ -87,14 +87,14 @@ func (f *firefox) end() {
 	if f.conn != nil {
 		f.conn.Close()
 	}
-	_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+	_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL) // it may have exited
 	_ = f.cmd.Wait()
 }
 
 // receive returns the next message.
 func (f *firefox) receive() json.RawMessage {
 	f.t.Helper()
-	_ = f.conn.SetReadDeadline(time.Now().Add(90 * time.Second)) // an error shows when reading
+	_ = f.conn.SetReadDeadline(time.Now().Add(90 * time.Second)) // an error shows in the read
 	length, err := f.in.ReadString(':')
 	n, bad := strconv.Atoi(strings.TrimSuffix(length, ":"))
 	message := make(json.RawMessage, max(n, 0))
@@ -107,7 +107,7 @@ func (f *firefox) receive() json.RawMessage {
 	return message
 }
 
-// call carries out a command of Marionette.
+// call runs a Marionette command.
 func (f *firefox) call(name string, parameters map[string]any) json.RawMessage {
 	f.t.Helper()
 	f.id++
@@ -131,7 +131,7 @@ func (f *firefox) navigate(url string) {
 	f.call("WebDriver:Navigate", map[string]any{"url": url})
 }
 
-// evaluated is the value of an expression, or what its promise becomes.
+// evaluated returns the value of an expression, or of its promise.
 func evaluated[T any](f *firefox, expression string) T {
 	f.t.Helper()
 	const script = `const done = arguments[arguments.length - 1]; Promise.resolve(%s).then(done, e => done(String(e)));`
@@ -143,8 +143,8 @@ func evaluated[T any](f *firefox, expression string) T {
 	return value.Value
 }
 
-// console returns what Firefox's consoles have of pages, and forgets it. What has no
-// window is shown in no page's console: Firefox notes there how it draws an SVG that a
+// console returns what pages have written to Firefox's consoles since the last call. Messages
+// without a window appear in no page's console: Firefox notes there how it draws an SVG that a
 // page uses parts of.
 func (f *firefox) console() []string {
 	f.t.Helper()
@@ -162,8 +162,8 @@ func (f *firefox) console() []string {
 	})()`)
 }
 
-// TestSiteInFirefox opens every page of the demo site as its visitors do: all of it is
-// there, and the consoles say nothing. Connections are persistent, and parallel.
+// TestSiteInFirefox opens every page of the demo site: each is complete and causes no console
+// message. Connections are persistent and parallel.
 func TestSiteInFirefox(t *testing.T) {
 	t.Parallel()
 	site := harness.SiteDir(t)
@@ -180,7 +180,7 @@ func TestSiteInFirefox(t *testing.T) {
 			t.Errorf("%s: %s", page, broken)
 		}
 		if text := evaluated[string](f, "document.title + document.body.innerText"); len(text) < 20 {
-			t.Errorf("%s shows no more than %q", page, text)
+			t.Errorf("%s shows only %q", page, text)
 		}
 		for _, line := range f.console() {
 			t.Errorf("%s: %s", page, line)
@@ -191,8 +191,7 @@ func TestSiteInFirefox(t *testing.T) {
 	checkTraffic(t, s, true)
 }
 
-// TestConnectionsOfFirefox shows a page of many pictures: they come over several
-// connections at a time, each of which serves many.
+// TestConnectionsOfFirefox loads a page with many pictures over several persistent connections.
 func TestConnectionsOfFirefox(t *testing.T) {
 	t.Parallel()
 	const pictures = 60
@@ -221,14 +220,14 @@ func TestConnectionsOfFirefox(t *testing.T) {
 	for _, e := range harness.WithMessage(events, "request") {
 		clients[e.Text("client")]++
 	}
-	// Six to a host, and one more where it gives one up.
+	// Firefox opens up to six connections to a host, and may replace one.
 	if len(clients) < 2 || len(clients) > 8 {
-		t.Errorf("%d pictures came over %v", pictures, clients)
+		t.Errorf("%d pictures came over %d connections, want 2 to 8: %v", pictures, len(clients), clients)
 	}
 }
 
-// TestDownloadInFirefox presses Ctrl-C while Firefox downloads a large file: all of it
-// arrives, and then the server ends.
+// TestDownloadInFirefox sends SIGINT to the server while Firefox downloads a large file: the
+// download is completed, and then the server exits.
 func TestDownloadInFirefox(t *testing.T) {
 	t.Parallel()
 	const size = 1<<31 + 54321 // does not fit into 31 bits
@@ -239,10 +238,10 @@ func TestDownloadInFirefox(t *testing.T) {
 	f.navigate(s.URL("/"))
 	evaluated[bool](f, "document.querySelector('a').click() ?? true")
 	harness.Await(t, 30*time.Second, "the beginning of the download", func() bool { return f.downloaded() > 1<<20 })
-	// So that it is still under way when the server is told to stop.
+	// Stop Firefox, so that the download is still under way when the server is stopped.
 	f.signal(syscall.SIGSTOP)
 	if got := f.downloaded(); got >= size {
-		t.Fatalf("the download of %d bytes was over before Ctrl-C", got)
+		t.Fatalf("all %d bytes were downloaded before SIGINT", got)
 	}
 	s.Interrupt()
 	s.AwaitRefusal()
@@ -256,7 +255,7 @@ func TestDownloadInFirefox(t *testing.T) {
 	}
 }
 
-// downloaded is how many bytes there are in the directory of downloads.
+// downloaded returns the number of bytes in the download directory.
 func (f *firefox) downloaded() (n int64) {
 	entries, err := os.ReadDir(f.downloads)
 	if err != nil {
@@ -270,7 +269,7 @@ func (f *firefox) downloaded() (n int64) {
 	return n
 }
 
-// signal sends one to all of Firefox's processes.
+// signal sends a signal to all of Firefox's processes.
 func (f *firefox) signal(sig syscall.Signal) {
 	f.t.Helper()
 	if err := syscall.Kill(-f.cmd.Process.Pid, sig); err != nil {

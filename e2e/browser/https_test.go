@@ -12,8 +12,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestSiteOverHTTPS opens every page of the demo site over HTTPS, with a self-signed
-// certificate that the browser is told to accept.
+// TestSiteOverHTTPS opens every page of the demo site over HTTPS, with a self-signed certificate
+// that the browser accepts.
 func TestSiteOverHTTPS(t *testing.T) {
 	base := harness.SiteDir(t)
 	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--listen", "https://127.0.0.1:0", "--tls-self-signed", "-v"}})
@@ -25,14 +25,15 @@ func TestSiteOverHTTPS(t *testing.T) {
 	}
 	secure, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`window.isSecureContext && location.protocol === 'https:'`))
 	if err != nil || !secure {
-		t.Errorf("a secure context: %v, %v", secure, err)
+		t.Errorf("secure context: %v, error %v", secure, err)
 	}
 	w.close()
 	s.Stop(5 * time.Second)
 	checkTraffic(t, s, true)
 }
 
-// TestStatusPageCertificates has the same list from the server and from the script.
+// TestStatusPageCertificates checks that the status page lists the certificates, both as served
+// and as rendered by its script.
 func TestStatusPageCertificates(t *testing.T) {
 	t.Parallel()
 	addr := harness.Loopback(harness.FreePort(t))
@@ -44,7 +45,7 @@ func TestStatusPageCertificates(t *testing.T) {
 	listed := regexp.MustCompile(`^\s*localhostECDSA, expires in 39[67] d \d+ h\s*$`)
 	w.awaitThere("#certificates", listed.MatchString)
 	if evaluate[bool](w, `document.getElementById('certificates').replaceChildren(), document.querySelector('[aria-labelledby=tls]').hidden`) {
-		t.Error("the certificates are hidden")
+		t.Error("the list of certificates is hidden")
 	}
 	w.awaitThere("#certificates", listed.MatchString)
 	w.quiet()

@@ -16,7 +16,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// look reads a listing as a reader of screens would, and follows its links.
+// look reads a listing as a screen reader would, and fetches what its links lead to.
 const look = `(async () => {
 	const rows = [];
 	for (const row of document.querySelectorAll('tbody tr')) {
@@ -36,7 +36,7 @@ const look = `(async () => {
 	};
 })()`
 
-// shown is a listing as it appears.
+// shown is a listing as the browser shows it.
 type shown struct {
 	Lang, Title, Caption, Path string
 	Headings                   []string
@@ -48,8 +48,8 @@ type shown struct {
 	}
 }
 
-// nastyTree is a directory of names that break pages, links and JSON. Each
-// file says which it is.
+// nastyTree returns a directory with names that could break pages, links and JSON. The content of
+// each file is unique.
 func nastyTree(t *testing.T) (dir string, names map[string]string) {
 	t.Helper()
 	dir, names = harness.MemoryDir(t), map[string]string{}
@@ -66,13 +66,13 @@ func nastyTree(t *testing.T) (dir string, names map[string]string) {
 	return dir, names
 }
 
-// TestListingInBrowser shows a directory of nasty names to Chromium and holds what it
-// sees against the directory and against the same as JSON.
-func TestListingInBrowser(t *testing.T) {
+// TestListingOfNastyNames compares a listing of names that could break it, as Chromium shows it, with
+// the directory and with the listing as JSON.
+func TestListingOfNastyNames(t *testing.T) {
 	dir, names := nastyTree(t)
 	s := harness.Serve(t, dir, "--list")
 	w := open(t)
-	// What the test does in the page, its policy would not let a script do.
+	// The page's Content-Security-Policy would forbid what the test's script does.
 	if _, err := chromedp.Call(w.ctx, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -98,24 +98,24 @@ func TestListingInBrowser(t *testing.T) {
 		if e.Type == "directory" {
 			e.Name += "/"
 		} else if err != nil || row.Status != 200 || row.Body != names[name] || e.Size != len(row.Body) {
-			t.Errorf("%q leads to %s: %d %q, want %q", e.Name, row.URL, row.Status, row.Body, names[name])
+			t.Errorf("%q leads to %s: status %d, content %q, want %q", e.Name, row.URL, row.Status, row.Body, names[name])
 		}
 		if row.Cells[0] != legible(e.Name) || row.Cells[2] != e.Modified.Format("2006-01-02 15:04") {
-			t.Errorf("the page says %q where JSON says %v", row.Cells, e)
+			t.Errorf("the page has %q where JSON has %v", row.Cells, e)
 		}
 	}
 	w.clickThrough(s, page)
 	w.mustBeCalm()
 }
 
-// legible is a name as a page shows it: with the numbers of the characters that
-// would steer how it is shown, as far as the nasty names have them.
+// legible returns a name as a page shows it: characters that would affect the display are replaced
+// by their code points, as far as the nasty names have such.
 func legible(name string) string {
 	return strings.NewReplacer("\t", "U+0009", "\n", "U+000A", "\x1b", "U+001B", "\x7f", "U+007F",
 		"\u202e", "U+202E", "\u2028", "U+2028").Replace(name)
 }
 
-// look reads the listing that is open.
+// look reads the current listing.
 func (w *window) look() shown {
 	w.t.Helper()
 	page, err := chromedp.Run(w.ctx, chromedp.Evaluate[shown](look, chromedp.EvalAwaitPromise))
@@ -125,22 +125,22 @@ func (w *window) look() shown {
 	return page
 }
 
-// checkPage looks at what makes a page usable without eyes.
+// checkPage checks what a screen reader needs, and that no name has become an element.
 func checkPage(t *testing.T, page shown) {
 	t.Helper()
 	if page.Lang != "en" || page.Title == "" || page.Caption == "" || page.Path == "" {
 		t.Errorf("lang %q, title %q, caption %q, path %q: none may be missing", page.Lang, page.Title, page.Caption, page.Path)
 	}
-	if page.Scripts != 1 { // the page's own
-		t.Errorf("%d elements, want 1: the others have come from names", page.Scripts)
+	if page.Scripts != 1 { // the page's own script
+		t.Errorf("%d scripts, images and frames, want 1; the others come from file names", page.Scripts)
 	}
 	want := []string{"col Name ascending", "col Size ", "col Changed (UTC) "}
 	if !slices.Equal(page.Headings, want) {
-		t.Errorf("the headings are %q, want %q", page.Headings, want)
+		t.Errorf("headings %q, want %q", page.Headings, want)
 	}
 }
 
-// clickThrough follows links as a reader does.
+// clickThrough follows links as a user does.
 func (w *window) clickThrough(s *harness.Server, page shown) {
 	w.t.Helper()
 	click := func(selector, name, arrives string) {
@@ -149,7 +149,7 @@ func (w *window) clickThrough(s *harness.Server, page shown) {
 		if _, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](script)); err != nil {
 			w.t.Fatalf("click on %q: %v", name, err)
 		}
-		harness.Await(w.t, 5*time.Second, fmt.Sprintf("%q behind %q", arrives, name), func() bool {
+		harness.Await(w.t, 5*time.Second, fmt.Sprintf("%q after a click on %q", arrives, name), func() bool {
 			text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.readyState === 'complete' ? decodeURIComponent(location.pathname + location.search) + ' ' + document.body.innerText : ''`))
 			return err == nil && strings.HasPrefix(text, arrives)
 		})
@@ -159,23 +159,23 @@ func (w *window) clickThrough(s *harness.Server, page shown) {
 	w.navigate(s.URL("/sub%20%26%20%3Cdir%3E/"))
 	inside := w.look()
 	if len(inside.Rows) != 2 || inside.Rows[0].Cells[0] != "../" || !strings.Contains(inside.Path, "sub & <dir>") {
-		w.t.Errorf("the directory shows %+v", inside)
+		w.t.Errorf("the directory is shown as %+v", inside)
 	}
 	click("nav a", "root", "/ ")
 	click("thead a", "Size", "/?sort=size&order=asc ")
 	sorted := w.look()
 	if sorted.Headings[1] != "col Size ascending" || len(sorted.Rows) != len(page.Rows) {
-		w.t.Errorf("sorted by size: %q, %d rows", sorted.Headings, len(sorted.Rows))
+		w.t.Errorf("sorted by size: headings %q, %d rows", sorted.Headings, len(sorted.Rows))
 	}
 	click("thead a", "Size", "/?sort=size&order=desc ")
 	if sorted = w.look(); sorted.Headings[1] != "col Size descending" {
-		w.t.Errorf("sorted by size, again: %q", sorted.Headings)
+		w.t.Errorf("sorted by size, descending: headings %q", sorted.Headings)
 	}
 	click("tbody a", "lineU+000Abreak.txt", "/line\nbreak.txt file ")
 }
 
-// TestListingOnNarrowScreen shows a listing on the screen of a telephone: it has to fit,
-// and each line that is not wrapped for its name to be a line.
+// TestListingOnNarrowScreen shows a listing on a phone's screen: it fits the width, and a row whose
+// name needs no wrapping is one line high.
 func TestListingOnNarrowScreen(t *testing.T) {
 	dir := harness.Tree(t, map[string]string{
 		"short.txt": "", "empty/.hidden": "", "a name that needs more than one line as it has so many words.jpeg": "",
@@ -202,16 +202,16 @@ func TestListingOnNarrowScreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Width != 390 || got.Tall > 40 || len(got.Dates) != 5 || len(got.Dates[0]) != len("2006-01-02") {
-		t.Errorf("on 390 pixels: %+v", got)
+		t.Errorf("layout at 390 pixels: %+v", got)
 	}
 	w.navigate(s.URL("/empty/"))
 	if text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.querySelector('main').innerText`)); err != nil || text != "This directory is empty." {
-		t.Errorf("an empty directory says %q, %v", text, err)
+		t.Errorf("an empty directory shows %q, error %v", text, err)
 	}
 	w.mustBeCalm()
 }
 
-// mustBeCalm expects that no page had anything to complain about.
+// mustBeCalm reports everything that the browser complained about.
 func (w *window) mustBeCalm() {
 	w.t.Helper()
 	w.mu.Lock()

@@ -1,4 +1,4 @@
-// Package browser opens pages of the real server in Chromium.
+// Package browser uses the real server from Chromium and Firefox.
 package browser
 
 import (

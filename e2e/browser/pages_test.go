@@ -10,9 +10,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestPages looks at the pages that the server makes itself, light and dark, on a phone
-// and on a large screen: each fits and has its style, and its policy lets it do nothing.
-func TestPages(t *testing.T) {
+// TestGeneratedPages opens the pages that the server generates, in light and dark mode, on a phone's
+// and a large screen: each fits and is styled, and its Content-Security-Policy blocks fetches.
+func TestGeneratedPages(t *testing.T) {
 	s := harness.Serve(t, harness.Tree(t, map[string]string{"sub/a.txt": "a", strings.Repeat("long", 40): ""}), "--list")
 	w := open(t)
 	type look struct {
@@ -40,7 +40,7 @@ func TestPages(t *testing.T) {
 				w.navigate(s.URL(path))
 				got, err := chromedp.Run(w.ctx, chromedp.Evaluate[look](see, chromedp.EvalAwaitPromise))
 				if err != nil || got != want {
-					t.Errorf("%s, %s: %+v, %v\nwant %+v", path, scheme, got, err, want)
+					t.Errorf("%s, %s: %+v, error %v\nwant %+v", path, scheme, got, err, want)
 				}
 			}
 		}

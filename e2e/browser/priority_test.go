@@ -14,9 +14,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestUrgentFirst has the browser ask for a hundred pictures and then for a style sheet, a
-// script and a picture that it has been told to hurry with. All requests reach the server
-// in one piece: that it sends the last ones first is its own decision.
+// TestUrgentFirst lets Chromium request a hundred pictures, and then a style sheet, a script and a
+// picture with high priority. All requests reach the server at once, so that only the server can
+// have decided to send the last ones first.
 func TestUrgentFirst(t *testing.T) {
 	t.Parallel()
 	const pictures = 100
@@ -46,25 +46,25 @@ func TestUrgentFirst(t *testing.T) {
 	g.open()
 	w.settle("/")
 	w.mustBeCalm()
-	// The browser's own account, in which neighbours may share a moment.
+	// What the browser reports; adjacent responses may have the same time.
 	arrived := evaluate[[]string](w, `performance.getEntriesByType('resource').filter(e => e.nextHopProtocol === 'h2')
 		.sort((a, b) => a.responseEnd - b.responseEnd).map(e => new URL(e.name).pathname)`)
 	w.close()
 	s.Stop(5 * time.Second)
 	if completed := overOneConnection(t, s)[1:]; len(completed) != pictures+len(urgent) || !together(urgent, completed[:len(urgent)]) {
-		t.Errorf("the server completed %d responses, first of all %q", len(completed), completed[:min(8, len(completed))])
+		t.Errorf("the server completed %d responses, the first ones %q; want %q first", len(completed), completed[:min(8, len(completed))], urgent)
 	}
 	if len(arrived) != pictures+len(urgent) || !together(urgent, arrived[:pictures/2]) {
-		t.Errorf("the browser got %d responses, first of all %q", len(arrived), arrived[:min(8, len(arrived))])
+		t.Errorf("the browser received %d responses, the first ones %q; want %q in the first half", len(arrived), arrived[:min(8, len(arrived))], urgent)
 	}
 }
 
-// together reports whether all of the paths are among others.
+// together reports whether all paths are among others.
 func together(paths, others []string) bool {
 	return !slices.ContainsFunc(paths, func(path string) bool { return !slices.Contains(others, path) })
 }
 
-// gate stands between the browser and the server. While it is shut it keeps what the
+// gate is a proxy between the browser and the server. While it is shut, it holds back what the
 // browser sends.
 type gate struct {
 	t       *testing.T
@@ -72,8 +72,8 @@ type gate struct {
 
 	mu     sync.Mutex
 	closed bool
-	kept   []byte
-	frames int // in kept, that are complete and may be requests
+	kept   []byte // held back
+	frames int    // complete frames in kept that may be requests
 	server net.Conn
 }
 
@@ -101,7 +101,7 @@ func newGate(t *testing.T, server string) *gate {
 	return g
 }
 
-// pass carries a connection until either side ends it.
+// pass forwards a connection until either side closes it.
 func (g *gate) pass(browser net.Conn, address string) {
 	defer browser.Close()
 	server, err := net.Dial("tcp", address)
@@ -136,11 +136,11 @@ func (g *gate) forward(server net.Conn, p []byte) error {
 	return nil
 }
 
-// requests counts the TLS records that are complete and longer than one with a PING frame:
-// the browser writes each frame into a record of its own.
+// requests counts the complete TLS records that are longer than one with a PING frame: the browser
+// writes each frame into a record of its own.
 func requests(p []byte) (n int) {
-	const header = 5     // bytes, the last two of them the length
-	const ping = 17 + 17 // frame, its type within TLS 1.3, and the tag
+	const header = 5     // bytes; the last two are the length
+	const ping = 17 + 17 // the frame, and the content type and tag of TLS 1.3
 	for len(p) >= header {
 		length := int(binary.BigEndian.Uint16(p[3:]))
 		if len(p) < header+length {
@@ -163,14 +163,14 @@ func (g *gate) shut() {
 // await waits until the browser has sent n requests.
 func (g *gate) await(n int) {
 	g.t.Helper()
-	harness.Await(g.t, 20*time.Second, fmt.Sprintf("%d requests of the browser", n), func() bool {
+	harness.Await(g.t, 20*time.Second, fmt.Sprintf("%d requests from the browser", n), func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		return g.frames >= n
 	})
 }
 
-// open lets all that was kept through at once.
+// open forwards everything that was held back, at once.
 func (g *gate) open() {
 	g.t.Helper()
 	g.mu.Lock()

@@ -10,17 +10,17 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// richReadme has what READMEs have, and what they had better not.
+// richReadme has what READMEs usually contain, and a script and an image from elsewhere.
 const richReadme = "# Title\n\nText with a [link](a.txt), `code` and ![a picture](dot.png) of our own.\n\n" +
 	"## Table\n\n| a | b |\n|:--|--:|\n| 1 | 2 |\n\n```\n" + "a long line of code " + "that goes on and on and on and on and on and on and on and on and on and on\n```\n\n" +
 	"> quoted\n\n<details><summary>more</summary>\n\ninside\n\n</details>\n\n" +
 	"<script>document.title = 'run'</script><img src=\"https://example.org/pixel.png\" alt=\"from elsewhere\" onerror=\"document.title = 'run'\">\n"
 
-// dot is a picture of one pixel (GIF).
+// dot is a GIF image of one pixel.
 const dot = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 
-// TestReadmeInBrowser shows a README beneath a list: with its own pictures and without
-// those of others, and nothing in it runs.
+// TestReadmeInBrowser shows a README below a directory listing: its own images are shown, images
+// from elsewhere are not, and no script runs.
 func TestReadmeInBrowser(t *testing.T) {
 	t.Parallel()
 	dir := harness.Tree(t, map[string]string{"a.txt": "a", "README.md": richReadme, "dot.png": dot, "text/readme.txt": "  first\n\tsecond <b>\n"})
@@ -40,11 +40,11 @@ func TestReadmeInBrowser(t *testing.T) {
 			scripts: document.querySelectorAll('article script').length,
 		})`))
 		if want := (seen{"/", "H2Title,H3Table", "a picture1,from elsewhere0", "1left,2right", 0}); err != nil || got != want {
-			t.Errorf("%s: %+v, %v\nwant %+v", engine, got, err, want)
+			t.Errorf("%s: %+v, error %v\nwant %+v", engine, got, err, want)
 		}
 		w.navigate(s.URL("/text/"))
 		if text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.querySelector('article').innerText`)); err != nil || text != "first\n\tsecond <b>" {
-			t.Errorf("%s: %q, %v", engine, text, err)
+			t.Errorf("%s: the plain text README is shown as %q, error %v", engine, text, err)
 		}
 		w.mustBeCalm()
 	}
@@ -52,11 +52,11 @@ func TestReadmeInBrowser(t *testing.T) {
 	w := open(t)
 	w.navigate(off.URL("/"))
 	if n, err := chromedp.Run(w.ctx, chromedp.Evaluate[int](`document.querySelectorAll('article').length`)); err != nil || n != 0 {
-		t.Errorf("--no-readme: %d, %v", n, err)
+		t.Errorf("--no-readme: %d READMEs shown, error %v", n, err)
 	}
 }
 
-// TestFilterInBrowser types into the filter of a list, with the keyboard alone.
+// TestFilterInBrowser uses the filter of a directory listing with the keyboard alone.
 func TestFilterInBrowser(t *testing.T) {
 	t.Parallel()
 	dir := harness.MemoryDir(t)
@@ -68,7 +68,7 @@ func TestFilterInBrowser(t *testing.T) {
 	w := open(t)
 	w.navigate(s.URL("/few/"))
 	if n, err := chromedp.Run(w.ctx, chromedp.Evaluate[int](`document.querySelectorAll('input').length`)); err != nil || n != 0 {
-		t.Errorf("a short list has %d filters, %v", n, err)
+		t.Errorf("a short listing has %d filters, error %v; want none", n, err)
 	}
 	w.navigate(s.URL("/sub/"))
 	press := func(keys string) string {
@@ -82,7 +82,7 @@ func TestFilterInBrowser(t *testing.T) {
 		}
 		return text
 	}
-	// The event alone: unlike a real key, the browser's protocol would type it as well.
+	// Dispatch the event only: with the DevTools protocol, a key press would also type the slash.
 	if _, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`document.dispatchEvent(new KeyboardEvent('keydown', {key: '/', cancelable: true}))`)); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestFilterInBrowser(t *testing.T) {
 	w.awaitText("theta.TXT")
 }
 
-// awaitText waits until the page is a text.
+// awaitText waits until the text of the page is exactly this.
 func (w *window) awaitText(text string) {
 	w.t.Helper()
 	harness.Await(w.t, harness.Patience, text, func() bool {

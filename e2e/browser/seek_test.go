@@ -15,13 +15,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// seek jumps through a recording and plays a little at each place.
+// seek seeks to two positions of a recording, plays a little at each, and returns them.
 const seek = `(async () => {
 	const media = document.querySelector('#player');
 	const until = name => new Promise((done, fail) => {
 		media.addEventListener(name, done, {once: true});
 		media.addEventListener('error', () => fail(media.error.message), {once: true});
-		setTimeout(() => fail(name + ' does not come'), 15000);
+		setTimeout(() => fail(name + ' timed out'), 15000);
 	});
 	if (media.readyState < 1) await until('loadedmetadata');
 	const places = [];
@@ -37,8 +37,8 @@ const seek = `(async () => {
 	return [media.duration, ...places];
 })()`
 
-// TestSeekInBrowser lets Chromium jump about in a recording of minutes: it has to
-// get what it asks for, and no more than a part of the whole.
+// TestSeekInBrowser seeks in a recording of ten minutes in Chromium: it plays at each position, and
+// only a part of the file is sent.
 func TestSeekInBrowser(t *testing.T) {
 	const seconds = 600
 	base := harness.Tree(t, map[string]string{"audio.html": playerPage("audio"), "video.html": playerPage("video")})
@@ -58,7 +58,7 @@ func TestSeekInBrowser(t *testing.T) {
 					t.Fatal(err)
 				}
 				if len(got) != 3 || got[0] != seconds || got[1] < 0.9 || got[1] > 0.91 || got[2] < 0.3 || got[2] > 0.31 {
-					t.Errorf("%s: duration and places are %v, want %d, 0.9 and 0.3", page, got, seconds)
+					t.Errorf("%s: duration and positions are %v, want %d, 0.9 and 0.3", page, got, seconds)
 				}
 			}
 			w.close()
@@ -73,7 +73,7 @@ func playerPage(element string) string {
 		"<%s id=player preload=metadata src=long.wav></%s>", element, element)
 }
 
-// recording writes a long silence: PCM of 16 bits, one channel, 44,100 Hz.
+// recording writes a WAV file of silence: 16-bit PCM, one channel, 44,100 Hz.
 func recording(t *testing.T, path string, seconds int) (size int64) {
 	t.Helper()
 	const rate = 44_100
@@ -93,7 +93,7 @@ func recording(t *testing.T, path string, seconds int) (size int64) {
 	return size
 }
 
-// checkSeeks looks for the jumps in the log.
+// checkSeeks checks the log for range requests, and that less than the whole file was sent.
 func checkSeeks(t *testing.T, s *harness.Server, size int64, pages int) {
 	t.Helper()
 	events, _ := s.Log.All()
@@ -107,7 +107,7 @@ func checkSeeks(t *testing.T, s *harness.Server, size int64, pages int) {
 		}
 	}
 	if far < pages {
-		t.Errorf("%d ranges were asked for beyond the first quarter, want at least %d", far, pages)
+		t.Errorf("%d range requests beyond the first quarter, want at least %d", far, pages)
 	}
 	sent := int64(0)
 	for _, e := range harness.WithMessage(events, "request") {
@@ -115,12 +115,12 @@ func checkSeeks(t *testing.T, s *harness.Server, size int64, pages int) {
 			continue
 		}
 		if status := e.Number("status"); status != 206 {
-			t.Errorf("the recording was answered with %d, want 206", status)
+			t.Errorf("status of the recording: %d, want 206", status)
 		}
 		sent += int64(e.Number("bytes"))
 	}
 	if sent == 0 || sent >= size*int64(pages) {
-		t.Errorf("%d bytes of the recording were sent, want some of its %d", sent, size)
+		t.Errorf("%d bytes of the recording were sent, want more than 0 and fewer than its %d for each page", sent, size)
 	}
-	t.Logf("%d jumps, %d of %d bytes sent", far, sent, size)
+	t.Logf("%d seeks, %d of %d bytes sent", far, sent, size)
 }

@@ -11,8 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// settle scrolls through the page so that lazy parts load, waits for every
-// image, font and media element, and returns what is broken.
+// settle scrolls through the page so that lazy parts load, waits for every image, font and media
+// element, and returns what is broken.
 const settle = `(async () => {
 	const broken = [];
 	window.scrollTo(0, document.documentElement.scrollHeight);
@@ -42,7 +42,8 @@ const settle = `(async () => {
 	return broken;
 })()`
 
-// TestSiteInBrowser opens every page of the demo site as its visitors do.
+// TestSiteInBrowser opens every page of the demo site in Chromium: each is complete and causes no
+// console message.
 func TestSiteInBrowser(t *testing.T) {
 	base := harness.SiteDir(t)
 	for _, model := range harness.Models() {
@@ -61,7 +62,7 @@ func TestSiteInBrowser(t *testing.T) {
 	}
 }
 
-// checkTraffic looks for errors in the log, and for persistent connections.
+// checkTraffic reports failed requests in the log, and connections that were not persistent.
 func checkTraffic(t *testing.T, s *harness.Server, persistent bool) {
 	t.Helper()
 	events, _ := s.Log.All()
@@ -73,15 +74,15 @@ func checkTraffic(t *testing.T, s *harness.Server, persistent bool) {
 			t.Errorf("%s %s: %d", e.Text("method"), e.Text("path"), status)
 		}
 	}
-	// Chromium opens up to six connections to a host, and gives one up when
-	// it has seen enough of a video.
+	// Chromium opens up to six connections to a host, and abandons one when it has enough of a
+	// video.
 	if persistent && (len(clients) > 10 || len(requests) < 2*len(clients)) {
-		t.Errorf("%d requests came over %d connections: are they persistent?", len(requests), len(clients))
+		t.Errorf("%d requests came over %d connections, want persistent ones", len(requests), len(clients))
 	}
 	t.Logf("%d requests over %d connections", len(requests), len(clients))
 }
 
-// visit opens a page and waits until all of it is there.
+// visit opens a page, waits until it is complete and reports what is broken.
 func (w *window) visit(s *harness.Server, page string) {
 	w.t.Helper()
 	response, err := chromedp.Run(w.ctx, chromedp.NavigateResponse(s.URL(page)))
@@ -98,7 +99,7 @@ func (w *window) visit(s *harness.Server, page string) {
 	w.settle(page)
 	text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.title + document.body.innerText`))
 	if err != nil || len(text) < 20 {
-		w.t.Errorf("%s shows no more than %q: %v", page, text, err)
+		w.t.Errorf("%s shows only %q, error %v", page, text, err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

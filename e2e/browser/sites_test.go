@@ -11,8 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestThreeSites browses three sites over one port and one certificate. Each page shows its
-// own picture and, as pages do, one of each other site.
+// TestThreeSites opens three sites on one port with one certificate. Each page shows its own
+// picture and one of each other site.
 func TestThreeSites(t *testing.T) {
 	t.Parallel()
 	hosts := []string{"one.test", "www.two.test", "three.test"}
@@ -39,7 +39,7 @@ func TestThreeSites(t *testing.T) {
 			at := evaluate[string](w, `document.title + ' ' + location.pathname + location.search`)
 			shown := evaluate[int](w, `Array.from(document.images).filter(i => i.complete && i.naturalWidth > 0).length`)
 			if at != host+" "+want || shown != len(hosts) {
-				t.Errorf("%s%s: at %q with %d pictures", host, path, at, shown)
+				t.Errorf("%s%s: title and address are %q, and %d pictures are shown; want %q and %d", host, path, at, shown, host+" "+want, len(hosts))
 			}
 		}
 	}
@@ -50,11 +50,11 @@ func TestThreeSites(t *testing.T) {
 	all, _ := s.Log.All()
 	for _, e := range harness.WithMessage(all, "request") {
 		if e.Text("protocol") != "HTTP/2.0" {
-			t.Errorf("the log has %v", e)
+			t.Errorf("logged as %v, want protocol HTTP/2.0", e)
 		}
 		seen[e.Text("site")]++
 	}
 	if len(seen) != len(hosts) || seen["one.test"] == 0 || seen["*.two.test"] == 0 || seen["*"] == 0 {
-		t.Errorf("requests by site: %v", seen)
+		t.Errorf("requests by site: %v, want some for each of the three", seen)
 	}
 }

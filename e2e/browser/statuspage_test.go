@@ -17,14 +17,14 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// statusPage is the page of a server, in a window of a browser.
+// statusPage is a server's status page in a browser window.
 type statusPage struct {
 	*window
 	*harness.Endpoint
 	s *harness.Server
 }
 
-// watched starts a master with an admin port and opens its status page.
+// watched starts a server with an admin port and opens its status page.
 func watched(t *testing.T, w *window, base string, args ...string) *statusPage {
 	t.Helper()
 	addr := harness.Loopback(harness.FreePort(t))
@@ -34,7 +34,7 @@ func watched(t *testing.T, w *window, base string, args ...string) *statusPage {
 	return p
 }
 
-// evaluate runs an expression of JavaScript.
+// evaluate returns the value of a JavaScript expression.
 func evaluate[T any](w *window, script string) T {
 	w.t.Helper()
 	v, err := chromedp.Run(w.ctx, chromedp.Evaluate[T](script))
@@ -44,22 +44,22 @@ func evaluate[T any](w *window, script string) T {
 	return v
 }
 
-// text is that of the element which a selector finds.
+// text returns the text of the first element that a selector matches.
 func (w *window) text(selector string) string {
 	w.t.Helper()
-	return evaluate[string](w, fmt.Sprintf(`document.querySelector(%q)?.textContent ?? 'there is no such element'`, selector))
+	return evaluate[string](w, fmt.Sprintf(`document.querySelector(%q)?.textContent ?? 'no such element'`, selector))
 }
 
-// awaitThere waits until an element has a text.
+// awaitThere waits until the text of an element satisfies ok.
 func (w *window) awaitThere(selector string, ok func(text string) bool) {
 	w.t.Helper()
 	var last string
 	if !harness.Holds(10*time.Second, func() bool { last = w.text(selector); return ok(last) }) {
-		w.t.Fatalf("%s is %q in the end", selector, last)
+		w.t.Fatalf("timed out waiting for %s; its text is %q", selector, last)
 	}
 }
 
-// quiet expects that nothing was complained of.
+// quiet reports everything that the browser complained about, and forgets it.
 func (w *window) quiet() {
 	w.t.Helper()
 	w.mu.Lock()
@@ -70,7 +70,8 @@ func (w *window) quiet() {
 	w.complaints = nil
 }
 
-// TestStatusPage uses the status page as its visitors do.
+// TestStatusPage uses the status page as operators do: on screens of all sizes, with the keyboard, with
+// a screen reader, paused, and without JavaScript.
 func TestStatusPage(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -87,7 +88,7 @@ func TestStatusPage(t *testing.T) {
 	p.s.Stop(5 * time.Second)
 }
 
-// refreshes makes requests and waits until the page has counted them.
+// refreshes makes requests and waits until the page shows their number.
 func (p *statusPage) refreshes() {
 	p.s.T.Helper()
 	for _, n := range []string{"3", "5"} {
@@ -104,7 +105,7 @@ func (p *statusPage) refreshes() {
 	}
 }
 
-// fits looks at windows of a phone, a tablet and a desk.
+// fits checks that the page fits a phone's, a tablet's and a desktop's screen.
 func (p *statusPage) fits() {
 	p.s.T.Helper()
 	for _, width := range []int64{390, 820, 1280} {
@@ -112,19 +113,19 @@ func (p *statusPage) fits() {
 			p.s.T.Fatal(err)
 		}
 		if got := evaluate[int64](p.window, `document.documentElement.scrollWidth`); got > width {
-			p.s.T.Errorf("at %d pixels the page is %d wide", width, got)
+			p.s.T.Errorf("at a width of %d pixels the page is %d wide", width, got)
 		}
 		cut := evaluate[[]string](p.window, `[...document.querySelectorAll('h1, h2, button, dt, dd, figcaption, .big, #state, td, th')].filter(e => {
 			const box = e.getBoundingClientRect();
 			return box.width > 0 && !e.closest('.scroll') && (box.left < 0 || box.right > innerWidth + 1);
 		}).map(e => e.textContent)`)
 		if len(cut) > 0 {
-			p.s.T.Errorf("at %d pixels %q are not wholly seen", width, cut)
+			p.s.T.Errorf("at a width of %d pixels these are cut off: %q", width, cut)
 		}
 	}
 }
 
-// isReached goes through the page with the tabulator key alone.
+// isReached moves through the page with the Tab key alone.
 func (p *statusPage) isReached() {
 	p.s.T.Helper()
 	var reached []string
@@ -134,11 +135,11 @@ func (p *statusPage) isReached() {
 		}
 		name := evaluate[string](p.window, `(e => e === document.body ? '' : e.id || e.getAttribute('aria-labelledby') || e.getAttribute('href'))(document.activeElement)`)
 		if name == "" || slices.Contains(reached, name) {
-			break // it has been all around
+			break // the focus has gone around
 		}
 		seen := evaluate[bool](p.window, `(e => getComputedStyle(e).outlineStyle !== 'none' && e.matches(':focus-visible'))(document.activeElement)`)
 		if !seen {
-			p.s.T.Errorf("nothing shows that %s has the focus", name)
+			p.s.T.Errorf("%s has the focus, but no visible outline", name)
 		}
 		reached = append(reached, name)
 	}
@@ -148,12 +149,12 @@ func (p *statusPage) isReached() {
 	}
 	for _, name := range wanted {
 		if !slices.Contains(reached, name) {
-			p.s.T.Errorf("the keyboard reaches %q, not %s", reached, name)
+			p.s.T.Errorf("the Tab key reaches %q, want also %s", reached, name)
 		}
 	}
 }
 
-// isRead looks at the page as a screen reader does.
+// isRead checks the page's accessibility tree, which a screen reader uses.
 func (p *statusPage) isRead() {
 	p.s.T.Helper()
 	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
@@ -170,16 +171,16 @@ func (p *statusPage) isRead() {
 		names[role+" "+name] = true
 	}
 	if roles["table"] != 1 || roles["columnheader"] != 12 || roles["rowheader"] != 2 || roles["row"] != 3 || roles["main"] != 1 {
-		p.s.T.Errorf("a reader finds %v; want a table of 12 columns and two workers", roles)
+		p.s.T.Errorf("roles in the accessibility tree: %v; want a table of 12 columns and two workers", roles)
 	}
 	for _, want := range []string{"heading Phalanx", "heading Workers", "button Pause", "columnheader PID", "status "} {
 		if !names[want] {
-			p.s.T.Errorf("a reader finds no %q", want)
+			p.s.T.Errorf("the accessibility tree lacks %q", want)
 		}
 	}
 }
 
-// said is a value of the accessibility tree as text.
+// said returns a value of the accessibility tree as text.
 func said(v *accessibility.Value) string {
 	if v == nil {
 		return ""
@@ -187,21 +188,21 @@ func said(v *accessibility.Value) string {
 	return strings.Trim(string(v.Value), `"`)
 }
 
-// pauses holds the page by its button, and lets it go on, with the keyboard.
+// pauses pauses the page with its button, and resumes it with the keyboard.
 func (p *statusPage) pauses() {
 	p.s.T.Helper()
 	if err := chromedp.Do(p.ctx, chromedp.Click(chromedp.CSS("#pause"))); err != nil {
 		p.s.T.Fatal(err)
 	}
 	p.awaitThere("#pause", func(text string) bool { return text == "Resume" })
-	harness.Await(p.s.T, 5*time.Second, "the end of what it fetches", p.atRest)
+	harness.Await(p.s.T, 5*time.Second, "the end of the page's fetches", p.atRest)
 	held := p.text("#total-answered")
 	fetches := `performance.getEntriesByType('resource').length`
 	before := evaluate[int](p.window, fetches)
 	p.s.MustServe("/", "front")
-	time.Sleep(2500 * time.Millisecond) // it would have asked again after 2 s
+	time.Sleep(2500 * time.Millisecond) // unpaused, the page fetches every 2 s
 	if now := p.text("#total-answered"); now != held || evaluate[int](p.window, fetches) != before {
-		p.s.T.Errorf("the page is paused, and %s answered became %s", held, now)
+		p.s.T.Errorf("while the page was paused, it fetched again, or its count changed from %s to %s", held, now)
 	}
 	if err := chromedp.Do(p.ctx, chromedp.KeyEvent(" ")); err != nil { // the button still has the focus
 		p.s.T.Fatal(err)
@@ -212,7 +213,7 @@ func (p *statusPage) pauses() {
 	}
 }
 
-// isAlone looks at the page without its script: the browser loads it anew.
+// isAlone checks the page without its script: a refresh reloads it.
 func (p *statusPage) isAlone() {
 	p.s.T.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
@@ -221,7 +222,7 @@ func (p *statusPage) isAlone() {
 	}
 	p.navigate("http://" + p.Addr + "/status")
 	if hidden := evaluate[bool](p.window, `document.getElementById('pause').hidden`); !hidden {
-		p.s.T.Error("there is a button that does nothing")
+		p.s.T.Error("the Pause button is shown although there is no script")
 	}
 	for _, w := range p.Pool().Workers {
 		if row := p.text(fmt.Sprintf("#rows tr:nth-child(%d)", w.Slot+1)); !strings.Contains(row, strconv.Itoa(w.PID)) {
@@ -233,8 +234,8 @@ func (p *statusPage) isAlone() {
 	p.awaitThere("#total-answered", func(text string) bool { return text == want })
 }
 
-// TestStatusPageHostile has clients ask for what would do harm if it were taken
-// for more than text, while the page shows their requests.
+// TestStatusPageHostile shows requests on the page whose paths contain markup, scripts and control
+// characters: they appear as text only.
 func TestStatusPageHostile(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -253,29 +254,29 @@ func TestStatusPageHostile(t *testing.T) {
 		slow := p.s.Begin(line, 64<<10)
 		underWay := func() bool { return p.Pool().Workers[0].Oldest != nil }
 		harness.Await(t, 5*time.Second, "a request under way", underWay)
-		// The server writes it, and then the script.
+		// First the server renders the request, then the script does.
 		w.navigate("http://" + p.Addr + "/status")
 		shown := p.text(cell)
 		want := strings.NewReplacer("\u202e", `\u202e`, "\u2066", `\u2066`, "\u200b", `\u200b`).Replace("GET " + line)
 		if !strings.HasPrefix(want, strings.TrimSuffix(shown, "…")) || len(shown) < 20 {
-			t.Errorf("%q is shown as %q", want, shown)
+			t.Errorf("the page shows %[2]q for %[1]q", want, shown)
 		}
 		evaluate[string](w, fmt.Sprintf(`document.querySelector(%q).textContent = ''`, cell))
 		p.awaitThere(cell, func(text string) bool { return text != "" })
 		if again := p.text(cell); again != shown {
-			t.Errorf("%q is written as %q by the server, and as %q by the script", line, shown, again)
+			t.Errorf("%q is rendered as %q by the server and as %q by the script", line, shown, again)
 		}
 		if made := evaluate[int](w, `document.querySelectorAll('#rows script, #rows img, #rows svg').length`); made != 0 {
-			t.Errorf("%q has made %d elements", line, made)
+			t.Errorf("%q added %d elements to the page", line, made)
 		}
 		if title := evaluate[string](w, `document.title`); !strings.Contains(title, "Phalanx") {
-			t.Errorf("%q has made the title %q", line, title)
+			t.Errorf("%q changed the title to %q", line, title)
 		}
 		slow.Close()
 		harness.Await(t, 5*time.Second, "the end of the request", func() bool { return !underWay() })
 	}
 	for _, complaint := range w.complaints {
-		if !strings.Contains(complaint, "net::ERR_ABORTED") { // what it fetched when it was loaded anew
+		if !strings.Contains(complaint, "net::ERR_ABORTED") { // fetches that the reload aborted
 			t.Error(complaint)
 		}
 	}
@@ -283,7 +284,8 @@ func TestStatusPageHostile(t *testing.T) {
 	p.s.Stop(5 * time.Second)
 }
 
-// TestStatusPageServerGone takes the server away from the page and starts another.
+// TestStatusPageServerGone stops the server under an open status page and starts another one: the page
+// says so, and recovers.
 func TestStatusPageServerGone(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -296,13 +298,13 @@ func TestStatusPageServerGone(t *testing.T) {
 		return strings.HasPrefix(text, "no response from the server since ") && strings.HasSuffix(text, "; retrying")
 	})
 	if title := evaluate[string](w, "document.title"); title != "not responding – Phalanx" {
-		t.Errorf("the title is %q", title)
+		t.Errorf("the title is %q, want \"not responding – Phalanx\"", title)
 	}
 	next := harness.Serve(t, base, "--workers", "2", "--admin", p.Addr)
 	p.awaitThere("#pid", func(text string) bool { return text == strconv.Itoa(next.PID()) })
 	p.awaitThere("#state", func(text string) bool { return text == "serving" })
 	if rows := evaluate[int](w, `document.querySelectorAll('#rows tr').length`); rows != 2 {
-		t.Errorf("it shows %d workers, want 2", rows)
+		t.Errorf("the page shows %d workers, want 2", rows)
 	}
 	next.Signal(syscall.SIGSTOP)
 	p.awaitThere("#state", func(text string) bool { return strings.HasPrefix(text, "no response from the server since ") })
@@ -311,7 +313,7 @@ func TestStatusPageServerGone(t *testing.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, complaint := range w.complaints {
-		if !strings.Contains(complaint, "net::ERR_") { // the browser's own word on a server that is gone
+		if !strings.Contains(complaint, "net::ERR_") { // how the browser reports an unreachable server
 			t.Error(complaint)
 		}
 	}

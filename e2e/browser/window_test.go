@@ -15,15 +15,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// window is a tab of a headless Chromium and the complaints it has had.
+// window is a tab of a headless Chromium and what it complained about.
 type window struct {
 	t   *testing.T
 	ctx context.Context
 
 	mu         sync.Mutex
 	complaints []string
-	requests   map[network.RequestID]*fetch // that have not ended
-	stirred    time.Time                    // when one last began or ended
+	requests   map[network.RequestID]*fetch // under way
+	stirred    time.Time                    // when the last one began or ended
 }
 
 // fetch is a request of the browser.
@@ -66,8 +66,7 @@ func (w *window) close() {
 	}
 }
 
-// atRest holds when the page's scripts have fetched whatever they fetch one
-// after the other.
+// atRest reports whether no request is under way, and none has begun or ended for 300 ms.
 func (w *window) atRest() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,7 +78,7 @@ func (w *window) atRest() bool {
 	return time.Since(w.stirred) > 300*time.Millisecond
 }
 
-// settle waits until the page is at rest.
+// settle waits until the page is at rest, and reports requests that did not end.
 func (w *window) settle(page string) {
 	w.t.Helper()
 	if harness.Holds(10*time.Second, w.atRest) {
@@ -93,7 +92,7 @@ func (w *window) settle(page string) {
 	w.t.FailNow()
 }
 
-// observe notes whatever a visitor would see in the developer's tools.
+// observe records what the browser's developer tools would show.
 func (w *window) observe(ev any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -123,9 +122,8 @@ func (w *window) observe(ev any) {
 	}
 }
 
-// ended notes the end of a request. Chromium cancels two that are complete: a
-// clip of which the player has enough, and a script's HEAD once it has been
-// answered, for nothing more can follow (it does so with every server).
+// ended records the end of a request. Chromium cancels two kinds of completed requests, with every
+// server: a clip of which the player has enough, and a script's HEAD after its response.
 func (w *window) ended(id network.RequestID, failure string) {
 	f := w.requests[id]
 	if f == nil {

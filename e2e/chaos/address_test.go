@@ -6,28 +6,28 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// address is one of those that the server listens at.
+// address is one of the server's listen addresses.
 type address struct {
-	over    string // behind the names of its clients
+	over    string // suffix of the names of its clients
 	local   bool   // a unix socket, whose connections are not rescued
 	connect func(buffer int) (*harness.Client, error)
-	tls     *tls.Config // nil: HTTP in the clear
-	http2   bool        // which is not rescued either
+	tls     *tls.Config // nil: HTTP without TLS
+	http2   bool        // whose connections are not rescued either
 }
 
-// plain is a port for HTTP in the clear.
+// plain is a port for HTTP without TLS.
 func plain(port int) address {
 	return address{connect: func(buffer int) (*harness.Client, error) { return harness.ConnectNarrow(port, buffer) }}
 }
 
-// second is another.
+// second is another port for HTTP without TLS.
 func second(port int) address {
 	a := plain(port)
 	a.over = " at the second address"
 	return a
 }
 
-// local is a unix socket. Its buffers are the kernel's choice.
+// local is a unix socket. The kernel chooses the sizes of its buffers.
 func local(path string) address {
 	return address{
 		over: " over a unix socket", local: true,
@@ -35,7 +35,7 @@ func local(path string) address {
 	}
 }
 
-// secure is a port for HTTPS. Sessions are resumed, with whichever worker.
+// secure is a port for HTTPS. Its clients resume their sessions, with any worker.
 func secure(port int) address {
 	a := plain(port)
 	a.over = " over TLS"
@@ -46,16 +46,16 @@ func secure(port int) address {
 	return a
 }
 
-// excused are ends of connections that docs/rescue.md admits.
+// excused counts connections that a worker's death ended and that docs/rescue.md does not promise to rescue.
 type excused struct {
-	shaking int // over TLS before the first reply, when the server may still be in the handshake
-	sealing int // over TLS otherwise: the worker was just encrypting
-	http2   int // of HTTP/2
-	local   int // of unix sockets
+	shaking int // over TLS before the first response: the server may still be in the handshake
+	sealing int // other TLS connections: the worker was encrypting for them
+	http2   int // HTTP/2
+	local   int // unix sockets
 }
 
-// excuses reports whether an end is one of those, and counts it. The lines of the
-// rescues have to account for all.
+// excuses reports whether a connection may end like this, and counts it. The log lines of the
+// rescues have to account for all of them.
 func (p *patron) excuses(err error) bool {
 	switch {
 	case !harness.IsCut(err) || p.at.tls == nil && !p.at.local && !p.at.http2:
@@ -72,8 +72,8 @@ func (p *patron) excuses(err error) bool {
 	return true
 }
 
-// checkExcused compares with what the lines of the rescues say, by reason. A line may
-// count a connection whose client has just left.
+// checkExcused compares the excused ends with the closed connections that the rescues logged, by
+// reason. The log may count a connection that its client has just closed.
 func (c *chaos) checkExcused(closed map[string]int) {
 	c.load.mu.Lock()
 	defer c.load.mu.Unlock()
@@ -82,6 +82,6 @@ func (c *chaos) checkExcused(closed map[string]int) {
 	if e.sealing > len(c.victims) || e.sealing+e.shaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue] {
 		say = c.errorf
 	}
-	say("%d deaths ended %d handshakes, %d connections of HTTP/2, %d others over TLS, and %d over unix sockets; closed, as their lines say: %v",
+	say("%d deaths ended %d handshakes, %d HTTP/2 connections, %d other TLS connections and %d unix socket connections; closed according to the log: %v",
 		len(c.victims), e.shaking, e.http2, e.sealing, e.local, closed)
 }

@@ -16,11 +16,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// census is which worker holds which listening sockets.
+// census records which worker holds which listening sockets.
 type census struct {
-	slots     map[int]int      // of each worker's process
-	listening []string         // the listening sockets, named as in /proc/PID/fd
-	holders   map[string][]int // the workers that have one open
+	slots     map[int]int      // slot of each worker, by pid
+	listening []string         // listening sockets, named as in /proc/PID/fd
+	holders   map[string][]int // workers that have each socket open
 }
 
 func (c *chaos) count() (census, error) {
@@ -41,7 +41,7 @@ func (c *chaos) count() (census, error) {
 	return n, nil
 }
 
-// read takes the server's listening sockets from a table of the kernel (proc(5)).
+// read adds the server's listening sockets from a table of the kernel (proc(5)).
 func (n *census) read(table string, port int) error {
 	const local, state, inode = 1, 3, 9
 	f, err := os.Open(table)
@@ -62,8 +62,7 @@ func (n *census) read(table string, port int) error {
 	return lines.Err()
 }
 
-// portOf is the port of an address as the kernel writes it, in hexadecimal
-// digits.
+// portOf returns the port of an address that the kernel writes in hexadecimal digits, or -1.
 func portOf(address string) int {
 	_, digits, _ := strings.Cut(address, ":")
 	port, err := strconv.ParseUint(digits, 16, 16)
@@ -73,7 +72,7 @@ func portOf(address string) int {
 	return int(port)
 }
 
-// descriptors are what a process has open, as /proc/PID/fd names it.
+// descriptors returns the targets of a process's descriptors, as /proc/PID/fd names them.
 func descriptors(pid int) []string {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
@@ -89,7 +88,7 @@ func descriptors(pid int) []string {
 	return links
 }
 
-// threads are those of a process but the first, which alone outlives an execve(2).
+// threads returns the threads of a process except the first, the only one that survives execve(2).
 func threads(pid int) []string {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
@@ -104,8 +103,7 @@ func threads(pid int) []string {
 	return ids
 }
 
-// slotOf is the slot that a worker was started for, or -1 while it is not yet
-// executed.
+// slotOf returns the slot that a worker was started for, or -1 before its execve(2).
 func slotOf(pid int) int {
 	words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {
@@ -119,9 +117,8 @@ func slotOf(pid int) int {
 	return -1
 }
 
-// staffed reports whether each slot has a worker, and none two: nobody is
-// waited for, and nobody is being replaced. A slot that is being closed may
-// still be there.
+// staffed reports whether each slot has exactly one worker: none is missing or being
+// replaced. A slot that is being closed may still exist.
 func (n *census) staffed(slots int) bool {
 	manned := map[int]bool{}
 	for _, socket := range n.listening {
@@ -140,12 +137,12 @@ func (n *census) staffed(slots int) bool {
 	return true
 }
 
-// whole is staffed, and nobody else is there either.
+// whole reports whether the pool is staffed and has no other workers or sockets.
 func (n *census) whole(slots int) bool {
 	return n.staffed(slots) && len(n.listening) == slots && len(n.slots) == slots
 }
 
-// victims are the workers that may be killed: all of them.
+// victims returns the workers that may be killed: all that have executed.
 func (n *census) victims() []int {
 	var all []int
 	for pid, slot := range n.slots {
@@ -157,7 +154,7 @@ func (n *census) victims() []int {
 	return all
 }
 
-// halt stops a process and waits until none of its threads runs.
+// halt sends SIGSTOP to a process and waits until all of its threads are stopped.
 func halt(pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("stop process %d: %w", pid, err)
@@ -170,7 +167,7 @@ func halt(pid int) error {
 		})
 	})
 	if !stopped {
-		return fmt.Errorf("process %d does not stop", pid)
+		return fmt.Errorf("process %d was not stopped by SIGSTOP", pid)
 	}
 	return nil
 }

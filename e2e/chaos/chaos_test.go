@@ -16,28 +16,28 @@ import (
 )
 
 var (
-	chaosFor  = flag.Duration("chaos.for", 30*time.Second, "how long TestChaos lasts; every deed is done once in any case")
-	chaosSeed = flag.Uint64("chaos.seed", 0, "what TestChaos does, and when; 0 takes a new one")
+	chaosFor  = flag.Duration("chaos.for", 30*time.Second, "how long TestChaos lasts; each disruption happens at least once")
+	chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos's schedule; 0 means a new one")
 )
 
 const (
 	chaosSlots = 2
-	chaosHang  = 6 * time.Second // a worker that is merely slow has to live
-	// chaosRecycle is so many requests that with one slot the last worker, which drains
-	// as long as its downloads over HTTP/2 last, has ended long before the next one has to.
+	chaosHang  = 6 * time.Second // a worker that is merely slow must not be killed
+	// chaosRecycle is large enough that the last worker, which drains until its HTTP/2 downloads
+	// end, has exited long before the next one is recycled, even with a single slot.
 	chaosRecycle = "10000"
-	// chaosWait bounds what is waited for. A slot that dies often gets its next
-	// process after up to 10 s, and one that is closed listens for 11 s.
+	// chaosWait bounds every wait. A slot whose workers die often waits up to 10 s for the next
+	// one, and a slot that is being closed listens for 11 s.
 	chaosWait = 40 * time.Second
 )
 
-// Why a rescue may close connections: those over TLS and of HTTP/2, and those of unix sockets.
+// Why a rescue may close connections: of TLS and HTTP/2, and of unix sockets.
 const (
 	cannotContinue = "whose response cannot be continued"
 	cannotRescue   = "that cannot be rescued"
 )
 
-// What the master has to say.
+// The lines that the master may log.
 var (
 	notReplaced = regexp.MustCompile(`; (worker \d+ \(pid \d+\) is not replaced|keeping the current workers)$`)
 	lastStays   = regexp.MustCompile(`^phalanx: at least one worker is needed;`)
@@ -47,32 +47,31 @@ var (
 	namedPID    = regexp.MustCompile(`\(pid (\d+)\)`)
 )
 
-// chaos is a server to which everything happens that it promises to survive,
-// while clients who forgive nothing use it. docs/chaos.md says what counts.
+// chaos is a server that is disrupted in every way it should survive, while clients that accept no
+// failure use it. docs/chaos.md says what they accept.
 type chaos struct {
 	*harness.Server
-	again string // the command that does the same
+	again string // the command that repeats this test
 	began time.Time
 	rng   *rand.Rand // of the schedule; each client has its own
 	load  *load
 
-	path     string // of the worker binary
+	path     string // the worker binary
 	good     []byte // its content
-	victims  []int  // processes that were killed
-	slots    int    // that the master was told to have
-	revived  int    // how many slots that were given up a HUP was sent for
-	refusals int    // SIGTTOU that the last worker has to survive
+	victims  []int  // the workers that were killed
+	slots    int    // that the master was told to run
+	revived  int    // quarantined slots that a SIGHUP was sent for
+	refusals int    // SIGTTOU that the master has to refuse
 	spoiled  []span // while the binary was one that does not start
 	done     map[string]int
 }
 
-// span is a part of the lines on standard error.
+// span is a range of lines on standard error.
 type span struct {
 	from, to int
 }
 
-// TestChaos does all deeds in an order of chance, again and again, and expects
-// that no client notices.
+// TestChaos disrupts the server in random order, again and again. No client may notice.
 func TestChaos(t *testing.T) {
 	seed := *chaosSeed
 	if seed == 0 {
@@ -89,7 +88,7 @@ func TestChaos(t *testing.T) {
 	c.finish(before)
 }
 
-// startChaos starts a server whose binaries nobody else has.
+// startChaos starts a server with its own copies of the binaries.
 func startChaos(t *testing.T, seed uint64) *chaos {
 	t.Helper()
 	c := &chaos{
@@ -109,7 +108,7 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 	for _, p := range append(c.load.pages, c.load.large) {
 		files[strings.TrimPrefix(p.path, "/")] = string(p.body)
 	}
-	// Without -v, so that standard error has nothing but what the user must know.
+	// Without -v, so that standard error has only what the operator must know.
 	port, port2, https := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
 	socket := filepath.Join(harness.OpenDir(t), "http.sock")
 	c.load.plain, c.load.second, c.load.local, c.load.secure = plain(port), second(port2), local(socket), secure(https)
@@ -135,8 +134,8 @@ func (c *chaos) errorf(format string, args ...any) {
 	c.T.Errorf("%6.1f s  "+format+"\nreproduce with: %s", append(args, c.again)...)
 }
 
-// await polls until ok holds. It looks more seldom than the other tests do,
-// for a look at all sockets takes the load's time.
+// await polls until ok holds. It polls less often than the other tests do, because a look at all
+// sockets takes CPU time from the load.
 func (c *chaos) await(what string, ok func() bool) error {
 	deadline := time.Now().Add(chaosWait)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -144,7 +143,7 @@ func (c *chaos) await(what string, ok func() bool) error {
 	for !ok() {
 		switch {
 		case c.Gone():
-			return fmt.Errorf("the master ended with %d before there was %s:\n%s", c.Status(), what, c.Log.Tail())
+			return fmt.Errorf("the master exited with status %d while waiting for %s:\n%s", c.Status(), what, c.Log.Tail())
 		case time.Now().After(deadline):
 			return fmt.Errorf("not within %v: %s; %d slots, processes %v:\n%s", chaosWait, what, c.slots, c.Session(), c.Log.Tail())
 		}
@@ -153,8 +152,8 @@ func (c *chaos) await(what string, ok func() bool) error {
 	return nil
 }
 
-// wreak does the deeds like cards of a deck that is shuffled for each round,
-// so that none is left out. The first round is always played to its end.
+// wreak runs rounds of disruptions, each in random order, so that none is left out. The first
+// round is always completed.
 func (c *chaos) wreak(until time.Time) {
 	all := deeds()
 	for round := 0; round == 0 || time.Now().Before(until); round++ {
@@ -166,7 +165,7 @@ func (c *chaos) wreak(until time.Time) {
 			c.logf("%s, %d slots", all[i].name, c.slots)
 			c.done[all[i].name]++
 			if err := all[i].do(c); err != nil {
-				// The next ones would wait for the same in vain.
+				// The following ones would wait for the same in vain.
 				c.errorf("%s: %v", all[i].name, err)
 				return
 			}
@@ -174,14 +173,14 @@ func (c *chaos) wreak(until time.Time) {
 	}
 }
 
-// finish ends the server beneath the downloads, and judges.
+// finish stops the server during downloads and checks everything.
 func (c *chaos) finish(before int) {
 	err := c.await("one worker in each slot at the end", c.settled)
 	if err == nil {
-		// For each slot the master has four listening sockets, the control channel,
-		// the pipes of the worker's standard error and of its log, a handle of the process,
-		// and for the rescue of its connections the records, the keeper's lifeline and
-		// a handle of the keeper. Once upgraded it reads its signals from one more.
+		// For each slot the master has four listening sockets, the control channel, the pipes of
+		// the worker's standard error and of its log, a pidfd of the worker, and for a rescue the
+		// records, the keeper's lifeline and a pidfd of the keeper. After an upgrade it has a
+		// signalfd as well.
 		limit := before + 1 + 11*max(0, c.slots-chaosSlots)
 		err = c.await(fmt.Sprintf("a master with at most %d descriptors", limit), func() bool {
 			return len(descriptors(c.PID())) <= limit
@@ -194,7 +193,7 @@ func (c *chaos) finish(before int) {
 		return
 	}
 	if under := c.load.end(c.stop); under == 0 {
-		c.errorf("no download was under way when the server was told to end")
+		c.errorf("no download was under way when the server was stopped")
 	}
 	if code := c.Wait(15 * time.Second); code != 0 {
 		c.errorf("exit status %d after SIGINT, want 0:\n%s", code, c.Log.Tail())
@@ -204,11 +203,11 @@ func (c *chaos) finish(before int) {
 	c.checkLines()
 }
 
-// stop tells the server to end, and kills a worker that drains.
+// stop stops the server and kills a worker that drains.
 func (c *chaos) stop() {
 	c.Interrupt()
 	for len(c.Workers()) > 0 {
-		victim, err := c.fell(blow{how: "killed while the server stops"}, c.draw())
+		victim, err := c.fell(blow{how: "killed while the server was stopping"}, c.draw())
 		if err != nil {
 			c.errorf("%v", err)
 		}
@@ -216,11 +215,11 @@ func (c *chaos) stop() {
 			return
 		}
 	}
-	c.errorf("no worker drains beneath downloads")
+	c.errorf("no worker was draining although downloads were under way")
 }
 
-// checkLoad wants so many requests that the result means something. In each
-// second there are a few times as many of each kind.
+// checkLoad checks that there were enough requests for the result to mean something. Usually
+// there are a few times as many.
 func (c *chaos) checkLoad() {
 	lasted := time.Since(c.began).Seconds()
 	l := c.load
@@ -233,32 +232,32 @@ func (c *chaos) checkLoad() {
 		kindShort + l.secure.over: 1, kindKept + l.secure.over: 10, kindIdle + l.secure.over: 0.1, kindDownload + l.secure.over: 0.1,
 		kindKept + l.http2.over: 5, kindDownload + l.http2.over: 0.1, kindKept + l.h2c.over: 5, kindDownload + l.h2c.over: 0.05,
 	} {
-		c.logf("%s: %d replies", kind, l.served[kind])
+		c.logf("%s: %d responses", kind, l.served[kind])
 		if least := int(rate * lasted); l.served[kind] < max(1, least) {
-			c.errorf("%s: %d replies in %.0f s, want at least %d", kind, l.served[kind], lasted, max(1, least))
+			c.errorf("%s: %d responses in %.0f s, want at least %d", kind, l.served[kind], lasted, max(1, least))
 		}
 	}
-	c.logf("%d connections ended as announced, %d for no good reason", l.announced, l.wrong)
+	c.logf("%d connections ended as announced, %d failures", l.announced, l.wrong)
 	if l.wrong > mostShown {
-		c.errorf("%d failures in all; %d are shown", l.wrong, mostShown)
+		c.errorf("%d failures; the first %d are shown", l.wrong, mostShown)
 	}
 }
 
 func (c *chaos) checkDeeds() {
 	for _, d := range deeds() {
 		if c.done[d.name] == 0 {
-			c.errorf("never done: %s", d.name)
+			c.errorf("%s never happened", d.name)
 		}
 	}
 	c.logf("done: %v", c.done)
 }
 
-// checkLines reads what the master said in all this: that each victim died, and
-// why a reload failed or the last worker stayed, and nothing else.
+// checkLines checks the master's log: it says that each victim died, why a reload failed or that
+// the last worker stays, and nothing else.
 func (c *chaos) checkLines() {
 	events, lines := c.Log.All()
 	if len(events) > 0 || c.Out.String() != "" {
-		c.errorf("the silent server said %v and %q", events, c.Out)
+		c.errorf("events %v and output %q from a server without -v", events, c.Out)
 	}
 	named, closed := map[int]bool{}, map[string]int{}
 	for i, line := range lines {
@@ -273,7 +272,7 @@ func (c *chaos) checkLines() {
 			}
 		}
 		if !explained || !strings.HasPrefix(line, "phalanx: ") {
-			c.errorf("an unexpected line on standard error: %q", line)
+			c.errorf("unexpected line on standard error: %q", line)
 		}
 	}
 	c.checkExcused(closed)
@@ -283,7 +282,7 @@ func (c *chaos) checkLines() {
 		}
 	}
 	if n := c.said(lastStays, 0); n != c.refusals {
-		c.errorf("%d lines say that the last worker stays, want %d", n, c.refusals)
+		c.errorf("%d lines say that at least one worker is needed, want %d", n, c.refusals)
 	}
 }
 

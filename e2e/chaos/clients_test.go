@@ -12,56 +12,56 @@ import (
 
 // The kinds of clients.
 const (
-	kindShort    = "short"    // a connection for each request
-	kindKept     = "kept"     // one that is kept, and much used
-	kindIdle     = "idle"     // one that is kept, and rarely used
+	kindShort    = "short"    // a new connection for each request
+	kindKept     = "kept"     // a busy persistent connection
+	kindIdle     = "idle"     // a persistent connection that is mostly idle
 	kindDownload = "download" // a large file, slowly
-	kindRange    = "range"    // a part of it
+	kindRange    = "range"    // a range of it
 )
 
 const (
-	replyTime = 45 * time.Second // more than a slot can be without a process
-	mostShown = 20               // failures; they are often much alike
+	replyTime = 45 * time.Second // more than a slot can be without a worker
+	mostShown = 20               // failures; most are alike
 
 	largeSize   = 8 << 20
 	largePiece  = 64 << 10
-	largeBuffer = 64 << 10                 // of the socket, so that the server feels the pace
-	largePace   = 31250 * time.Microsecond // for each piece: 2 MiB in a second
+	largeBuffer = 64 << 10                 // of the socket, small so that the server has to wait
+	largePace   = 31250 * time.Microsecond // for each piece: 2 MiB/s
 )
 
-// page is a file and its content.
+// page is a file of the document root and its content.
 type page struct {
 	path string
 	body []byte
 }
 
-// load is all clients and what became of their requests.
+// load is all clients and the outcomes of their requests.
 type load struct {
 	plain  address
 	second address
 	local  address
 	secure address
-	http2  address // the same
-	h2c    address // plain
+	http2  address // over TLS
+	h2c    address // in cleartext
 	pages  []page
 	large  page
-	report func(format string, args ...any) // a failure
-	note   func(format string, args ...any) // anything else
+	report func(format string, args ...any) // reports a failure
+	note   func(format string, args ...any) // logs anything else
 
 	once  sync.Once
 	quit  chan struct{}
-	light sync.WaitGroup // clients that end before the server does
-	heavy sync.WaitGroup // those that end with it
+	light sync.WaitGroup // clients that finish before the server stops
+	heavy sync.WaitGroup // clients that finish their downloads while it stops
 
 	door    sync.RWMutex // held while a download begins
-	shut    bool         // none may begin any more
+	shut    bool         // no more downloads may begin
 	sending atomic.Int32 // downloads under way
 
 	mu        sync.Mutex
-	served    map[string]int // replies by kind and address
-	announced int            // connections that the server ended as it had said
+	served    map[string]int // responses by kind and address
+	announced int            // connections that the server closed as announced
 	excused   excused
-	wrong     int // everything else
+	wrong     int // failures
 }
 
 func newLoad(c *chaos) *load {
@@ -70,14 +70,14 @@ func newLoad(c *chaos) *load {
 		path := fmt.Sprintf("/page%d.bin", i)
 		l.pages = append(l.pages, page{path, harness.Noise("chaos"+path, size)})
 	}
-	// No two places of it are alike.
+	// No two parts of it are alike.
 	l.large = page{"/large.bin", harness.Noise("chaos", largeSize)}
 	return l
 }
 
-// start lets the clients in.
+// start starts the clients.
 func (l *load) start(seed uint64) {
-	stream := uint64(0) // the schedule has the first
+	stream := uint64(0) // the schedule uses stream 0
 	for _, g := range []struct {
 		kind   string
 		n      int
@@ -115,9 +115,8 @@ func (l *load) start(seed uint64) {
 	}
 }
 
-// end lets the light clients finish and then, at the moment when no download
-// is just beginning, calls stop. It returns how many were under way, when they
-// have ended.
+// end lets the light clients finish. Then, at a moment when no download is just beginning, it
+// calls stop. It returns the number of downloads under way at that moment, once they have ended.
 func (l *load) end(stop func()) (under int32) {
 	l.once.Do(func() { close(l.quit) })
 	l.light.Wait()
@@ -130,7 +129,7 @@ func (l *load) end(stop func()) (under int32) {
 	return under
 }
 
-// leave is the cleanup: nobody may be left when the test has ended.
+// leave ends the load when the test did not.
 func (l *load) leave() { l.end(func() {}) }
 
 func (l *load) total() int {
@@ -143,7 +142,7 @@ func (l *load) total() int {
 	return sum
 }
 
-// pause waits, but not when it is time to leave.
+// pause waits for d, or until the load ends.
 func (l *load) pause(d time.Duration) {
 	select {
 	case <-l.quit:
@@ -151,8 +150,8 @@ func (l *load) pause(d time.Duration) {
 	}
 }
 
-// patron is one client. It has one connection at a time and keeps it for as
-// long as the server does not announce its end.
+// patron is one client. It has one connection at a time, and keeps it until the server announces
+// its end.
 type patron struct {
 	*load
 	kind   string
@@ -160,12 +159,12 @@ type patron struct {
 	name   string
 	rng    *rand.Rand
 	conn   *harness.Client
-	fresh  bool    // it has brought no reply yet
-	framed *framed // on it, for HTTP/2
-	doing  string  // for messages
+	fresh  bool    // no response was received on it yet
+	framed *framed // conn's state over HTTP/2
+	doing  string  // for error messages
 }
 
-// repeat goes on until it is time to leave.
+// repeat calls act until the load ends.
 func (p *patron) repeat(act func() error, least, most time.Duration) {
 	defer p.close()
 	for {
@@ -181,7 +180,7 @@ func (p *patron) repeat(act func() error, least, most time.Duration) {
 	}
 }
 
-// reach opens a connection if there is none.
+// reach opens a connection if there is none, and sets its deadline.
 func (p *patron) reach(buffer int) error {
 	if p.conn == nil {
 		p.doing = "connecting"
@@ -210,7 +209,7 @@ func (p *patron) close() {
 	}
 }
 
-// failed settles what should not have happened. Hardly anything excuses it.
+// failed reports an error, unless a worker's death excuses it.
 func (p *patron) failed(err error) {
 	from := "nowhere"
 	if p.conn != nil {
@@ -221,7 +220,7 @@ func (p *patron) failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if connected && p.excuses(err) {
-		p.note("%s, %s, from %s: %v, which a death may excuse", p.name, p.doing, from, err)
+		p.note("%s, %s, from %s: %v, possibly excused by a worker's death", p.name, p.doing, from, err)
 		return
 	}
 	if p.wrong++; p.wrong <= mostShown {

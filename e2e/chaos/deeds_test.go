@@ -12,32 +12,32 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// deed is something that is done to the server. An error is a promise that it
-// did not keep.
+// deed is a disruption of the server. do returns an error if the server does not behave as
+// documented.
 type deed struct {
 	name string
 	do   func(*chaos) error
 }
 
-// deeds is the deck. A deed that stands in it twice is done twice in a round;
-// slots are taken away twice, so that now and then the last one is asked for.
+// deeds returns the disruptions of one round. One that is listed twice is done twice; SIGTTOU is,
+// so that now and then it reaches the last slot.
 func deeds() []deed {
 	return []deed{
 		{"SIGHUP", (*chaos).roll},
 		{"SIGHUP to its end", (*chaos).rollThrough},
-		{"SIGHUP during a roll", (*chaos).rollAgain},
+		{"SIGHUP during a reload", (*chaos).rollAgain},
 		{"SIGTTIN", (*chaos).more},
 		{"SIGTTIN", (*chaos).more},
 		{"SIGTTOU", (*chaos).less},
 		{"SIGTTOU", (*chaos).less},
-		{"SIGKILL in quiet", (*chaos).killInQuiet},
-		{"SIGKILL at any time", (*chaos).killAtAnyTime},
+		{"SIGKILL while the pool is stable", (*chaos).killInQuiet},
+		{"SIGKILL at a random time", (*chaos).killAtAnyTime},
 		{"SIGSTOP until the master kills", (*chaos).hang},
 		{"SIGSTOP for a moment", (*chaos).stumble},
-		{"a new binary", (*chaos).renew},
+		{"a new worker binary", (*chaos).renew},
 		{"SIGUSR2", (*chaos).upgrade},
-		{"a binary that cannot be executed", (*chaos).putNoProgram},
-		{"a binary that exits at once", (*chaos).putFailing},
+		{"a worker binary that cannot be executed", (*chaos).putNoProgram},
+		{"a worker binary that exits at once", (*chaos).putFailing},
 	}
 }
 
@@ -46,23 +46,23 @@ func (c *chaos) roll() error {
 	return nil
 }
 
-// rollThrough waits until all who were there have gone.
+// rollThrough reloads and waits until every old worker has exited.
 func (c *chaos) rollThrough() error {
 	before := c.inPlace()
 	c.Signal(syscall.SIGHUP)
-	return c.await("another worker in each slot", func() bool {
+	return c.await("a new worker in each slot", func() bool {
 		return !slices.ContainsFunc(c.Workers(), func(pid int) bool { return slices.Contains(before, pid) })
 	})
 }
 
-// upgrade replaces the master's own program, and then all workers. No other signal is
-// sent before: a program that is not built by scripts/build.sh, as with -programs.race,
-// dies of one in its first milliseconds.
+// upgrade replaces the master's program, and then all workers. It sends no other signal until
+// the new program runs: one that scripts/build.sh did not build, as with -programs.race, is
+// killed by a signal in its first milliseconds.
 func (c *chaos) upgrade() error {
 	old := threads(c.PID())
 	before := c.inPlace()
 	c.Signal(syscall.SIGUSR2)
-	err := c.await("another program of the master", func() bool {
+	err := c.await("a new program in the master", func() bool {
 		now := threads(c.PID())
 		same := slices.ContainsFunc(old, func(id string) bool { return slices.Contains(now, id) })
 		if same {
@@ -73,12 +73,12 @@ func (c *chaos) upgrade() error {
 	if err != nil {
 		return err
 	}
-	return c.await("another worker in each slot", func() bool {
+	return c.await("a new worker in each slot", func() bool {
 		return !slices.ContainsFunc(c.Workers(), func(pid int) bool { return slices.Contains(before, pid) })
 	})
 }
 
-// rollAgain begins a roll anew when the first replacement has been started.
+// rollAgain starts a second reload once the first has started a replacement.
 func (c *chaos) rollAgain() error {
 	before := c.Workers()
 	c.Signal(syscall.SIGHUP)
@@ -103,10 +103,10 @@ func (c *chaos) less() error {
 	}
 	c.refusals++
 	c.Signal(syscall.SIGTTOU)
-	return c.await("a line that refuses to take the last worker away", func() bool { return c.said(lastStays, 0) == c.refusals })
+	return c.await("a line that SIGTTOU is refused for the last worker", func() bool { return c.said(lastStays, 0) == c.refusals })
 }
 
-// inPlace are the workers of the slots that stay.
+// inPlace returns the workers of the slots that are not being closed.
 func (c *chaos) inPlace() []int {
 	return slices.DeleteFunc(c.Workers(), func(pid int) bool {
 		slot := slotOf(pid)
@@ -114,25 +114,25 @@ func (c *chaos) inPlace() []int {
 	})
 }
 
-// settled reports that nobody is being replaced, started or sent away.
+// settled reports whether no worker is being started, replaced or drained.
 func (c *chaos) settled() bool {
 	c.revive()
 	if len(c.Workers()) != c.slots {
-		return false // which costs much less to find out
+		return false // cheaper than a census
 	}
 	n, err := c.count()
 	return err == nil && n.whole(c.slots)
 }
 
-// staffed reports that no slot waits for a process.
+// staffed reports whether every slot has a worker.
 func (c *chaos) staffed() bool {
 	c.revive()
 	n, err := c.count()
 	return err == nil && n.staffed(c.slots)
 }
 
-// revive sends the HUP for which a slot waits that was given up, as it has to
-// be when too many of its workers have died in a short time.
+// revive sends SIGHUP when a slot was quarantined, as it must be when too many of its
+// workers have died in a short time.
 func (c *chaos) revive() {
 	if n := c.said(gaveUp, 0); n > c.revived {
 		c.revived = n
@@ -140,13 +140,13 @@ func (c *chaos) revive() {
 	}
 }
 
-// lines is how many there are on standard error.
+// lines returns the number of lines on standard error.
 func (c *chaos) lines() int {
 	_, lines := c.Log.All()
 	return len(lines)
 }
 
-// said counts the lines on standard error that say something, from one on.
+// said counts the lines on standard error that match, from a line on.
 func (c *chaos) said(something *regexp.Regexp, from int) int {
 	_, lines := c.Log.All()
 	n := 0
@@ -158,59 +158,59 @@ func (c *chaos) said(something *regexp.Regexp, from int) int {
 	return n
 }
 
-// draw takes one number for a choice, however many there are to choose from:
-// the rest of the schedule must not depend on it.
+// draw returns a random number for a choice. It takes exactly one number from the generator,
+// however many candidates there are, so that the rest of the schedule does not depend on them.
 func (c *chaos) draw() int { return c.rng.IntN(1 << 20) }
 
-// blow is a way in which a worker loses its life.
+// blow is a way in which a worker is killed.
 type blow struct {
 	how   string
-	quiet bool // when no connection can be between two workers
-	hang  bool // it is only stopped, and the master has to notice
+	quiet bool // only when no connection is being handed over
+	hang  bool // stopped only; the master has to notice and kill it
 }
 
 func (c *chaos) killInQuiet() error {
-	_, err := c.strike(blow{how: "killed in quiet", quiet: true})
+	_, err := c.strike(blow{how: "killed while the pool was stable", quiet: true})
 	return err
 }
 
-// killAtAnyTime makes sure that it often hits a roll.
+// killAtAnyTime kills a worker, half of the time during a reload.
 func (c *chaos) killAtAnyTime() error {
 	rolling, wait := c.draw()%2 == 0, harness.Between(c.rng, time.Millisecond, 150*time.Millisecond)
 	if rolling {
 		c.Signal(syscall.SIGHUP)
 		<-time.After(wait)
 	}
-	_, err := c.strike(blow{how: "killed at any time"})
+	_, err := c.strike(blow{how: "killed at a random time"})
 	return err
 }
 
-// hang stops a worker for good: the master hears no heartbeat from it.
+// hang stops a worker until the master misses its heartbeat and kills it.
 func (c *chaos) hang() error {
 	pid, err := c.strike(blow{how: "stopped until the master killed it", quiet: true, hang: true})
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	err = c.await(fmt.Sprintf("an end of process %d, which was stopped", pid), func() bool {
+	err = c.await(fmt.Sprintf("the end of process %d, which was stopped", pid), func() bool {
 		p, exists := harness.ProcessOf(pid)
 		return !exists || !p.Alive()
 	})
 	if err != nil {
-		return errors.Join(err, syscall.Kill(pid, syscall.SIGKILL)) // or nothing would end
+		return errors.Join(err, syscall.Kill(pid, syscall.SIGKILL)) // or the test would never end
 	}
-	// Its last heartbeat is older than the halt: by a quarter of the time, and by more where
-	// it comes late because the machine is slow.
+	// The last heartbeat was up to a quarter of the timeout before the stop, and the kill may
+	// be late on a slow machine.
 	if took := time.Since(began); took < chaosHang/8 || took > 4*chaosHang {
-		return fmt.Errorf("process %d was stopped and killed after %v, want about %v", pid, took, chaosHang)
+		return fmt.Errorf("process %d was killed %v after it stopped, want about %v", pid, took, chaosHang)
 	}
 	return nil
 }
 
-// strike waits for the moment and strikes.
+// strike waits for the right moment and kills or stops a worker.
 func (c *chaos) strike(b blow) (victim int, err error) {
 	choice := c.draw()
-	late := c.await("a victim, "+b.how, func() bool {
+	late := c.await("a worker to be "+b.how, func() bool {
 		if b.quiet && !c.settled() {
 			return false
 		}
@@ -220,8 +220,8 @@ func (c *chaos) strike(b blow) (victim int, err error) {
 	return victim, errors.Join(err, late)
 }
 
-// fell chooses a victim and stops it, so that it is certainly there, before it is
-// killed. It returns 0 when this is not the moment.
+// fell chooses a worker, stops it so that it certainly exists, and kills it. It returns 0 if the
+// moment is not right.
 func (c *chaos) fell(b blow, choice int) (victim int, err error) {
 	n, err := c.count()
 	if err != nil {
@@ -233,44 +233,44 @@ func (c *chaos) fell(b blow, choice int) (victim int, err error) {
 	}
 	victim = all[choice%len(all)]
 	if halt(victim) != nil {
-		return 0, nil // it has just gone
+		return 0, nil // it has just exited
 	}
 	if p, exists := harness.ProcessOf(victim); !exists || p.State != "T" {
 		return 0, nil
 	}
 	c.victims = append(c.victims, victim)
-	c.logf("process %d of slot %d is %s", victim, n.slots[victim], b.how)
+	c.logf("process %d of slot %d: %s", victim, n.slots[victim], b.how)
 	if b.hang {
 		return victim, nil
 	}
 	return victim, syscall.Kill(victim, syscall.SIGKILL)
 }
 
-// stumble stops a worker for less time than the master would mind.
+// stumble stops a worker for less than the hang timeout.
 func (c *chaos) stumble() error {
 	choice := c.draw()
 	all := c.inPlace()
 	if len(all) == 0 {
-		return nil // each is between two processes
+		return nil // every slot is between two workers
 	}
 	pid := all[choice%len(all)]
 	if err := halt(pid); err != nil {
 		if errors.Is(err, syscall.ESRCH) {
-			return nil // it was replaced in this moment
+			return nil // it was just replaced
 		}
 		return err
 	}
 	if p, exists := harness.ProcessOf(pid); !exists || p.State != "T" {
-		return nil // or it was about to go
+		return nil // it was about to exit
 	}
 	<-time.After(chaosHang / 12)
 	if p, exists := harness.ProcessOf(pid); !exists || p.State != "T" {
-		return fmt.Errorf("process %d was stopped for %v, and is %v", pid, chaosHang/12, p)
+		return fmt.Errorf("process %d was stopped for %v, after which it is %v, want it still stopped", pid, chaosHang/12, p)
 	}
 	return syscall.Kill(pid, syscall.SIGCONT)
 }
 
-// renew puts another copy of the worker in the place of the one that runs.
+// renew replaces the worker binary with a copy of itself and reloads.
 func (c *chaos) renew() error {
 	if err := harness.Install(c.path, c.good, 0o755); err != nil {
 		return err
@@ -279,7 +279,7 @@ func (c *chaos) renew() error {
 	return c.awaitRenewal()
 }
 
-// awaitRenewal waits until every worker runs the file that is there now.
+// awaitRenewal waits until every worker runs the current binary.
 func (c *chaos) awaitRenewal() error {
 	return c.await("the new binary in each slot", func() bool {
 		file, err := os.Stat(c.path)
@@ -300,10 +300,10 @@ func (c *chaos) putNoProgram() error { return c.spoil("no program\n", 0o644) }
 
 func (c *chaos) putFailing() error { return c.spoil("#!/bin/sh\nexit 1\n", 0o755) }
 
-// spoil puts a file that is no worker in the place of the binary, wants the old
-// workers to go on, and cures it.
+// spoil replaces the worker binary with a file that does not start, checks that the old workers
+// go on serving, and restores it.
 func (c *chaos) spoil(content string, mode os.FileMode) error {
-	// A slot that waits for a process now would get this one.
+	// A slot that waits for a worker now would get this binary.
 	if err := c.await("a worker in each slot", c.staffed); err != nil {
 		return err
 	}
@@ -312,10 +312,10 @@ func (c *chaos) spoil(content string, mode os.FileMode) error {
 		return err
 	}
 	c.Signal(syscall.SIGHUP)
-	err := c.await("a line about the worker that does not start", func() bool { return c.said(notReplaced, from) > 0 })
+	err := c.await("a line that a worker did not start", func() bool { return c.said(notReplaced, from) > 0 })
 	if err == nil {
 		served := c.load.total()
-		err = c.await("replies of the old workers", func() bool { return c.load.total() >= served+50 })
+		err = c.await("responses from the old workers", func() bool { return c.load.total() >= served+50 })
 	}
 	if err := errors.Join(err, harness.Install(c.path, c.good, 0o755)); err != nil {
 		return err

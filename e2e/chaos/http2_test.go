@@ -16,23 +16,23 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// errRefused is what RFC 9113 §8.7 lets a client send again: a stream that GOAWAY
-// leaves out, or one that is reset with REFUSED_STREAM.
+// errRefused is a request that the client may send again (RFC 9113 §8.7): its stream is above
+// the last one in GOAWAY, or was reset with REFUSED_STREAM.
 var errRefused = errors.New("not processed")
 
-const h2Window = 1 << 20 // bytes of a stream's window: more than a page has
+const h2Window = 1 << 20 // bytes of a stream's window, more than a page has
 
-// framed is a connection of HTTP/2 with one request at a time.
+// framed is an HTTP/2 connection with one request at a time.
 type framed struct {
 	conn   *harness.Client
 	scheme string
 	frames *http2.Framer
-	next   uint32 // stream
-	told   bool   // that no more requests are wanted
-	last   uint32 // stream that the server answers, if told
+	next   uint32 // stream ID
+	told   bool   // GOAWAY was received
+	last   uint32 // last stream that the server processes, if told
 }
 
-// overHTTP2 is an address for clients of HTTP/2.
+// overHTTP2 returns an address for clients that speak HTTP/2.
 func overHTTP2(a address) address {
 	a.http2 = true
 	if a.tls == nil {
@@ -44,7 +44,7 @@ func overHTTP2(a address) address {
 	return a
 }
 
-// greet opens a connection of HTTP/2 if there is none.
+// greet opens an HTTP/2 connection if there is none.
 func (p *patron) greet(buffer int) error {
 	if err := p.reach(buffer); err != nil || p.framed != nil {
 		return err
@@ -58,7 +58,7 @@ func (p *patron) greet(buffer int) error {
 	return f.begin()
 }
 
-// multiplex is a client of HTTP/2 that asks again and again on one connection.
+// multiplex is one request of a client that keeps its HTTP/2 connection.
 func (p *patron) multiplex() error {
 	if err := p.greet(0); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (p *patron) multiplex() error {
 	return nil
 }
 
-// refused follows a request that was not processed. After it the client may ask again.
+// refused handles a request that was not processed. The client may send it again.
 func (p *patron) refused() error {
 	if p.framed.told {
 		return p.ended()
@@ -93,9 +93,9 @@ func (p *patron) refused() error {
 	return nil
 }
 
-// ended waits for the end that GOAWAY has announced.
+// ended waits for the server to close the connection after GOAWAY.
 func (p *patron) ended() error {
-	p.doing = "waiting for the announced end"
+	p.doing = "waiting for the end after GOAWAY"
 	for {
 		err := p.framed.take(nil)
 		switch {
@@ -111,7 +111,7 @@ func (p *patron) ended() error {
 	}
 }
 
-// begin sends the preface, and windows that no page fills.
+// begin sends the preface and opens windows larger than any page.
 func (f *framed) begin() error {
 	if err := f.conn.Send(http2.ClientPreface); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (f *framed) begin() error {
 	)
 }
 
-// response is what has come of one.
+// response is what has been received of a response.
 type response struct {
 	stream   uint32
 	status   string
@@ -146,10 +146,10 @@ func (f *framed) ask(path string) (*response, error) {
 	})
 }
 
-// get asks for a page and returns its content.
+// get requests a page and returns its content.
 func (f *framed) get(path string) ([]byte, error) {
 	r, sent := f.ask(path)
-	// Whatever becomes of it, GOAWAY may have come before and says what that means.
+	// Even if sending failed: a GOAWAY that came before says whether the request was processed.
 	for r != nil && !r.complete {
 		if err := f.take(r); err != nil {
 			return nil, errors.Join(err, sent)
@@ -171,7 +171,7 @@ func (r *response) ok() error {
 	return nil
 }
 
-// listen takes the frames that come while nothing is asked for.
+// listen handles the frames that arrive while no request is under way.
 func (f *framed) listen(during time.Duration) error {
 	until := time.Now().Add(during)
 	for !f.told {
@@ -192,7 +192,7 @@ func (f *framed) listen(during time.Duration) error {
 	return nil
 }
 
-// take reads one frame; r is the response that is waited for, if any.
+// take reads one frame. r is the response that is awaited, or nil.
 func (f *framed) take(r *response) error {
 	frame, err := f.frames.ReadFrame()
 	if err != nil {
@@ -210,7 +210,7 @@ func (f *framed) take(r *response) error {
 	case *http2.WindowUpdateFrame:
 	case *http2.GoAwayFrame:
 		if frame.ErrCode != http2.ErrCodeNo || frame.LastStreamID > f.last {
-			return fmt.Errorf("%w: %v after one with stream %d", harness.ErrWrong, frame, f.last)
+			return fmt.Errorf("%w: %v after a last stream ID of %d", harness.ErrWrong, frame, f.last)
 		}
 		f.told, f.last = true, frame.LastStreamID
 		if r != nil && r.stream > f.last {
@@ -218,14 +218,14 @@ func (f *framed) take(r *response) error {
 		}
 	default:
 		if r == nil || frame.Header().StreamID != r.stream {
-			return fmt.Errorf("%w: %v, which nobody asked for", harness.ErrWrong, frame)
+			return fmt.Errorf("%w: unexpected %v", harness.ErrWrong, frame)
 		}
 		return r.take(frame)
 	}
 	return nil
 }
 
-// take adds a frame of its stream to the response.
+// take adds a frame of the response's stream to it.
 func (r *response) take(frame http2.Frame) error {
 	switch frame := frame.(type) {
 	case *http2.MetaHeadersFrame:
@@ -243,7 +243,7 @@ func (r *response) take(frame http2.Frame) error {
 	return nil
 }
 
-// beginStream is [patron.begin] over HTTP/2, for the whole file.
+// beginStream is [patron.begin] over HTTP/2, always for the whole file.
 func (p *patron) beginStream() (*transfer, error) {
 	for {
 		if err := p.greet(largeBuffer); err != nil {
@@ -273,7 +273,7 @@ func (p *patron) beginStream() (*transfer, error) {
 	}
 }
 
-// takeStream is [patron.take] over HTTP/2. The window opens at the pace of the download.
+// takeStream is [patron.take] over HTTP/2. It opens the window at the pace of the download.
 func (p *patron) takeStream(d *transfer) error {
 	tick := time.NewTicker(largePace)
 	defer tick.Stop()
@@ -288,7 +288,7 @@ func (p *patron) takeStream(d *transfer) error {
 		}
 		n := len(r.body)
 		if n > len(d.want)-at || !bytes.Equal(r.body, d.want[at:at+n]) {
-			return fmt.Errorf("%w: another byte than expected within %d bytes from byte %d on", harness.ErrWrong, n, at)
+			return fmt.Errorf("%w: wrong content in the %d bytes from byte %d on", harness.ErrWrong, n, at)
 		}
 		r.body, at, used = r.body[:0], at+n, used+n
 		if used < largePiece || r.complete {
@@ -301,7 +301,7 @@ func (p *patron) takeStream(d *transfer) error {
 		<-tick.C
 	}
 	if at < len(d.want) {
-		return fmt.Errorf("%w: %d bytes, want %d", harness.ErrWrong, at, len(d.want))
+		return fmt.Errorf("%w: the response has %d bytes, want %d", harness.ErrWrong, at, len(d.want))
 	}
 	p.count()
 	if f.told {

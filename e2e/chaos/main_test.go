@@ -1,4 +1,4 @@
-// Package chaos does to a server under load everything that it promises to survive.
+// Package chaos disrupts a server under load in every way that it should survive.
 package chaos
 
 import (

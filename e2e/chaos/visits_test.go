@@ -11,18 +11,18 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// This file is what the clients of TestChaos do, and how strict they are.
+// This file defines what the clients of TestChaos do and what they accept.
 
-// choose is one of the small pages.
+// choose returns a random small page.
 func (p *patron) choose() page { return p.pages[p.rng.IntN(len(p.pages))] }
 
-// tell sends a text, whole or in part.
+// tell sends a request, whole or in part.
 func (p *patron) tell(doing, text string) error {
 	p.doing = doing
 	return p.conn.Send(text)
 }
 
-// receive reads the reply with a page.
+// receive reads a response and compares it with a page.
 func (p *patron) receive(want page) (*harness.Reply, error) {
 	r, err := p.conn.Reply("GET")
 	if err != nil {
@@ -36,23 +36,23 @@ func (p *patron) receive(want page) (*harness.Reply, error) {
 	return r, nil
 }
 
-// after expects behind a reply the end that it announces, or else nothing.
+// after checks what follows a response: its end if it announces one, else nothing.
 func (p *patron) after(r *harness.Reply) error {
 	if !r.Closes() {
 		if n := p.conn.In.Buffered(); n > 0 {
-			return fmt.Errorf("%w: %d bytes too many", harness.ErrWrong, n)
+			return fmt.Errorf("%w: %d extra bytes after the response", harness.ErrWrong, n)
 		}
 		return nil
 	}
 	p.doing = "waiting for the announced end"
 	switch b, err := p.conn.In.ReadByte(); {
 	case err == nil:
-		return fmt.Errorf("%w: the byte %q behind the last reply", harness.ErrWrong, b)
+		return fmt.Errorf("%w: byte %q after the last response", harness.ErrWrong, b)
 	case err != io.EOF:
 		return err
 	}
 	p.close()
-	if p.kind != kindShort { // who asked for it
+	if p.kind != kindShort { // its requests ask for the end
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.announced++
@@ -60,13 +60,13 @@ func (p *patron) after(r *harness.Reply) error {
 	return nil
 }
 
-// comeAndGo is a request on a connection of its own.
+// comeAndGo makes one request on a connection of its own.
 func (p *patron) comeAndGo() error {
 	if err := p.reach(0); err != nil {
 		return err
 	}
 	want := p.choose()
-	if err := p.tell("asking for "+want.path+" alone", harness.Request("GET", want.path, "Connection: close")); err != nil {
+	if err := p.tell("asking for "+want.path+" with Connection: close", harness.Request("GET", want.path, "Connection: close")); err != nil {
 		return err
 	}
 	r, err := p.receive(want)
@@ -74,12 +74,12 @@ func (p *patron) comeAndGo() error {
 		return err
 	}
 	if !r.Closes() {
-		return fmt.Errorf("%w: Connection: close is not repeated", harness.ErrWrong)
+		return fmt.Errorf("%w: the response lacks Connection: close", harness.ErrWrong)
 	}
 	return p.after(r)
 }
 
-// converse is a request or two, in one of three ways.
+// converse makes a request or two, in one of three ways.
 func (p *patron) converse() error {
 	if err := p.reach(0); err != nil {
 		return err
@@ -105,8 +105,8 @@ func (p *patron) single() error {
 	return p.after(r)
 }
 
-// pair sends two requests in one piece: the server has either both or none, so
-// the first reply cannot be the last.
+// pair sends two requests at once. The server has read either both or neither, so the first
+// response cannot be the last.
 func (p *patron) pair() error {
 	first, second := p.choose(), p.choose()
 	text := harness.Request("GET", first.path) + harness.Request("GET", second.path)
@@ -118,7 +118,7 @@ func (p *patron) pair() error {
 		return err
 	}
 	if r.Closes() {
-		return fmt.Errorf("%w: the first of two requests is answered with Connection: close", harness.ErrWrong)
+		return fmt.Errorf("%w: the first of two responses has Connection: close", harness.ErrWrong)
 	}
 	if r, err = p.receive(second); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (p *patron) halves() error {
 	return p.after(r)
 }
 
-// doze is a request, and a silence in which not even the end may come.
+// doze makes a request and then expects the connection to stay open and silent for a while.
 func (p *patron) doze() error {
 	if err := p.reach(0); err != nil {
 		return err
@@ -160,17 +160,17 @@ func (p *patron) doze() error {
 	b, err := p.conn.In.ReadByte()
 	switch {
 	case err == nil:
-		return fmt.Errorf("%w: the byte %q that nobody asked for", harness.ErrWrong, b)
+		return fmt.Errorf("%w: unexpected byte %q", harness.ErrWrong, b)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil
 	}
 	return err
 }
 
-// downloads fetches the large file until the door is shut.
+// downloads fetches the large file until no more downloads may begin.
 func (p *patron) downloads(ranged bool) {
 	defer p.close()
-	// Not in step with the others, or all might end just when the server stops.
+	// Spread the downloads, or all of them might end just when the server stops.
 	p.pause(harness.Between(p.rng, 0, largeSize/largePiece*largePace))
 	for {
 		d, err := p.begin(ranged)
@@ -188,15 +188,15 @@ func (p *patron) downloads(ranged bool) {
 	}
 }
 
-// transfer is a download under way: its head, and the bytes that are to come.
+// transfer is a download under way: its head, and the expected body.
 type transfer struct {
 	head   *harness.Reply // nil over HTTP/2
 	stream *response      // over HTTP/2
 	want   []byte
 }
 
-// begin asks for the file or a range of it and reads the head. It returns nil
-// when the door is shut.
+// begin requests the file or a range of it, and reads the response head. It returns nil when no
+// more downloads may begin.
 func (p *patron) begin(ranged bool) (*transfer, error) {
 	p.door.RLock()
 	defer p.door.RUnlock()
@@ -248,7 +248,7 @@ func (p *patron) take(d *transfer) error {
 		}
 		n, err := io.ReadFull(p.conn.In, buf[:min(len(buf), len(d.want)-at)])
 		if want := d.want[at : at+n]; !bytes.Equal(buf[:n], want) {
-			return fmt.Errorf("%w: another byte than expected within %d bytes from byte %d on", harness.ErrWrong, n, at)
+			return fmt.Errorf("%w: wrong content in the %d bytes from byte %d on", harness.ErrWrong, n, at)
 		}
 		if at += n; err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
+// TestVersion compares the version of --version with the Server field, which --server-tokens off shortens.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	o := harness.Attempt(t, harness.Plan{Args: []string{"--version"}})
@@ -19,20 +20,21 @@ func TestVersion(t *testing.T) {
 	quiet := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--server-tokens", "off", "--list")
 	for _, target := range []string{"/", "/nothing"} {
 		if r := quiet.MustGet(target); r.Header.Get("Server") != "phalanx" || strings.Contains(string(r.Body), number) {
-			t.Errorf("%s without tokens: Server: %q, %s", target, r.Header.Get("Server"), r.Body)
+			t.Errorf("%s with --server-tokens off: Server: %q, body %s", target, r.Header.Get("Server"), r.Body)
 		}
 	}
 	if header := s.MustGet("/").Header.Get("Server"); header != "phalanx/"+number {
-		t.Errorf("the server calls itself %q, --version says %q", header, number)
+		t.Errorf("Server: %q, want the version of --version, %q", header, number)
 	}
 }
 
+// TestHelp checks that the long help mentions every flag and fits on a screen of 100 columns.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--help all", "help all"} {
 		o := harness.Attempt(t, harness.Plan{Args: strings.Fields(flag)})
 		if o.Code != 0 || o.Err != "" {
-			t.Errorf("%s: exit status %d and %q", flag, o.Code, o.Err)
+			t.Errorf("%s: exit status %d and error %q, want 0 and none", flag, o.Code, o.Err)
 		}
 		words := []string{
 			"--base", "--port", "--bind", "--model", "process", "goroutine", "serial", "--workers", "--recv", "--keepalive",
@@ -46,15 +48,15 @@ func TestHelp(t *testing.T) {
 		}
 		for line := range strings.Lines(o.Out) {
 			if len(strings.TrimRight(line, "\n")) > 100 {
-				t.Errorf("a line of %s is too long: %q", flag, line)
+				t.Errorf("%s has a line longer than 100 columns: %q", flag, line)
 			}
 		}
 	}
 }
 
-// TestWrongFlags gives wrong command lines. The words of each case are the flag,
-// the value and the cure.
-func TestWrongFlags(t *testing.T) {
+// TestInvalidFlags gives invalid command lines. Each message has to contain the words of its case: the
+// flag, the value and what would be valid.
+func TestInvalidFlags(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		args  []string
@@ -103,13 +105,13 @@ func TestWrongFlags(t *testing.T) {
 			o := harness.Attempt(t, harness.Plan{Args: c.args})
 			o.Rejects(t, 64, c.words...)
 			if strings.ContainsRune(o.Err, 0x1b) {
-				t.Errorf("the message hands on an escape sequence: %q", o.Err)
+				t.Errorf("the message contains an escape sequence: %q", o.Err)
 			}
 		})
 	}
 }
 
-// TestRecvUnits spells sizes as people do.
+// TestRecvUnits gives sizes with and without units.
 func TestRecvUnits(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -118,8 +120,8 @@ func TestRecvUnits(t *testing.T) {
 	}
 }
 
-// TestVariablesSetFlags sets every flag by its variable, and then beats each with
-// the flag.
+// TestVariablesSetFlags sets every flag by its environment variable, and checks that flags override
+// variables.
 func TestVariablesSetFlags(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -138,12 +140,12 @@ func TestVariablesSetFlags(t *testing.T) {
 		t.Errorf("GET /: %q, want the page of PHALANX_BASE", r.Body)
 	}
 	if ahead := harness.Moment(t, r, "Expires").Sub(harness.Moment(t, r, "Date")); ahead != 90*time.Minute {
-		t.Errorf("Expires is %v ahead, want the 90m of PHALANX_EXPIRES", ahead)
+		t.Errorf("Expires is %v after Date, want the 90m of PHALANX_EXPIRES", ahead)
 	}
 	s.MustEnd(c, 4*time.Second, "idle for longer than PHALANX_KEEPALIVE")
 	s.Stop(5 * time.Second)
 	if sizes := s.RecvSizes(); sizes[2] == 0 || len(sizes) > 3 {
-		t.Errorf("recv() took sizes %v, want 2 of PHALANX_RECV", sizes)
+		t.Errorf("recv() calls by size: %v, want sizes up to the 2 of PHALANX_RECV", sizes)
 	}
 
 	beaten := append(env, "PHALANX_WORKERS=0", "PHALANX_EXPIRES=2h", "PHALANX_MODEL=serial")
@@ -153,12 +155,13 @@ func TestVariablesSetFlags(t *testing.T) {
 	}
 	r = s.MustAsk(s.Dial(), harness.Request("GET", "/"))
 	if ahead := harness.Moment(t, r, "Expires").Sub(harness.Moment(t, r, "Date")); ahead != time.Hour || r.Closes() {
-		t.Errorf("Expires is %v ahead and the connection closes: %v; want the flags to win", ahead, r.Closes())
+		t.Errorf("Expires is %v after Date, closes %v; want 1h and a persistent connection, as the flags say", ahead, r.Closes())
 	}
 }
 
-// TestWrongVariables names the variable, not a flag that nobody gave.
-func TestWrongVariables(t *testing.T) {
+// TestInvalidVariables checks that an invalid value is reported with the name of its variable, not of the
+// flag.
+func TestInvalidVariables(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{
 		"PHALANX_PORT=http", "PHALANX_WORKERS=-1", "PHALANX_RECV=0", "PHALANX_KEEPALIVE=soon", "PHALANX_EXPIRES=-1s",

@@ -1,4 +1,4 @@
-// Package cli starts the real binaries with right and wrong flags, variables and files.
+// Package cli starts the real binaries with valid and invalid flags, variables and files.
 package cli
 
 import (

@@ -13,8 +13,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestPortInUse finds the port taken by a program that shares it with nobody,
-// and by one that would share it.
+// TestPortInUse starts a server on a port that another program listens on, with and without
+// SO_REUSEPORT: it refuses to start.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -58,8 +58,8 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// TestSecondServer starts a Phalanx on the port of another, on each
-// combination of addresses that overlap.
+// TestSecondServer starts a second server on the port of a first, for each combination of overlapping
+// addresses: the second refuses to start, and the first is not affected.
 func TestSecondServer(t *testing.T) {
 	t.Parallel()
 	first := harness.Tree(t, map[string]string{"index.html": "first"})
@@ -84,8 +84,7 @@ func TestSecondServer(t *testing.T) {
 	}
 }
 
-// TestPortRace starts six servers on one port in the same moment: exactly
-// one gets it.
+// TestPortRace starts six servers on one port at the same time: exactly one gets the port.
 func TestPortRace(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -100,13 +99,13 @@ func TestPortRace(t *testing.T) {
 		}
 		var winner *harness.Server
 		for _, s := range rivals {
-			harness.Await(t, 15*time.Second, "the end of a loser or a serving winner", func() bool {
+			harness.Await(t, 15*time.Second, "a serving line or an exit", func() bool {
 				events, _ := s.Log.All()
 				return s.Gone() || len(harness.WithMessage(events, "serving")) > 0
 			})
 			if !s.Gone() {
 				if winner != nil {
-					t.Fatal("two servers share a port")
+					t.Fatal("two servers serve on one port")
 				}
 				winner = s
 				continue
@@ -122,7 +121,7 @@ func TestPortRace(t *testing.T) {
 	}
 }
 
-// lastLine is the error behind what the log may say about the start.
+// lastLine returns the last line of a log, which is the error.
 func lastLine(j *harness.Journal) string {
 	lines := j.Lines()
 	if len(lines) == 0 {
@@ -131,7 +130,7 @@ func lastLine(j *harness.Journal) string {
 	return lines[len(lines)-1] + "\n"
 }
 
-// TestRestartAtOnce takes the port of a server that has just served.
+// TestRestartAtOnce restarts a server on its port right after it has served.
 func TestRestartAtOnce(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -139,13 +138,13 @@ func TestRestartAtOnce(t *testing.T) {
 	for range 3 {
 		s := harness.Serve(t, base, "--port", strconv.Itoa(port))
 		s.MustServe("/", "front")
-		// Idle when the server closes it, so the server keeps its TIME_WAIT.
+		// The server closes this idle connection, so the TIME_WAIT state is on its side.
 		s.MustAsk(s.Dial(), harness.Request("GET", "/"))
 		s.Stop(5 * time.Second)
 	}
 }
 
-// TestFreePorts starts several servers that take a free port each.
+// TestFreePorts starts several servers with --port 0: each gets a port of its own.
 func TestFreePorts(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -155,7 +154,7 @@ func TestFreePorts(t *testing.T) {
 		events, _ := s.Log.All()
 		url := harness.WithMessage(events, "serving")[0].Text("url")
 		if seen[s.Port] || !strings.Contains(url, ":"+strconv.Itoa(s.Port)) {
-			t.Errorf("port %d, url %q", s.Port, url)
+			t.Errorf("port %d, serving line with url %q; want a new port that the url names", s.Port, url)
 		}
 		seen[s.Port] = true
 		s.MustServe("/", "front")

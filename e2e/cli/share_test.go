@@ -19,10 +19,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// shared is a share whose output is a pipe.
+// shared is a running share whose output is a pipe.
 type shared struct {
 	*harness.Server
-	url string // the first address
+	url string // the first address of the output
 }
 
 var firstAddress = regexp.MustCompile(`(?m)^address (https?://[^/]+:(\d+)/.*)$`)
@@ -36,9 +36,9 @@ func startShare(t *testing.T, args ...string) shared {
 func awaitShare(t *testing.T, s *harness.Server) shared {
 	t.Helper()
 	var m []string
-	harness.Await(t, 15*time.Second, "an address", func() bool {
+	harness.Await(t, 15*time.Second, "an address in the output", func() bool {
 		if s.Gone() {
-			t.Fatalf("the share ended with %d: %s", s.Status(), s.Log)
+			t.Fatalf("share exited with status %d: %s", s.Status(), s.Log)
 		}
 		m = firstAddress.FindStringSubmatch(s.Out.String())
 		return m != nil
@@ -47,7 +47,7 @@ func awaitShare(t *testing.T, s *harness.Server) shared {
 	return shared{s, m[1]}
 }
 
-// awaitLine waits for a line of the output, without the time before it.
+// awaitLine waits for a line of the output that matches, after its time.
 func (s shared) awaitLine(text string) {
 	s.T.Helper()
 	harness.Await(s.T, 10*time.Second, fmt.Sprintf("the line %q in\n%s", text, s.Out), func() bool {
@@ -55,7 +55,7 @@ func (s shared) awaitLine(text string) {
 	})
 }
 
-// fetch returns the status and the body, or part of it, with credentials if there are some.
+// fetch returns the status and body of a response. credentials may be empty.
 func fetch(t *testing.T, url, credentials string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequest("GET", url, nil)
@@ -77,17 +77,17 @@ func fetch(t *testing.T, url, credentials string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// TestShare shares a directory with several workers, and has a line for each event.
+// TestShare shares a directory with several workers and prints a line for each event, and a summary.
 func TestShare(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "site", "a b.txt": "text", "sub/c.txt": "c"})
 	s := startShare(t, base, "--port", "0", "--bind", "127.0.0.1", "--workers", "3")
 	if status, body := fetch(t, s.url, ""); status != 200 || !strings.Contains(body, "a%20b.txt") || !strings.Contains(body, "index.html") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("listing: %d %s", status, body)
 	}
-	for range 20 { // with any of the workers
+	for range 20 { // served by any of the workers
 		if status, body := fetch(t, s.url+"a%20b.txt", ""); status != 200 || body != "text" {
-			t.Errorf("%d %s", status, body)
+			t.Errorf("a b.txt: %d %s, want 200 text", status, body)
 		}
 	}
 	fetch(t, s.url+"nope", "")
@@ -97,15 +97,15 @@ func TestShare(t *testing.T) {
 	s.Stop(5 * time.Second)
 	if got := s.Out.String(); !strings.HasPrefix(got, "sharing "+base+"\naddress http://127.0.0.1:") ||
 		!strings.HasSuffix(got, "\nDownloaded 1 file, 80 B, by 1 client:\n      80 B  a b.txt (20 times, by 127.0.0.1)\n") || strings.Contains(got, "\x1b") {
-		t.Errorf("%q", got)
+		t.Errorf("output %q", got)
 	}
 	if err := s.Log.String(); err != "" {
-		t.Errorf("standard error: %q", err)
+		t.Errorf("standard error has %q, want nothing", err)
 	}
 }
 
-// TestShareSecrets shares with a password and a path that are made up: both are shown
-// once, needed for everything, and nowhere where other users could see them.
+// TestShareSecrets generates a password and a random path: both are printed once, required for every
+// request, and hidden from other users.
 func TestShareSecrets(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"a.txt": "text", "404.html": "own page"})
@@ -130,71 +130,70 @@ func TestShareSecrets(t *testing.T) {
 	} {
 		status, body := fetch(t, tt.url, tt.credentials)
 		if status != tt.status || !strings.Contains(body, tt.body) || strings.Contains(body, "own page") {
-			t.Errorf("%s with %q: %d %s", tt.url, tt.credentials, status, body)
+			t.Errorf("%s with credentials %q: %d %s, want %d", tt.url, tt.credentials, status, body, tt.status)
 		}
 	}
 	s.awaitLine(`127\.0\.0\.1        refused      a\.txt  without the password`)
 	for _, pid := range append(s.Workers(), s.PID()) {
 		line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		if err != nil || strings.Contains(string(line), m[2]) || strings.Contains(string(line), path) {
-			t.Errorf("%q, %v", line, err)
+			t.Errorf("command line of process %d: %q, error %v; want no password or path", pid, line, err)
 		}
 	}
 	s.Stop(5 * time.Second)
 	out := s.Out.String() + s.Log.String()
 	if n := strings.Count(out, m[2]); n != 1 || strings.Contains(out, base64.StdEncoding.EncodeToString([]byte(credentials))) {
-		t.Errorf("the password is shown %d times:\n%s", n, out)
+		t.Errorf("the password is printed %d times, want 1:\n%s", n, out)
 	}
 }
 
-// TestShareFiles shares a file as itself, and files and directories of different places.
+// TestShareFiles shares a single file, and files and directories of different places.
 func TestShareFiles(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"one file.iso": "iso", "x/other.txt": "other", "y/dir/z.txt": "z"})
 	free := []string{"--port", "0", "--bind", "127.0.0.1"}
 	s := startShare(t, append(free, base+"/one file.iso")...)
 	if !strings.HasSuffix(s.url, "/one%20file.iso") {
-		t.Errorf("the address is %s", s.url)
+		t.Errorf("address %s, want one that ends in the file's name", s.url)
 	}
 	root := "http://" + harness.Loopback(s.Port)
 	for path, want := range map[string]string{"/one%20file.iso": "200 iso", "/x/other.txt": "404", "/": "200"} {
 		if status, body := fetch(t, root+path, ""); !strings.HasPrefix(fmt.Sprint(status, " ", body), want) || strings.Contains(body, "other") {
-			t.Errorf("%s: %d %s", path, status, body)
+			t.Errorf("%s: %d %s, want %s", path, status, body, want)
 		}
 	}
 	several := startShare(t, append(free, base+"/one file.iso", base+"/x/other.txt", base+"/y/dir")...)
 	for path, want := range map[string]string{"one%20file.iso": "200 iso", "other.txt": "200 other", "dir/z.txt": "200 z", "dir/": "200", "": "200", "x/other.txt": "404"} {
 		if status, body := fetch(t, several.url+path, ""); !strings.HasPrefix(fmt.Sprint(status, " ", body), want) {
-			t.Errorf("%s: %d %s", path, status, body)
+			t.Errorf("%s: %d %s, want %s", path, status, body, want)
 		}
 	}
-	// A reload reads nothing again: what was made up and chosen stays.
+	// A reload changes neither the generated secrets nor the shared files.
 	before := several.Workers()
 	several.Signal(1)
 	several.AwaitWorkers(len(before), before...)
 	if status, body := fetch(t, several.url+"dir/z.txt", ""); status != 200 || body != "z" {
-		t.Errorf("after a reload: %d %s", status, body)
+		t.Errorf("after a reload: %d %s, want 200 z", status, body)
 	}
 }
 
-// TestSharePort takes the next free port where the usual one is taken, but no other
-// than the one that was asked for.
+// TestSharePort uses the next free port if the default one is in use, but no other than the one of --port.
 func TestSharePort(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"a.txt": "text"})
-	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil { // else somebody else has it
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil { // or another program has it
 		defer l.Close()
 	}
 	s := startShare(t, base, "--bind", "127.0.0.1")
 	if s.Port <= 8080 {
-		t.Errorf("shared on port %d", s.Port)
+		t.Errorf("shared on port %d, want one above 8080", s.Port)
 	}
 	o := harness.Attempt(t, harness.Plan{Args: []string{"share", base, "--bind", "127.0.0.1", "-p", strconv.Itoa(s.Port)}})
 	o.Rejects(t, 1, "--port "+strconv.Itoa(s.Port), "in use")
 }
 
-// TestShareFor ends by itself, and not before the download under way has ended.
-func TestShareFor(t *testing.T) {
+// TestShareDuration ends a share after --for, once the download under way has ended.
+func TestShareDuration(t *testing.T) {
 	t.Parallel()
 	dir := harness.MemoryDir(t)
 	const size = 64 << 20
@@ -206,29 +205,29 @@ func TestShareFor(t *testing.T) {
 	}
 	s.AwaitRefusal()
 	if s.Gone() {
-		t.Fatal("the download was not waited for")
+		t.Fatal("the server exited before the download ended")
 	}
 	s.MustComplete(d)
 	if code := s.Wait(10 * time.Second); code != 0 {
-		t.Errorf("ended with %d", code)
+		t.Errorf("exit status %d, want 0", code)
 	}
 	if got := s.Out.String(); !strings.Contains(got, "\nuntil ") || !strings.Contains(got, "downloaded   big  67.1 MB") || !strings.HasSuffix(got, "big (once, by 127.0.0.1)\n") {
-		t.Error(got)
+		t.Errorf("output %s", got)
 	}
 }
 
-// TestShareUpgrade asks a share for what it cannot do: it says so, and goes on.
-func TestShareUpgrade(t *testing.T) {
+// TestShareRefusesUpgrade sends SIGUSR2 to a share, which cannot be upgraded: it says so and keeps serving.
+func TestShareRefusesUpgrade(t *testing.T) {
 	t.Parallel()
 	s := startShare(t, harness.Tree(t, map[string]string{"a.txt": "text"}), "--bind", "127.0.0.1", "--port", "0")
 	harness.Kill(t, s.PID(), syscall.SIGUSR2)
 	s.awaitLine("! upgrade: share cannot be upgraded; restart the server instead")
 	if status, body := fetch(t, s.url+"a.txt", ""); status != 200 || body != "text" {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("%d %s, want 200 text", status, body)
 	}
 }
 
-// TestShareByHTTPS shares by HTTPS with a certificate of its own, whose fingerprint is shown.
+// TestShareByHTTPS shares over HTTPS with a self-signed certificate, whose fingerprint is printed.
 func TestShareByHTTPS(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"a.txt": "text"})
@@ -244,7 +243,7 @@ func TestShareByHTTPS(t *testing.T) {
 	s.awaitLine(`fingerprint [0-9A-F]{2}(:[0-9A-F]{2}){31}`)
 	if body, err := io.ReadAll(r.Body); err != nil || string(body) != "text" || !strings.HasPrefix(s.url, "https://") ||
 		!strings.Contains(strings.ReplaceAll(s.Out.String(), ":", ""), fmt.Sprintf("%X", sum)) {
-		t.Errorf("%q, %v, %s", body, err, s.Out)
+		t.Errorf("body %q, error %v, output %s", body, err, s.Out)
 	}
 	s.awaitLine(`127\.0\.0\.1        downloaded   a\.txt  4 B`)
 	plain := harness.Attempt(t, harness.Plan{Args: []string{"share", base, "--listen", "http://127.0.0.1:0", "--tls-self-signed"}})

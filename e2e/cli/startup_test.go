@@ -11,7 +11,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestUnusableBase gives directories that cannot be served.
+// TestUnusableBase refuses to start with a document root that cannot be served.
 func TestUnusableBase(t *testing.T) {
 	t.Parallel()
 	dir := harness.Tree(t, map[string]string{"file": "no directory"})
@@ -43,8 +43,7 @@ func TestUnusableBase(t *testing.T) {
 	}
 }
 
-// TestBaseThroughSymlink serves a base that is itself reached through a link, by a
-// relative path.
+// TestBaseThroughSymlink serves a document root given as a relative path to a symbolic link.
 func TestBaseThroughSymlink(t *testing.T) {
 	t.Parallel()
 	dir := harness.Tree(t, map[string]string{"real/index.html": "front"})
@@ -57,7 +56,7 @@ func TestBaseThroughSymlink(t *testing.T) {
 	s.MustServe("/", "front")
 }
 
-// TestPrivilegedPort asks for a port that only root may take.
+// TestPrivilegedPort refuses to start on a port that only root may bind.
 func TestPrivilegedPort(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -66,7 +65,7 @@ func TestPrivilegedPort(t *testing.T) {
 	}
 	port := harness.Atoi(strings.TrimSpace(string(text))) - 1
 	if port < 1 {
-		t.Logf("this machine lets everybody take every port")
+		t.Logf("any user may bind any port on this machine")
 		return
 	}
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -74,7 +73,7 @@ func TestPrivilegedPort(t *testing.T) {
 	o.Rejects(t, 78, "--port", strconv.Itoa(port), "CAP_NET_BIND_SERVICE", "1024")
 }
 
-// TestBindForeignAddress binds to an address that this machine does not have.
+// TestBindForeignAddress refuses to start on an address that the machine does not have.
 func TestBindForeignAddress(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -85,7 +84,7 @@ func TestBindForeignAddress(t *testing.T) {
 	o.Rejects(t, o.Code, "--bind", "203.0.113.7")
 }
 
-// impostor returns the path of a program that is no worker, and behaves as its name says.
+// impostor returns the path of a program that is not a worker and misbehaves as its name says.
 func impostor(t *testing.T, manner string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), manner)
@@ -95,8 +94,8 @@ func impostor(t *testing.T, manner string) string {
 	return path
 }
 
-// TestUnusableWorkerBinary gives workers that are none. Whatever they do, the master
-// ends, says which binary is at fault, and frees the port.
+// TestUnusableWorkerBinary starts a master with programs that are not workers. Whatever they do, the master
+// exits, names the binary and frees the port.
 func TestUnusableWorkerBinary(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -129,8 +128,8 @@ func TestUnusableWorkerBinary(t *testing.T) {
 	}
 }
 
-// TestWorkerStartErrorIsShown starts a worker that dies at once and says why: the pool is
-// given up, with the worker's own reason.
+// TestWorkerStartErrorIsShown starts a worker that prints an error and exits: the master exits with that
+// error.
 func TestWorkerStartErrorIsShown(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -144,7 +143,8 @@ func TestWorkerStartErrorIsShown(t *testing.T) {
 	harness.MustBeFree(t, port)
 }
 
-// TestWorkerBesideMaster starts a master that has no worker in its directory.
+// TestWorkerBesideMaster starts a master without a worker in its directory, with --worker, and through a
+// symbolic link.
 func TestWorkerBesideMaster(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -152,7 +152,7 @@ func TestWorkerBesideMaster(t *testing.T) {
 	master := filepath.Join(alone, "master")
 	harness.Attempt(t, harness.Plan{Binary: master, Args: []string{"--port", "0", "--base", base}}).Rejects(t, 78, "--worker", alone+"/worker")
 
-	// With the worker named it serves, also when it is found through a link.
+	// It serves with --worker, and with the worker beside the target of a symbolic link.
 	s := harness.ServeAs(t, harness.Plan{Binary: master, Args: append(harness.Verbosely(base), "--worker", harness.Binary("worker"))})
 	s.MustServe("/", "front")
 	link := filepath.Join(harness.OpenDir(t), "phalanx")

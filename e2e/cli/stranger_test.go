@@ -10,11 +10,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// firstCommand is one, and what comes of it.
+// firstCommand is a command line and its expected result.
 type firstCommand struct {
 	args   string
-	serves string   // what GET / has
-	says   []string // on standard output, or in the line that leads there
+	serves string   // text in the response to GET /
+	says   []string // text on standard output, or in the error
 	code   int
 }
 
@@ -25,7 +25,7 @@ func firstCommands(port string) []firstCommand {
 		{"./files -l", "a.txt", nil, 0},
 		{"-p " + port + " -b 127.0.0.1 site", "site", nil, 0},                                // miniserve
 		{"8000", "", []string{"-p 8000"}, 64},                                                // python3 -m http.server
-		{"-d site", "", []string{"--base"}, 64},                                              // the same
+		{"-d site", "", []string{"--base"}, 64},                                              // python3 -m http.server
 		{"-port 8000", "", []string{"--port"}, 64},                                           // Go programs
 		{"--root site", "", []string{"--base"}, 64},                                          // caddy file-server
 		{"site/index.html", "", []string{"master share site/index.html", "master site"}, 64}, // miniserve
@@ -45,9 +45,8 @@ func firstCommands(port string) []firstCommand {
 	}
 }
 
-// TestFirstCommands has the first things that people type who know other servers
-// and have read nothing: each does what was wanted, or says in a line what leads
-// there. A port that needs a privilege is in TestPrivilegedPort.
+// TestFirstCommands runs the first commands that users of other servers type: each does what was meant, or
+// its error names the right command in one line. TestPrivilegedPort covers ports that need a privilege.
 func TestFirstCommands(t *testing.T) {
 	t.Parallel()
 	here := harness.Tree(t, map[string]string{"index.html": "here", "site/index.html": "site", "files/a.txt": "a"})
@@ -60,7 +59,7 @@ func TestFirstCommands(t *testing.T) {
 			case tt.serves != "" && strings.HasPrefix(tt.args, "share"):
 				s := awaitShare(t, harness.Launch(t, plan))
 				if status, body := fetch(t, s.url, ""); status != 200 || !strings.Contains(body, tt.serves) {
-					t.Errorf("%d %s", status, body)
+					t.Errorf("%d %s, want 200 with %q", status, body, tt.serves)
 				}
 			case tt.serves != "":
 				plan.Env = append(plan.Env, "PHALANX_VERBOSE=1", "PHALANX_LOG_FORMAT=json")
@@ -72,7 +71,7 @@ func TestFirstCommands(t *testing.T) {
 				defer r.Body.Close()
 				body, err := io.ReadAll(r.Body)
 				if err != nil || r.StatusCode != 200 || !strings.Contains(string(body), tt.serves) {
-					t.Errorf("%d %s, %v", r.StatusCode, body, err)
+					t.Errorf("%d %s, error %v; want 200 with %q", r.StatusCode, body, err, tt.serves)
 				}
 			case tt.code != 0:
 				harness.Attempt(t, plan).Rejects(t, tt.code, tt.says...)

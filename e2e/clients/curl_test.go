@@ -13,7 +13,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// curlTree is what curl is let loose on.
+// curlTree returns the document root for curl, and the content of data.bin.
 func curlTree(t *testing.T) (base string, data []byte) {
 	t.Helper()
 	data = harness.Noise("curl", 3<<20+123)
@@ -43,8 +43,7 @@ func zipped(t *testing.T, text string) string {
 	return b.String()
 }
 
-// stored is a zstd frame (RFC 8878 §3.1.1) of one raw block: a single segment
-// with a size of one byte.
+// stored returns a zstd frame (RFC 8878 §3.1.1) with one raw block: a single segment whose size has one byte.
 func stored(t *testing.T, text string) string {
 	t.Helper()
 	if len(text) > 255 {
@@ -54,9 +53,8 @@ func stored(t *testing.T, text string) string {
 	return "\x28\xb5\x2f\xfd\x20" + string([]byte{n, n<<3 | 1, n >> 5, 0}) + text
 }
 
-// storedBrotli is a brotli stream (RFC 7932 §9) of one uncompressed
-// meta-block: a window of 16 bits, no last block, four nibbles of length, the
-// mark of an uncompressed one; then an empty last block.
+// storedBrotli returns a brotli stream (RFC 7932 §9) with one uncompressed meta-block, that is a window of 16
+// bits, no last block, a length of four nibbles and the uncompressed bit, and an empty last block.
 func storedBrotli(t *testing.T, text string) string {
 	t.Helper()
 	if len(text) == 0 || len(text) > 1<<16 {
@@ -66,6 +64,7 @@ func storedBrotli(t *testing.T, text string) string {
 	return string([]byte{byte(bits), byte(bits >> 8), byte(bits >> 16)}) + text + "\x03"
 }
 
+// TestCurl resumes, requests ranges and conditions, traverses, uploads, decodes and reuses connections with curl.
 func TestCurl(t *testing.T) {
 	t.Parallel()
 	base, data := curlTree(t)
@@ -78,17 +77,17 @@ func TestCurl(t *testing.T) {
 		t.Run("traversal", func(t *testing.T) { curlTraverses(t, s, curl) })
 		t.Run("bodies", func(t *testing.T) { curlUploads(t, s, curl) })
 		t.Run("codings", func(t *testing.T) { curlDecodes(t, s, curl) })
-		t.Run("kept alive", func(t *testing.T) { curlKeeps(t, s, curl, model != "serial") })
+		t.Run("keep-alive", func(t *testing.T) { curlKeeps(t, s, curl, model != "serial") })
 	})
 }
 
-// curlResumes interrupts a download, goes on, and asks for what is there.
+// curlResumes completes a partial download, resumes a complete one, and resumes another version of a file.
 func curlResumes(t *testing.T, s *harness.Server, curl *guest, data []byte) {
 	harness.Write(t, curl.at("data.bin"), data[:1<<20])
 	curl.run("-sS", "-C", "-", "-o", "data.bin", s.URL("/data.bin"))
 	curl.holds("data.bin", data)
 	if got := statuses(s, "/data.bin", 1); !slices.Equal(got, []int{206}) {
-		t.Errorf("resuming was answered with %v, want 206", got)
+		t.Errorf("statuses of a resumed download: %v, want 206", got)
 	}
 	// 416: there is nothing left to send.
 	said, code := curl.try("-sS", "-C", "-", "-o", "data.bin", s.URL("/data.bin"))
@@ -96,7 +95,7 @@ func curlResumes(t *testing.T, s *harness.Server, curl *guest, data []byte) {
 		t.Errorf("resuming a complete file: exit status %d, %s", code, said)
 	}
 	curl.holds("data.bin", data)
-	// A server that must not send the rest of another version.
+	// If-Range with another entity tag: the server must not send the rest of another version.
 	harness.Write(t, curl.at("other.bin"), data[:1000])
 	curl.run("-sS", "-C", "-", "-H", `If-Range: "other"`, "-o", "whole.bin", s.URL("/data.bin"))
 	curl.holds("whole.bin", data)
@@ -116,14 +115,14 @@ func curlRanges(t *testing.T, s *harness.Server, curl *guest, data []byte) {
 	}
 	said := curl.run("-sS", "-f", "-i", "-r", "0-9,100-109", s.URL("/data.bin"))
 	if strings.Count(said, "\r\nContent-Range: bytes ") != 2 || !strings.Contains(said, "multipart/byteranges") {
-		t.Errorf("two ranges: %.300q", said)
+		t.Errorf("two ranges: %.300q, want multipart/byteranges with two parts", said)
 	}
 	if said, _ := curl.try("-sS", "-i", "-r", fmt.Sprintf("%d-", n), s.URL("/data.bin")); !strings.HasPrefix(said, "HTTP/1.1 416 ") {
-		t.Errorf("a range behind the end: %.100q", said)
+		t.Errorf("a range beyond the end: %.100q, want 416", said)
 	}
 }
 
-// curlAsksAgain fetches a file only if it has changed.
+// curlAsksAgain requests a file only if it has changed.
 func curlAsksAgain(t *testing.T, s *harness.Server, curl *guest) {
 	want := func(what, want string, args ...string) {
 		t.Helper()
@@ -143,21 +142,20 @@ func curlAsksAgain(t *testing.T, s *harness.Server, curl *guest) {
 	want("--etag-compare with another", "200", "page", "--etag-compare", "etag")
 }
 
-// curlTraverses sends paths as they are typed.
+// curlTraverses sends paths that lead out of the document root as they are.
 func curlTraverses(t *testing.T, s *harness.Server, curl *guest) {
 	for _, path := range []string{"/../secret.txt", "/%2e%2e/secret.txt", "/./../secret.txt", "/..%2fsecret.txt", "/x/../../secret.txt", "/../../../../etc/passwd"} {
 		said := curl.run("-sS", "--path-as-is", "-w", "\n%{http_code}", s.URL(path))
 		if strings.Contains(said, "SECRET") || strings.Contains(said, "root:") || !strings.HasSuffix(said, "\n404") {
-			t.Errorf("%s: %q", path, said)
+			t.Errorf("%s: %q, want 404", path, said)
 		}
 	}
 	if said := curl.run("-sS", s.URL("/a%20b.txt")); said != "space" {
-		t.Errorf("/a%%20b.txt: %q", said)
+		t.Errorf("/a%%20b.txt: %q, want \"space\"", said)
 	}
 }
 
-// curlUploads sends bodies, which nobody here has a use for: they are read
-// away where the request may have one, and else refused.
+// curlUploads sends request bodies: they are discarded with methods that are served, and refused otherwise.
 func curlUploads(t *testing.T, s *harness.Server, curl *guest) {
 	harness.Write(t, curl.at("small"), harness.Noise("small", 300_000))
 	harness.Write(t, curl.at("large"), harness.Noise("large", 2<<20))
@@ -172,8 +170,8 @@ func curlUploads(t *testing.T, s *harness.Server, curl *guest) {
 		continues  bool
 		args       []string
 	}{
-		{"a body behind 100 Continue", "200", true, []string{"-X", "GET", "-H", expect, "--data-binary", "@small"}},
-		{"chunks behind 100 Continue", "200", true, []string{"-X", "GET", "-H", expect, "-H", "Transfer-Encoding: chunked", "--data-binary", "@small"}},
+		{"a body after 100 Continue", "200", true, []string{"-X", "GET", "-H", expect, "--data-binary", "@small"}},
+		{"chunks after 100 Continue", "200", true, []string{"-X", "GET", "-H", expect, "-H", "Transfer-Encoding: chunked", "--data-binary", "@small"}},
 		{"chunks", "200", false, []string{"-X", "GET", "-H", "Expect:", "-H", "Transfer-Encoding: chunked", "--data-binary", "@small"}},
 		{"a body that is announced as too long", "413", false, []string{"-X", "GET", "-H", expect, "--data-binary", "@large"}},
 		{"chunks that become too long", "413", false, []string{"-X", "GET", "-H", "Expect:", "-H", "Transfer-Encoding: chunked", "--data-binary", "@large"}},
@@ -186,12 +184,12 @@ func curlUploads(t *testing.T, s *harness.Server, curl *guest) {
 			t.Errorf("%s: %s, want %s\n%.2000s", c.what, got, c.want, said)
 		}
 		if strings.Contains(said, "< HTTP/1.1 100 ") != c.continues {
-			t.Errorf("%s: 100 Continue must be %v\n%.2000s", c.what, c.continues, said)
+			t.Errorf("%s: want 100 Continue: %v\n%.2000s", c.what, c.continues, said)
 		}
 	}
 }
 
-// curlDecodes gets each ready-made coding, and decodes it.
+// curlDecodes requests precompressed files, which curl decodes.
 func curlDecodes(t *testing.T, s *harness.Server, curl *guest) {
 	for name, want := range map[string]string{"/app.js": "let gzip;", "/br.js": "let brotli;", "/zst.js": "let zstd;"} {
 		version := curl.run("--version")
@@ -203,13 +201,12 @@ func curlDecodes(t *testing.T, s *harness.Server, curl *guest) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 		if got := curl.run("-sS", s.URL(name)); got != "let identity;" {
-			t.Errorf("%s as it is: %q", name, got)
+			t.Errorf("%s without --compressed: %q, want \"let identity;\"", name, got)
 		}
 	}
 }
 
-// curlKeeps fetches several URLs at once and looks whether they came over
-// one connection.
+// curlKeeps requests several URLs with one command and counts the connections.
 func curlKeeps(t *testing.T, s *harness.Server, curl *guest, kept bool) {
 	args := []string{"-sS", "-v"}
 	for i := range 5 {

@@ -13,8 +13,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestWget resumes a download, asks for news, and copies a website that is
-// nothing but listings.
+// TestWget resumes a download, requests a file only if it has changed, and copies a website of listings.
 func TestWget(t *testing.T) {
 	t.Parallel()
 	data := harness.Noise("wget", 2<<20+7)
@@ -32,13 +31,13 @@ func TestWget(t *testing.T) {
 		wget.run("-c", s.URL("/data.bin"))
 		wget.holds("data.bin", data)
 		if got := statuses(s, "/data.bin", 1); !slices.Equal(got, []int{206}) {
-			t.Errorf("wget -c was answered with %v, want 206", got)
+			t.Errorf("statuses of wget -c: %v, want 206", got)
 		}
 		wget.run("-c", s.URL("/data.bin"))
 		wget.holds("data.bin", data)
 		wget.run("-N", s.URL("/data.bin"))
 		if got := statuses(s, "/data.bin", 3); !slices.Equal(got, []int{206, 304, 416}) {
-			t.Errorf("wget -c, wget -c and wget -N were answered with %v, want 206, 304 and 416", got)
+			t.Errorf("statuses of wget -c, wget -c and wget -N: %v, want 206, 304 and 416", got)
 		}
 		wget.run("-r", "-np", "-nH", "-e", "robots=off", "-R", "index.html*", "--restrict-file-names=unix,nocontrol", "-P", "copy", s.URL("/"))
 		for name, content := range files {
@@ -47,8 +46,8 @@ func TestWget(t *testing.T) {
 	})
 }
 
-// TestAria2 downloads over eight connections at once, finishes what another
-// program has begun, and asks for news.
+// TestAria2 downloads over eight connections at once, completes a partial download, and requests a file only
+// if it has changed.
 func TestAria2(t *testing.T) {
 	t.Parallel()
 	const pieces = 8
@@ -67,27 +66,26 @@ func TestAria2(t *testing.T) {
 		clients := map[string]bool{}
 		for _, e := range s.AwaitRequests(pieces) {
 			clients[e.Text("client")] = true
-			// The first request asks for all of it, and is given up once
-			// the others have begun.
+			// The first request is for the whole file, and is aborted once the others have begun.
 			if status := e.Number("status"); status != 206 && status != 200 {
-				t.Errorf("a piece was answered with %d", status)
+				t.Errorf("status of a piece: %d, want 206 or 200", status)
 			}
 		}
 		if len(clients) < pieces/2 {
-			t.Errorf("the pieces came over %d connections, want about %d", len(clients), pieces)
+			t.Errorf("the pieces were sent over %d connections, want about %d", len(clients), pieces)
 		}
 		harness.Write(t, aria.at("data.bin"), data[:3<<20])
 		aria.run(append([]string{"-c"}, options...)...)
 		aria.holds("data.bin", data)
 		aria.run(append([]string{"--allow-overwrite=true", "--conditional-get=true"}, options...)...)
 		aria.holds("data.bin", data)
-		s.Log.Await(t, 10*time.Second, "304 for what is there", s.Exited, func(all []harness.Event) bool {
+		s.Log.Await(t, 10*time.Second, "304 for the complete file", s.Exited, func(all []harness.Event) bool {
 			return slices.ContainsFunc(all, func(e harness.Event) bool { return e.Number("status") == 304 })
 		})
 	})
 }
 
-// TestGit clones by the dumb protocol: nothing but files.
+// TestGit clones over git's dumb HTTP protocol, which needs only files.
 func TestGit(t *testing.T) {
 	t.Parallel()
 	git := visit(t, "git")
@@ -100,7 +98,7 @@ func TestGit(t *testing.T) {
 		git.run("-C", "work", "commit", "-q", "-m", fmt.Sprint("commit ", i))
 		if i == 12 {
 			git.run("-C", "work", "tag", "v1")
-			git.run("-C", "work", "repack", "-q", "-a", "-d") // a pack, and loose objects after it
+			git.run("-C", "work", "repack", "-q", "-a", "-d") // a pack; the later objects are loose
 		}
 	}
 	base := harness.MemoryDir(t)
@@ -122,10 +120,10 @@ func TestGit(t *testing.T) {
 			own.run("clone", "-q", s.URL("/"+name), clone)
 			own.run("-C", clone, "fsck", "--strict")
 			if got := own.run("-C", clone, "rev-parse", "HEAD"); got != head {
-				t.Errorf("the clone of %s is at %s, not %s", name, got, head)
+				t.Errorf("the clone of %s is at %s, want %s", name, got, head)
 			}
 			if got := own.run("-C", clone, "tag"); strings.TrimSpace(got) != "v1" {
-				t.Errorf("the clone of %s has the tags %q", name, got)
+				t.Errorf("the clone of %s has the tags %q, want v1", name, got)
 			}
 		}
 	})

@@ -14,8 +14,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// guest is a client program with a home of its own, in which it neither
-// finds nor leaves any configuration.
+// guest is a client program with a home directory of its own, without any configuration.
 type guest struct {
 	t    *testing.T
 	path string
@@ -23,7 +22,7 @@ type guest struct {
 	env  []string
 }
 
-// visit makes a guest of the first of the programs that is installed.
+// visit returns a guest for the first of the programs that is installed.
 func visit(t *testing.T, names ...string) *guest {
 	t.Helper()
 	home := harness.OpenDir(t)
@@ -33,8 +32,8 @@ func visit(t *testing.T, names ...string) *guest {
 	}
 }
 
-// try runs the program in its home and returns what it wrote, on standard
-// error too, and its exit code.
+// try runs the program in its home directory and returns its output, standard error included, and its exit
+// status.
 func (g *guest) try(args ...string) (said string, code int) {
 	g.t.Helper()
 	var all bytes.Buffer
@@ -42,8 +41,7 @@ func (g *guest) try(args ...string) (said string, code int) {
 	return all.String(), code
 }
 
-// output runs the program, which must end well, and returns what it wrote on
-// standard output.
+// output runs the program, which has to succeed, and returns its standard output.
 func (g *guest) output(args ...string) string {
 	g.t.Helper()
 	var out, complaints bytes.Buffer
@@ -68,7 +66,7 @@ func (g *guest) exec(stdout, stderr *bytes.Buffer, args []string) (code int) {
 	return cmd.ProcessState.ExitCode()
 }
 
-// run is try for what must end well.
+// run runs the program, which has to succeed, and returns its output.
 func (g *guest) run(args ...string) string {
 	g.t.Helper()
 	said, code := g.try(args...)
@@ -78,10 +76,10 @@ func (g *guest) run(args ...string) string {
 	return said
 }
 
-// at is the path of a file in the guest's home.
+// at returns the path of a file in the guest's home directory.
 func (g *guest) at(name string) string { return filepath.Join(g.home, name) }
 
-// holds expects a file in the guest's home to have this content.
+// holds checks the content of a file in the guest's home directory.
 func (g *guest) holds(name string, want []byte) {
 	g.t.Helper()
 	got, err := os.ReadFile(g.at(name))
@@ -90,16 +88,16 @@ func (g *guest) holds(name string, want []byte) {
 		return
 	}
 	if !bytes.Equal(got, want) {
-		g.t.Errorf("%s: %s has %d bytes, not the %d that were served", filepath.Base(g.path), name, len(got), len(want))
+		g.t.Errorf("%s: %s differs from the served file: %d bytes, want %d", filepath.Base(g.path), name, len(got), len(want))
 	}
 }
 
-// statuses are those of the requests for a path, once there are so many. They
-// are sorted: each worker writes its lines when it comes to it.
+// statuses returns the statuses of the requests for a path, once there are n. They are sorted, because each
+// worker logs in its own time.
 func statuses(s *harness.Server, path string, n int) []int {
 	s.T.Helper()
 	var found []int
-	s.Log.Await(s.T, 10*time.Second, "request for "+path, s.Exited, func(all []harness.Event) bool {
+	s.Log.Await(s.T, 10*time.Second, "requests for "+path, s.Exited, func(all []harness.Event) bool {
 		found = found[:0]
 		for _, e := range harness.WithMessage(all, "request") {
 			if e.Text("path") == path {

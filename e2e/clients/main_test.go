@@ -1,4 +1,4 @@
-// Package clients has curl, wget, apt, git and the like use the real server.
+// Package clients tests the real server with curl, wget, apt, git and other clients.
 package clients
 
 import (

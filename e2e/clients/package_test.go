@@ -15,8 +15,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestApt installs packages from a repository that is a directory, resumes a
-// package that was fetched in part, and asks for news of the lists.
+// TestApt installs packages from a repository of files, completes a package that was downloaded in part, and
+// updates the package lists.
 func TestApt(t *testing.T) {
 	t.Parallel()
 	names := []string{"phalanx-shield", "phalanx-spear", "phalanx-helmet"}
@@ -45,17 +45,17 @@ func TestApt(t *testing.T) {
 				want = 206
 			}
 			if got := statuses(s, "/"+debName(name), 1); !slices.Equal(got, []int{want}) {
-				t.Errorf("the package %s was answered with %v, want %d", name, got, want)
+				t.Errorf("statuses of package %s: %v, want %d", name, got, want)
 			}
 		}
 		apt.run("update")
 		if got := statuses(s, "/./Release", 2); !slices.Equal(got, []int{200, 304}) {
-			t.Errorf("two updates were answered with %v, want 200 and 304", got)
+			t.Errorf("statuses of two updates: %v, want 200 and 304", got)
 		}
 	})
 }
 
-// repository builds packages and the lists of them.
+// repository builds packages and their lists.
 func repository(t *testing.T, names []string) string {
 	t.Helper()
 	base := harness.MemoryDir(t)
@@ -82,10 +82,10 @@ func repository(t *testing.T, names []string) string {
 	return base
 }
 
-// debName is a package's file as apt asks for it: the plus is encoded.
+// debName returns a package's file name as apt requests it, with the plus encoded.
 func debName(name string) string { return name + "_1.0%2bex_all.deb" }
 
-// aptConfig keeps apt and dpkg within the guest's home.
+// aptConfig returns a configuration that keeps apt and dpkg in the guest's home directory.
 func aptConfig(t *testing.T, apt *guest, url string) string {
 	t.Helper()
 	for _, dir := range []string{
@@ -113,7 +113,7 @@ Acquire::http::Proxy "DIRECT";
 	return config
 }
 
-// TestGoModules downloads a module through a proxy that is a tree of files.
+// TestGoModules downloads a module from a module proxy of files.
 func TestGoModules(t *testing.T) {
 	t.Parallel()
 	const module, escaped = "phalanx.test/Shield", "phalanx.test/!shield"
@@ -139,15 +139,15 @@ func TestGoModules(t *testing.T) {
 		}
 		data, err := os.ReadFile(filepath.Join(got.Dir, "data.bin"))
 		if err != nil || !bytes.Equal(data, source) {
-			t.Errorf("the module's file has %d bytes, not the %d that were served: %v", len(data), len(source), err)
+			t.Errorf("the module's file differs from the served one: %d bytes, want %d, error %v", len(data), len(source), err)
 		}
 		if said, code := golang.try("mod", "download", module+"@v9.9.9"); code == 0 || !strings.Contains(said, "404") {
-			t.Errorf("a version that is not there: exit status %d, %s", code, said)
+			t.Errorf("a missing version: exit status %d, output %s; want a failure with 404", code, said)
 		}
 	})
 }
 
-// moduleZip packs a module as a proxy has to have it.
+// moduleZip returns a module's zip file as a module proxy serves it.
 func moduleZip(t *testing.T, prefix string, source []byte) string {
 	t.Helper()
 	var b bytes.Buffer

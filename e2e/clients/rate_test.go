@@ -13,10 +13,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestRate downloads with curl in every way, faster than the server allows: each download
-// takes its time and is whole, also when it continues in another worker, after a reload or a
-// worker's death.
-func TestRate(t *testing.T) {
+// TestBandwidthLimit downloads with curl in every way from a server with --rate: each download is complete and
+// takes as long as the limit requires, also if it continues in another worker after a reload or a worker's
+// death.
+func TestBandwidthLimit(t *testing.T) {
 	t.Parallel()
 	data := harness.Noise("rate", 300<<10)
 	base := harness.OpenDir(t)
@@ -38,7 +38,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// rated downloads in several ways at once, and does something meanwhile.
+// rated downloads in several ways at once, and calls meanwhile during the downloads.
 func rated(t *testing.T, data []byte, meanwhile func(), ways ...[]string) {
 	t.Helper()
 	curl := visit(t, "curl")
@@ -53,11 +53,11 @@ func rated(t *testing.T, data []byte, meanwhile func(), ways ...[]string) {
 			took := time.Since(began)
 			got, err := os.ReadFile(file)
 			if code != 0 || err != nil || !bytes.Equal(got, data) {
-				t.Errorf("%q: exit status %d, %d bytes, %v\n%s", way, code, len(got), err, said)
+				t.Errorf("%q: exit status %d, %d bytes, error %v\n%s", way, code, len(got), err, said)
 			}
-			// 200k at 100k a second, but for what comes in the first tick.
+			// 200k at 100k a second, except for what the first interval allows.
 			if took < 1800*time.Millisecond {
-				t.Errorf("%q took %v", way, took)
+				t.Errorf("%q took %v, want at least 1.8 s", way, took)
 			}
 			t.Logf("%q took %v", way, took)
 		})
@@ -65,7 +65,7 @@ func rated(t *testing.T, data []byte, meanwhile func(), ways ...[]string) {
 	for range ways {
 		<-begun
 	}
-	harness.Await(t, 20*time.Second, "downloads under way", func() bool {
+	harness.Await(t, 20*time.Second, "110 KiB of each download", func() bool {
 		for n := range ways {
 			if info, err := os.Stat(filepath.Join(curl.home, fmt.Sprint(n))); err != nil || info.Size() < 110<<10 {
 				return false

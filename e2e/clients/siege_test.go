@@ -14,8 +14,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// siegeRules keep siege from writing to the home directory, from logging and
-// from following what it finds in a page.
+// siegeRules keep siege from writing to the home directory, from logging and from following links in pages.
 const siegeRules = `verbose = false
 quiet = true
 color = off
@@ -31,8 +30,7 @@ timeout = 10
 failures = 1
 `
 
-// TestSiege wants every transaction to succeed, with as many users as it
-// takes to have several on each core and with one alone.
+// TestSiege runs siege with one user and with 64: every transaction succeeds, and the server logs nothing.
 func TestSiege(t *testing.T) {
 	siege := harness.Tool(t, "apt-get install siege", "siege")
 	for _, model := range harness.Models() {
@@ -42,20 +40,20 @@ func TestSiege(t *testing.T) {
 				done := besiege(t, siege, users, siegeRequests/users, s.URL("/index.html"))
 				t.Logf("%.0f transactions, %.0f a second", done.Transactions, done.Rate)
 				if done.Failed != 0 || done.Availability != 100 {
-					t.Errorf("%.0f transactions failed, %.2f %% succeeded", done.Failed, done.Availability)
+					t.Errorf("%.0f transactions failed, availability %.2f %%; want 0 and 100", done.Failed, done.Availability)
 				}
 				if want := float64(siegeRequests / users * users); done.Transactions != want || done.Successful != want {
 					t.Errorf("%.0f of %.0f transactions succeeded, want %.0f", done.Successful, done.Transactions, want)
 				}
 				if s.Gone() || s.Log.String() != "" {
-					t.Errorf("the silent server printed %q", s.Log.Tail())
+					t.Errorf("the server exited or, without -v, printed %q", s.Log.Tail())
 				}
 			})
 		}
 	}
 }
 
-// siegeResult is what siege counts, as it names it.
+// siegeResult is siege's report, by its own names.
 type siegeResult struct {
 	Transactions float64 `json:"transactions"`
 	Availability float64 `json:"availability"`
@@ -64,12 +62,11 @@ type siegeResult struct {
 	Failed       float64 `json:"failed_transactions"`
 }
 
-// siegeRequests take a few seconds. They are counted, and the time is not
-// set, because siege cancels its threads when its time is up and now and
-// then locks itself up in that.
+// siegeRequests take a few seconds. Siege gets a number of requests rather than a time, because it cancels its
+// threads when its time is up and then sometimes deadlocks.
 const siegeRequests = 12000
 
-// besiege lets every user send so many requests.
+// besiege runs siege with a number of users, each of which makes each requests.
 func besiege(t *testing.T, siege string, users, each int, url string) siegeResult {
 	t.Helper()
 	home := t.TempDir()
@@ -88,7 +85,7 @@ func besiege(t *testing.T, siege string, users, each int, url string) siegeResul
 	var result siegeResult
 	start := max(0, bytes.IndexByte(out.Bytes(), '{'))
 	if err := json.Unmarshal(out.Bytes()[start:], &result); err != nil {
-		t.Fatalf("siege's result: %v\n%s%s", err, out.String(), complaints.String())
+		t.Fatalf("siege's report: %v\n%s%s", err, out.String(), complaints.String())
 	}
 	return result
 }

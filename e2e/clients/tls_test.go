@@ -20,21 +20,20 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// tlsServer answers GET /N with N bytes, over the TLS layer and a socket. It
-// reads by size bytes.
+// tlsServer serves GET /N with N bytes over [tlsconn] and a TCP socket, from which it reads size bytes at once.
 type tlsServer struct {
 	address string
-	ca      string // file of the certificate
+	ca      string // path of the certificate
 	size    int
 	cfg     *tlsconn.Config
 	began   time.Time
 	conns   sync.WaitGroup
 
 	lock sync.Mutex
-	seen []tlsSeen // connections that have ended
+	seen []tlsSeen // closed connections
 }
 
-// tlsSeen is what became of a connection.
+// tlsSeen is the outcome of a connection.
 type tlsSeen struct {
 	info    tlsconn.Info
 	reason  tlsconn.Reason
@@ -83,8 +82,8 @@ func serveTLS(t *testing.T, size int, change func(*tlsconn.Options)) *tlsServer 
 	return s
 }
 
-// serve serves one connection until its end, the whole of the layer as a loop
-// would use it, moving into another Conn whenever it can.
+// serve serves one connection until it ends, as an event loop would, and moves it to another Conn whenever
+// that is possible.
 func (s *tlsServer) serve(c net.Conn) {
 	defer c.Close()
 	conn := tlsconn.New(s.cfg, s.now())
@@ -137,7 +136,7 @@ func (s *tlsServer) serve(c net.Conn) {
 
 func (s *tlsServer) now() time.Duration { return time.Since(s.began) }
 
-// answer takes the requests off the front of what was received.
+// answer removes complete requests from the front of head and appends the sealed responses to out.
 func (s *tlsServer) answer(conn *tlsconn.Conn, head, out []byte) (rest, _ []byte) {
 	for {
 		request, rest, ok := bytes.Cut(head, []byte("\r\n\r\n"))
@@ -157,7 +156,7 @@ func (s *tlsServer) answer(conn *tlsconn.Conn, head, out []byte) (rest, _ []byte
 
 func body(n int) []byte { return bytes.Repeat([]byte("0123456789abcde\n"), n/16+1)[:n] }
 
-// ended waits for the end of connections, and returns them.
+// ended waits until n connections have ended, and returns their outcomes.
 func (s *tlsServer) ended(t *testing.T, n int) []tlsSeen {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
@@ -172,7 +171,7 @@ func (s *tlsServer) ended(t *testing.T, n int) []tlsSeen {
 	return nil
 }
 
-// client runs a program, with input if there is any, and returns its output.
+// client runs a program with an input and returns its output.
 func client(t *testing.T, input string, name string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -190,7 +189,8 @@ func client(t *testing.T, input string, name string, args ...string) (string, er
 	return out.String(), err
 }
 
-func TestLayerWithCurl(t *testing.T) {
+// TestTLSLayerWithCurl requests responses of several sizes with several versions, ciphers and curves of curl.
+func TestTLSLayerWithCurl(t *testing.T) {
 	for _, size := range []int{1, 64 << 10} {
 		s := serveTLS(t, size, nil)
 		for i, c := range []struct {
@@ -212,7 +212,7 @@ func TestLayerWithCurl(t *testing.T) {
 			}
 			out, err := client(t, "", "curl", args...)
 			if want := string(body(1)) + string(body(8192)) + string(body(3<<20)); err != nil || out != want {
-				t.Errorf("curl %v: %d bytes of %d, %v", c.args, len(out), len(want), err)
+				t.Errorf("curl %v: %d bytes, want the %d expected ones; error %v", c.args, len(out), len(want), err)
 			}
 			seen := s.ended(t, i+1)[i]
 			if seen.movable != c.movable || seen.reason != tlsconn.ReasonNone && seen.reason != tlsconn.ReasonUnclosed {
@@ -225,9 +225,9 @@ func TestLayerWithCurl(t *testing.T) {
 	}
 }
 
-// OpenSSL changes keys (K asks for this side's too), resumes sessions, is asked
-// to begin its hello anew, and may not renegotiate.
-func TestLayerWithOpenSSL(t *testing.T) {
+// TestTLSLayerWithOpenSSL lets s_client update keys (K requests an update of the server's too), resume a
+// session, repeat its hello for another group, renegotiate, which is refused, and offer an old version.
+func TestTLSLayerWithOpenSSL(t *testing.T) {
 	s := serveTLS(t, 64<<10, nil)
 	session := filepath.Join(t.TempDir(), "session")
 	get := func(n int) string { return fmt.Sprintf("GET /%d HTTP/1.1\r\n\r\n", n) }
@@ -257,18 +257,18 @@ func TestLayerWithOpenSSL(t *testing.T) {
 			out := openssl(t, s, c.args, c.lines, c.want)
 			for _, want := range c.want {
 				if !strings.Contains(out, want) {
-					t.Errorf("%.200q is not in the output: %.2000s", want, out)
+					t.Errorf("the output lacks %.200q: %.2000s", want, out)
 				}
 			}
 			if seen := s.ended(t, i+1)[i]; seen.reason != c.reason || !c.check(seen) {
-				t.Errorf("%+v", seen)
+				t.Errorf("connection %+v, want reason %v", seen, c.reason)
 			}
 		})
 	}
 }
 
-// openssl runs s_client, which takes one command from each read of its input: so
-// each line waits until what it is to bring is there.
+// openssl runs s_client. It takes one command from each read of its input, so each line is sent once the
+// result of the previous one is there.
 func openssl(t *testing.T, s *tlsServer, args, lines, want []string) string {
 	t.Helper()
 	args = append([]string{"s_client", "-connect", s.address, "-CAfile", s.ca}, args...)
@@ -298,7 +298,7 @@ func openssl(t *testing.T, s *tlsServer, args, lines, want []string) string {
 			n, _ := strconv.Atoi(strings.Fields(line)[1][1:])
 			got.await(t, read, string(body(n)))
 		case line == "R\n":
-			<-read // the server refuses it
+			<-read // the server refuses and closes
 		default:
 			got.await(t, read, "KEYUPDATE")
 		}
@@ -313,11 +313,11 @@ func openssl(t *testing.T, s *tlsServer, args, lines, want []string) string {
 	return got.String()
 }
 
-// output is what a program has written so far.
+// output is a program's output so far.
 type output struct {
 	lock sync.Mutex
 	text []byte
-	from int // where await looks
+	from int // where await starts
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -339,7 +339,7 @@ func (o *output) skip() {
 	o.from = len(o.text)
 }
 
-// await waits until text has been written.
+// await waits until the output after the last skip contains text, or done is closed.
 func (o *output) await(t *testing.T, done chan struct{}, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
@@ -355,13 +355,14 @@ func (o *output) await(t *testing.T, done chan struct{}, text string) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	t.Errorf("%.100q has not come", text)
+	t.Errorf("no %.100q in the output within a minute", text)
 }
 
-func TestLayerWithPlainHTTP(t *testing.T) {
+// TestTLSLayerWithPlainHTTP sends a plain HTTP request to the TLS port: 400 over plain HTTP.
+func TestTLSLayerWithPlainHTTP(t *testing.T) {
 	s := serveTLS(t, 1, nil)
 	out, err := client(t, "", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://"+s.address+"/")
 	if err != nil || out != "400" {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("curl: status %q, error %v; want 400", out, err)
 	}
 }

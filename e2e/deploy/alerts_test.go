@@ -10,9 +10,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestAlerts has Prometheus' own tool check the alert rules and run their tests, of which each
-// rule has one.
-func TestAlerts(t *testing.T) {
+// TestAlertRules checks the alert rules with promtool, Prometheus's own tool, and runs their
+// tests. Every rule has a test.
+func TestAlertRules(t *testing.T) {
 	promtool := harness.Tool(t, "apt-get install prometheus", "promtool")
 	dir := harness.Repository(t, "deploy", "prometheus")
 	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
@@ -24,11 +24,11 @@ func TestAlerts(t *testing.T) {
 	}
 	rules, tested := named(t, dir+"/alerts.yaml", `- alert: (\w+)`), named(t, dir+"/alerts_test.yaml", `- name: (\w+)`)
 	if len(rules) < 10 || !slices.Equal(rules, tested) {
-		t.Errorf("the rules are %q, tested are %q", rules, tested)
+		t.Errorf("rules %q, tests for %q; want at least 10 rules, each with a test", rules, tested)
 	}
 }
 
-// named returns what the expression finds in a file.
+// named returns the first submatches of an expression in a file.
 func named(t *testing.T, path, expression string) (names []string) {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -11,8 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestKubernetes builds each kustomization and checks it against the schemas of the
-// Kubernetes API. What the container is told, the server understands.
+// TestKubernetes builds each kustomization and validates it against the schemas of the Kubernetes
+// API. The server has to accept the arguments of its container.
 func TestKubernetes(t *testing.T) {
 	dir := harness.OpenDir(t)
 	build := exec.Command("go", "-C", harness.Repository(t, "tools", "kubernetes"), "build", "-o", dir+"/",
@@ -25,7 +25,7 @@ func TestKubernetes(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command(filepath.Join(dir, "kubeconform"), "-summary", "-output", "json", "-schema-location", location)
 		cmd.Stdin = strings.NewReader(manifests)
-		out, _ := cmd.Output() // it fails for what the summary says
+		out, _ := cmd.Output() // a failure shows in the summary
 		var r struct {
 			Summary struct{ Valid, Invalid, Errors, Skipped int }
 		}
@@ -43,14 +43,14 @@ func TestKubernetes(t *testing.T) {
 			}
 			manifests := string(out)
 			if invalid, valid, report := conform(t, manifests); invalid > 0 || valid < 6 {
-				t.Errorf("%d objects are valid, %d are not:\n%s", valid, invalid, report)
+				t.Errorf("%d objects are valid, %d are not; want at least 6 valid ones only:\n%s", valid, invalid, report)
 			}
 			for _, wrong := range [][2]string{{"readOnlyRootFilesystem:", "readOnlyRootFileSystem:"}, {"minReplicas: 2", "minReplicas: two"}, {"kind: Deployment\nmetadata", "kind: Deploymemt\nmetadata"}} {
 				broken := strings.Replace(manifests, wrong[0], wrong[1], 1)
 				if broken == manifests {
-					t.Errorf("there is no %q", wrong[0])
+					t.Errorf("the manifests have no %q", wrong[0])
 				} else if invalid, _, _ := conform(t, broken); invalid != 1 {
-					t.Errorf("%d objects are found wrong with %q", invalid, wrong[1])
+					t.Errorf("%d objects are invalid with %q, want 1", invalid, wrong[1])
 				}
 			}
 			for flag, without := range map[string]string{"stale-worktree-timeout=10m": "removes a release before every worker has the next", "max-failures=-1": "ends when the repository cannot be reached, and with it the pod's readiness"} {
@@ -63,7 +63,7 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// understood has the server check the flags of its container.
+// understood checks the arguments of the server's container with master --check.
 func understood(t *testing.T, manifests string) {
 	t.Helper()
 	_, container, found := strings.Cut(manifests, "- --admin=0.0.0.0:9090\n")
@@ -79,7 +79,7 @@ func understood(t *testing.T, manifests string) {
 		args = append(args, flag[1])
 	}
 	if len(args) < 5 {
-		t.Fatalf("the container has only the arguments %q", args)
+		t.Fatalf("the container has too few arguments: %q", args)
 	}
 	if out, err := exec.Command(harness.Binary("master"), args...).CombinedOutput(); err != nil {
 		t.Errorf("master %q: %v\n%s", args, err, out)

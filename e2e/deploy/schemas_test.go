@@ -12,15 +12,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// kubernetes is the release whose API the manifests are for.
+// kubernetes is the release of the API that the manifests are written for.
 const kubernetes = "v1.36.2"
 
 // schema is a JSON schema, or a part of one.
 type schema = map[string]any
 
-// schemas writes a JSON schema for each kind of object of the Kubernetes API, made from the
-// description in its own module, and returns where kubeconform finds them. Fields that the
-// API does not know are errors.
+// schemas writes a JSON schema for each kind of object of the Kubernetes API, from the OpenAPI
+// description in the Kubernetes module, and returns the location pattern for kubeconform. Unknown
+// fields are errors.
 func schemas(t *testing.T) (location string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(moduleDir(t), "api", "openapi-spec", "swagger.json"))
@@ -48,13 +48,13 @@ func schemas(t *testing.T) (location string) {
 			t.Fatal(err)
 		}
 		version := kind["version"].(string)
-		group := cmp.Or(kind["group"].(string), version) // as kubeconform calls the core group
+		group := cmp.Or(kind["group"].(string), version) // kubeconform's name for the core group
 		harness.Write(t, filepath.Join(dir, group+"_"+version+"_"+strings.ToLower(kind["kind"].(string))+".json"), file)
 	}
 	return dir + "/{{.Group}}_{{.ResourceAPIVersion}}_{{.ResourceKind}}.json"
 }
 
-// moduleDir is where the module of Kubernetes is.
+// moduleDir returns the directory of the Kubernetes module.
 func moduleDir(t *testing.T) string {
 	t.Helper()
 	cmd := exec.Command("go", "mod", "download", "-json", "k8s.io/kubernetes@"+kubernetes)
@@ -67,8 +67,8 @@ func moduleDir(t *testing.T) string {
 	return module.Dir
 }
 
-// tighten forbids fields that a definition does not name. Two definitions say less than the
-// API takes: a number may also be the name of a port, and a quantity be a number.
+// tighten forbids fields that a definition does not name. It widens two definitions that are
+// stricter than the API: a port may be a number or a name, and a quantity may be a number.
 func tighten(name string, d schema) {
 	switch {
 	case strings.HasSuffix(name, ".IntOrString"), strings.HasSuffix(name, ".Quantity"):
@@ -79,7 +79,7 @@ func tighten(name string, d schema) {
 	}
 }
 
-// collect adds to used what a part of a schema refers to.
+// collect adds to used every definition that a part of a schema refers to.
 func collect(all map[string]schema, part any, used map[string]schema) {
 	switch part := part.(type) {
 	case []any:

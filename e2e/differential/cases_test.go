@@ -10,23 +10,22 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// question is a request that every server is asked. In its fields, {tag} and
-// {coded} stand for the server's own entity tags of the file as it is and
-// compressed.
+// question is a request that every server gets. In its fields, {tag} and {coded} stand for the server's
+// own entity tags of the file and of its compressed form.
 type question struct {
 	family  string
 	method  string
 	target  string
 	version string
 	host    string // the value of Host; "-" for none
-	file    string // the file that it is about, if it is about one
+	file    string // the requested file, if it exists
 	size    int
-	odd     string // what of a message is odd, if something is
+	odd     string // the unusual part of the message, if there is one
 	fields  []string
 	body    string
 }
 
-// text is the request as a server gets it that knows the file by these tags.
+// text returns the request for a server with these entity tags of the file.
 func (q *question) text(tag, coded string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s\r\n", q.method, q.target, q.version)
@@ -40,7 +39,7 @@ func (q *question) text(tag, coded string) string {
 	return strings.NewReplacer("{tag}", tag, "{coded}", coded).Replace(b.String())
 }
 
-// value is that of the first field of a name.
+// value returns the value of the first field with a name.
 func (q *question) value(name string) string {
 	for _, field := range q.fields {
 		if own, value, _ := strings.Cut(field, ":"); strings.EqualFold(own, name) {
@@ -50,7 +49,7 @@ func (q *question) value(name string) string {
 	return ""
 }
 
-// has reports whether the request has a field, be it empty.
+// has reports whether the request has a field, even an empty one.
 func (q *question) has(name string) bool {
 	for _, field := range q.fields {
 		if own, _, _ := strings.Cut(field, ":"); strings.EqualFold(own, name) {
@@ -60,7 +59,7 @@ func (q *question) has(name string) bool {
 	return false
 }
 
-// peerFiles are the files of the comparison.
+// peerFiles returns the files of the comparison.
 func peerFiles() map[string]string {
 	files := map[string]string{
 		"index.html": "<!DOCTYPE html><title>front</title>", "page.html": strings.Repeat("<p>page</p>\n", 200),
@@ -74,7 +73,7 @@ func peerFiles() map[string]string {
 	return files
 }
 
-// generator makes questions, the same ones from the same seed.
+// generator generates questions, always the same ones from the same seed.
 type generator struct {
 	*rand.Rand
 	sizes map[string]int
@@ -90,12 +89,12 @@ func newGenerator(seed uint64) *generator {
 	return g
 }
 
-// questions makes at least n questions, no two of them alike.
+// questions returns about n different questions.
 func (g *generator) questions(n int) []*question {
 	for _, f := range []struct {
 		name  string
 		make  func() *question
-		share int // of a hundred
+		share int // percent
 	}{
 		{"range", g.rangeQuestion, 30},
 		{"condition", g.conditionQuestion, 25},
@@ -117,7 +116,7 @@ func (g *generator) questions(n int) []*question {
 	return g.all
 }
 
-// about is a plain request for a file.
+// about returns a plain request for one of the files.
 func (g *generator) about(files ...string) *question {
 	file := pick(g, files...)
 	return &question{method: "GET", target: "/" + file, version: "HTTP/1.1", host: "phalanx.test", file: file, size: g.sizes[file]}
@@ -125,7 +124,7 @@ func (g *generator) about(files ...string) *question {
 
 func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
 
-// chance is true so many times out of a hundred.
+// chance is true with a probability in percent.
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
 func (q *question) add(name, value string) { q.fields = append(q.fields, name+": "+value) }
@@ -145,7 +144,7 @@ func (g *generator) rangeQuestion() *question {
 	return q
 }
 
-// ranges is the value of a Range field: half of them sound.
+// ranges returns the value of a Range field. About a third is not well-formed.
 func (g *generator) ranges(size int) string {
 	if g.chance(30) {
 		return pick(g,
@@ -168,7 +167,7 @@ func (g *generator) ranges(size int) string {
 	return "bytes=" + strings.Join(specs, pick(g, ",", ", "))
 }
 
-// spec is one range; most lie near the ends of the file.
+// spec returns one range; most begin or end near the ends of the file.
 func (g *generator) spec(size int) string {
 	position := func() int {
 		near := pick(g, 0, 1, size/2, size-1, size, size+1, g.IntN(size+1))
@@ -191,8 +190,7 @@ func (g *generator) ifRange() string {
 	return pick(g, "{tag}", "{tag}", "{tag}", "W/{tag}", `"other"`, at, at, g.date(), g.date(), "*", "junk", "", "{tag}, {tag}")
 }
 
-// date is a date near that of the files, in one of the formats that are
-// allowed, or nearly so.
+// date returns a date near the files' modification time, in a permitted format or nearly so.
 func (g *generator) date() string {
 	at := harness.Modified().Add(pick(g, 0, 0, 0, -time.Second, time.Second, -24*time.Hour, 400*24*time.Hour, 100*365*24*time.Hour))
 	return pick(g,
@@ -217,7 +215,7 @@ func (g *generator) conditionQuestion() *question {
 	return q
 }
 
-// conditions adds one precondition or some.
+// conditions adds one or more preconditions.
 func (g *generator) conditions(q *question) {
 	tags := func() string {
 		return pick(g, "{tag}", "{tag}", "W/{tag}", `"other"`, `W/"other"`, "*", `"other", {tag}`, `"a","b" , {tag}`, `{tag},"other"`,

@@ -10,20 +10,20 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// class is a kind of difference between Phalanx and a peer. Its name stands
-// in docs/differences.md, with the reason for it.
+// class is a kind of difference between Phalanx and a peer. Its name and the reason for it are in
+// docs/differences.md.
 type class struct {
 	name string
 	fits func(q *question, d difference) bool
 }
 
-// classes are all kinds of differences; the first that fits counts.
+// classes returns all kinds of differences; the first one that fits applies.
 func classes() []class {
 	return slices.Concat(messageClasses(), pathClasses(), conditionClasses(), rangeClasses(), codingClasses(), fieldClasses())
 }
 
-// is reports whether the status differs, from one of ours to one of theirs.
-// Ranges of statuses are written as in "2xx"; "any" is anything at all.
+// is reports whether the statuses differ in this way: one of ours here, one of theirs there. "2xx" stands
+// for a range of statuses, "any" for everything.
 func (d difference) is(ours, theirs string) bool {
 	return d.aspect == "status" && among(d.ours, ours) && among(d.theirs, theirs)
 }
@@ -134,7 +134,7 @@ func rangeClasses() []class {
 	}
 }
 
-// elements are those of the list in a Range, without white space.
+// elements returns the elements of the list in a Range field, without white space.
 func elements(value string) []string {
 	_, list, _ := strings.Cut(value, "=")
 	all := strings.Split(list, ",")
@@ -144,7 +144,7 @@ func elements(value string) []string {
 	return all
 }
 
-// sumOfRanges is how many bytes a Range asks for, some of them perhaps twice.
+// sumOfRanges returns the total length of the ranges in a Range field, overlaps included.
 func sumOfRanges(value string, size int) int {
 	sum := 0
 	for _, element := range elements(value) {
@@ -187,7 +187,7 @@ func soundRange(value string) bool {
 	return specs > 0
 }
 
-// number is the value of digits; too many of them are beyond any file.
+// number returns the value of decimal digits, or a value larger than any file.
 func number(digits string) uint64 {
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil {
@@ -219,9 +219,8 @@ func codingClasses() []class {
 	}
 }
 
-// wantsGzip reads Accept-Encoding (RFC 9110 §12.5.3): whether gzip is
-// acceptable and not less welcome than identity. A malformed weight is none,
-// and a parameter that is no weight counts for nothing.
+// wantsGzip reports whether gzip is acceptable and not less preferred than identity, by Accept-Encoding
+// (RFC 9110 §12.5.3). A malformed weight is 0, and other parameters are ignored.
 func wantsGzip(accept string) bool {
 	weights := map[string]float64{}
 	for element := range strings.SplitSeq(strings.ToLower(accept), ",") {
@@ -242,7 +241,7 @@ func wantsGzip(accept string) bool {
 	return gzip > 0 && gzip >= weights["identity"]
 }
 
-// fieldClasses are about fields of like answers.
+// fieldClasses are about header fields of responses with the same status.
 func fieldClasses() []class {
 	return []class{
 		{"Vary on what could be compressed", func(_ *question, d difference) bool {

@@ -14,16 +14,15 @@ import (
 
 const questionCount = 6000
 
-// TestDifferential asks Phalanx and its peers the same questions about the
-// same files. What they answer differently has to be explained in
-// docs/differences.md, class by class and peer by peer.
+// TestDifferential sends the same requests for the same files to Phalanx and its peers. Every difference
+// between the responses has to belong to a class of docs/differences.md, which names the peers.
 func TestDifferential(t *testing.T) {
 	root := peerTree(t)
 	all := newGenerator(1).questions(questionCount)
 	phalanx := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", root}})
 	ours := askAll(phalanx.Port, all)
 	known := classes()
-	found := map[string][]string{} // the peers of each class
+	found := map[string][]string{} // peers by class
 	for _, peer := range peers() {
 		theirs := askAll(startPeer(t, peer, root), all)
 		unknown := 0
@@ -32,7 +31,7 @@ func TestDifferential(t *testing.T) {
 				name := classify(known, q, d)
 				switch {
 				case name == "" && unknown < 20:
-					t.Errorf("%v is in no class:\n%q", d, q.text("{tag}", "{coded}"))
+					t.Errorf("%v belongs to no class:\n%q", d, q.text("{tag}", "{coded}"))
 					fallthrough
 				case name == "":
 					unknown++
@@ -42,14 +41,14 @@ func TestDifferential(t *testing.T) {
 			}
 		}
 		if unknown > 0 {
-			t.Errorf("%s: %d differences are in no class", peer, unknown)
+			t.Errorf("%s: %d differences belong to no class", peer, unknown)
 		}
 	}
 	compareTable(t, found)
 }
 
-// TestModelsAgree asks every model, and one that receives single bytes, the
-// same questions: the answers must be the same to the last byte.
+// TestModelsAgree sends the same requests to every model, and to servers that read single bytes: the
+// responses are the same to the last byte.
 func TestModelsAgree(t *testing.T) {
 	t.Parallel()
 	root := peerTree(t)
@@ -64,18 +63,18 @@ func TestModelsAgree(t *testing.T) {
 		for i, q := range all {
 			a, b := first[i], other[i]
 			if !slices.Contains([]int{200, 206, 304}, a.status) {
-				// A page made on the spot is as old as its reply.
+				// The Last-Modified of a generated page is the time of the response.
 				delete(a.fields, "Last-Modified")
 				delete(b.fields, "Last-Modified")
 			}
 			if a.summary() != b.summary() || !maps.Equal(a.fields, b.fields) || a.persist != b.persist && !slices.Contains(args, "serial") {
-				t.Errorf("%v: %s %v, not %s %v:\n%q", args, b.summary(), b.fields, a.summary(), a.fields, q.text("{tag}", "{coded}"))
+				t.Errorf("%v: %s %v, want %s %v:\n%q", args, b.summary(), b.fields, a.summary(), a.fields, q.text("{tag}", "{coded}"))
 			}
 		}
 	}
 }
 
-// classify names the class of a difference, if it has one.
+// classify returns the name of a difference's class, or "".
 func classify(known []class, q *question, d difference) string {
 	for _, c := range known {
 		if c.fits(q, d) {
@@ -85,7 +84,7 @@ func classify(known []class, q *question, d difference) string {
 	return ""
 }
 
-// compareTable holds docs/differences.md against what was found.
+// compareTable compares docs/differences.md with the differences found.
 func compareTable(t *testing.T, found map[string][]string) {
 	t.Helper()
 	explained := tableOf(t, harness.Repository(t, "docs", "differences.md"))
@@ -98,16 +97,16 @@ func compareTable(t *testing.T, found map[string][]string) {
 		case peers == "":
 			t.Errorf("docs/differences.md explains %q, which no longer occurs", name)
 		case peers != row:
-			t.Errorf("docs/differences.md says that %q is about %s; it is about %s", name, row, peers)
+			t.Errorf("docs/differences.md gives %q the peers %s, want %s", name, row, peers)
 		}
 		delete(explained, name)
 	}
 	for name := range explained {
-		t.Errorf("docs/differences.md explains %q, which nobody looks for", name)
+		t.Errorf("docs/differences.md explains %q, which is not a class of this test", name)
 	}
 }
 
-// tableOf reads the rows of a table: the second cell by the first.
+// tableOf returns the second cells of a Markdown table by the first.
 func tableOf(t *testing.T, path string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -124,7 +123,7 @@ func tableOf(t *testing.T, path string) map[string]string {
 	return rows
 }
 
-// peerTree writes the files of the comparison, all equally old.
+// peerTree writes the files of the comparison, all with the same modification time.
 func peerTree(t *testing.T) string {
 	t.Helper()
 	root := harness.Tree(t, peerFiles())
@@ -136,7 +135,7 @@ func peerTree(t *testing.T) string {
 	return root
 }
 
-// askAll asks one server everything, with its own entity tags.
+// askAll sends all requests to one server, with its own entity tags.
 func askAll(port int, all []*question) []*answer {
 	a := &harness.Asker{Port: port}
 	defer a.Close()
@@ -164,21 +163,21 @@ func askAll(port int, all []*question) []*answer {
 	return answers
 }
 
-// difference is one aspect in which a peer's answer differs.
+// difference is one aspect in which a peer's response differs.
 type difference struct {
 	peer, aspect, ours, theirs string
-	status                     int // of both, when it is the same
+	status                     int // of both responses, if it is the same
 }
 
 func (d difference) String() string {
 	if d.aspect == "status" {
-		return fmt.Sprintf("%s: %s, not %s", d.peer, d.theirs, d.ours)
+		return fmt.Sprintf("%s: %s, Phalanx %s", d.peer, d.theirs, d.ours)
 	}
-	return fmt.Sprintf("%s: %d with %s %q, not %q", d.peer, d.status, d.aspect, d.theirs, d.ours)
+	return fmt.Sprintf("%s: %d with %s %q, Phalanx %q", d.peer, d.status, d.aspect, d.theirs, d.ours)
 }
 
-// differences compares two answers: the status and, when it is the same, the
-// fields that it makes sense to compare.
+// differences compares two responses: the status and, if it is the same, the fields that are worth
+// comparing.
 func differences(peer string, ours, theirs *answer) []difference {
 	if a, b := ours.summary(), theirs.summary(); a != b {
 		return []difference{{peer: peer, aspect: "status", ours: a, theirs: b}}
@@ -196,8 +195,8 @@ func differences(peer string, ours, theirs *answer) []difference {
 	return all
 }
 
-// comparedAt are the fields that are compared in answers with a status: the
-// pages of errors are each server's own.
+// comparedAt returns the aspects that are compared in responses with a status. The pages of errors are
+// each server's own.
 func comparedAt(status int) []string {
 	switch {
 	case status == 200 || status == 206:
@@ -212,7 +211,7 @@ func comparedAt(status int) []string {
 	return nil
 }
 
-// summary is the status, or why there is none.
+// summary returns the status, or why there is no response.
 func (a *answer) summary() string {
 	if a.fault != "" {
 		return a.fault

@@ -1,4 +1,4 @@
-// Package differential compares the replies of the real server with those of others.
+// Package differential compares the responses of the real server with those of other servers.
 package differential
 
 import (

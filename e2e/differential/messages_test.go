@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// pathQuestion asks for a path in an odd spelling.
+// pathQuestion requests a path in an unusual spelling.
 func (g *generator) pathQuestion() *question {
 	paths := []string{
 		"/", "/index.html", "/page.html", "/dir", "/dir/", "/dir/file.css", "/bare", "/bare/", "/bare/file.txt", "/a b.txt",
@@ -27,7 +27,7 @@ func (g *generator) pathQuestion() *question {
 	return q
 }
 
-// escaped encodes what a target may not hold, and some bytes more.
+// escaped percent-encodes what a target must not contain, and some other bytes.
 func (g *generator) escaped(path string) string {
 	var b strings.Builder
 	for i := range len(path) {
@@ -42,7 +42,7 @@ func (g *generator) escaped(path string) string {
 	return b.String()
 }
 
-// mutated puts something odd into a path, before or behind a slash.
+// mutated inserts something unusual into a path, after a slash.
 func (g *generator) mutated(path string) string {
 	var slashes []int
 	for i := range len(path) {
@@ -62,7 +62,7 @@ func (g *generator) mutated(path string) string {
 	return path[:at] + odd + path[at:]
 }
 
-// messageQuestion asks with an odd method, version, field or body.
+// messageQuestion is a request with an unusual method, version, field or body.
 func (g *generator) messageQuestion() *question {
 	q := g.about("page.html", "data.bin", "missing.txt", "dir", "app.js")
 	q.odd = pick(g, "method", "version", "host", "field", "body", "")
@@ -90,7 +90,7 @@ func (g *generator) messageQuestion() *question {
 	return q
 }
 
-// oddField adds a line that a field may not look like, or only just.
+// oddField adds a field line that is malformed or only just valid.
 func (g *generator) oddField(q *question) {
 	q.fields = append(q.fields, pick(g,
 		"X-Space : a", "X-Tab\t: a", " X-Folded: a", "\tX-Folded: a", "X: a\r\n b", "X: a\r\n\tb", "NoColon", ": empty", "X:", "X:a", "X:  a  ",
@@ -102,7 +102,7 @@ func (g *generator) oddField(q *question) {
 	))
 }
 
-// body adds a body, or what looks like one.
+// body adds a body, or fields that announce one.
 func (g *generator) body(q *question) {
 	q.method = pick(g, "GET", "GET", "HEAD", "POST", "OPTIONS", "DELETE")
 	lengths := func(odd, value string) {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// messageClasses are about requests whose method, version, fields or body
-// are odd.
+// messageClasses are about requests with an unusual method, version, field or body.
 func messageClasses() []class {
 	known := "POST PUT DELETE PATCH TRACE CONNECT"
 	served := "GET HEAD OPTIONS"
@@ -60,14 +59,14 @@ func messageClasses() []class {
 	}
 }
 
-// unescapes reports whether every "%" of a target has its two digits.
+// unescapes reports whether every "%" in a target's path is followed by two hexadecimal digits.
 func unescapes(target string) bool {
 	path, _, _ := strings.Cut(target, "?")
 	_, err := url.PathUnescape(path)
 	return err == nil
 }
 
-// pathClasses are about odd spellings of paths.
+// pathClasses are about unusual spellings of paths.
 func pathClasses() []class {
 	decoded := func(q *question) string {
 		path, _, _ := strings.Cut(q.target, "?")

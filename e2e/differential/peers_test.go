@@ -17,11 +17,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// peers are the servers that Phalanx is compared with, as they are called in
-// docs/differences.md.
+// peers returns the servers that Phalanx is compared with, by their names in docs/differences.md.
 func peers() []string { return []string{"nginx", "Apache", "Go"} }
 
-// peerTypes are the media types that every server is told of, by extension.
+// peerTypes returns the media types by extension that every server is configured with.
 func peerTypes() map[string]string {
 	return map[string]string{
 		"html": "text/html", "css": "text/css", "js": "text/javascript", "txt": "text/plain",
@@ -29,8 +28,8 @@ func peerTypes() map[string]string {
 	}
 }
 
-// startPeer starts a server for the directory with as little configuration
-// as it needs, and returns its port. It ends with the test.
+// startPeer starts a server for the directory with minimal configuration, and returns its port. It is
+// stopped at the end of the test.
 func startPeer(t *testing.T, name, root string) int {
 	t.Helper()
 	const cure = "run scripts/test-tools.sh"
@@ -51,7 +50,7 @@ func startPeer(t *testing.T, name, root string) int {
 	return port
 }
 
-// startForeign starts a server and ends it, and it alone, with the test.
+// startForeign starts another server's program and stops it at the end of the test.
 func startForeign(t *testing.T, port int, name string, args ...string) {
 	t.Helper()
 	said := harness.NewJournal()
@@ -64,32 +63,32 @@ func startForeign(t *testing.T, port int, name string, args ...string) {
 	}
 	exited := make(chan struct{})
 	go func() {
-		// How it ends is of no interest.
+		// Its exit status does not matter.
 		_ = cmd.Wait()
 		close(exited)
 	}()
 	t.Cleanup(func() {
-		// It may be gone by now, and then there is nothing to do.
+		// It may have exited already.
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-exited:
 		case <-time.After(5 * time.Second):
-			t.Errorf("%s does not end", name)
+			t.Errorf("%s did not exit on SIGTERM", name)
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-exited
 		}
 	})
-	harness.Await(t, 10*time.Second, name+" to listen", func() bool {
+	harness.Await(t, 10*time.Second, "a listening "+name, func() bool {
 		select {
 		case <-exited:
-			t.Fatalf("%s ended: %s", name, said)
+			t.Fatalf("%s exited: %s", name, said)
 		default:
 		}
 		return !harness.Refused(port)
 	})
 }
 
-// nginxConfig has more for its one server.
+// nginxConfig returns a configuration; more is added to its only server block.
 func nginxConfig(dir, root string, port int, more string) string {
 	var b strings.Builder
 	if os.Geteuid() == 0 {
@@ -151,7 +150,7 @@ Require all granted
 	return b.String()
 }
 
-// apacheModules is where the modules lie: Debian's place or that of others.
+// apacheModules returns the directory of Apache's modules, in Debian or other distributions.
 func apacheModules() string {
 	for _, dir := range []string{"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules"} {
 		if _, err := os.Stat(dir); err == nil {
@@ -169,8 +168,8 @@ func apacheTypes() string {
 	return b.String()
 }
 
-// serveInProcess is Go's own file server. It makes no entity tags but
-// honours those that it finds, so it is given some.
+// serveInProcess starts Go's file server. It generates no entity tags but evaluates those that are set,
+// so the handler sets them.
 func serveInProcess(t *testing.T, root string) int {
 	t.Helper()
 	files := http.FileServer(http.Dir(root))
@@ -191,7 +190,7 @@ func serveInProcess(t *testing.T, root string) int {
 	s := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	served := make(chan struct{})
 	go func() {
-		// It ends with ErrServerClosed, by the cleanup.
+		// Serve returns ErrServerClosed in the cleanup.
 		_ = s.Serve(l)
 		close(served)
 	}()

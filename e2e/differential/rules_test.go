@@ -10,9 +10,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// ruleFiles is a site with rules, which nginxRules says in nginx's language. What has no
-// counterpart there (query parameters beyond one, order across kinds) is in the tables of
-// the unit tests.
+// ruleFiles returns a site with rules, which nginxRules expresses for nginx. The unit tests cover what
+// nginx cannot express: several query parameters, and the order of rules of different kinds.
 func ruleFiles() map[string]string {
 	return map[string]string{
 		"index.html": "home", "about.html": "about", "new.txt": "new", "here.txt": "here", "app/index.html": "app", "dir/index.html": "dir",
@@ -44,7 +43,7 @@ func ruleFiles() map[string]string {
 	}
 }
 
-// nginxRules are the same rules.
+// nginxRules are the same rules for nginx.
 const nginxRules = `absolute_redirect off;
 location = /_redirects { return 404; }
 location = /_headers { return 404; }
@@ -68,8 +67,8 @@ location ~ ^/en/ { add_header X-All 1 always; error_page 404 /en/404.html; try_f
 location = /en/404.html { add_header X-All 1 always; }
 `
 
-// TestRulesLikeNginx asks Phalanx for what its rules decide about, and nginx with the same
-// rules in its own language: status, Location, body and the fields of rules are the same.
+// TestRulesLikeNginx sends requests that rules decide about to Phalanx and to nginx with the same rules:
+// status, Location, body and the rules' fields are the same.
 func TestRulesLikeNginx(t *testing.T) {
 	t.Parallel()
 	root := harness.Tree(t, ruleFiles())
@@ -88,12 +87,12 @@ func TestRulesLikeNginx(t *testing.T) {
 	}
 	for _, status := range []string{"200", "301", "302", "303", "307", "308", "404"} {
 		if seen[status] == 0 {
-			t.Errorf("no response was %s: %v", status, seen)
+			t.Errorf("no response had status %s: %v", status, seen)
 		}
 	}
 }
 
-// ruled returns what rules can decide of a response.
+// ruled returns the parts of a response that rules decide about.
 func ruled(t *testing.T, port int, target string) string {
 	t.Helper()
 	r, err := harness.Exchange(port, harness.Request("GET", target, "Connection: close"))
@@ -114,7 +113,7 @@ func ruled(t *testing.T, port int, target string) string {
 	return fmt.Sprintf("%d %q %q", r.Status, fields, body)
 }
 
-// ruleTargets returns paths around those that the rules are about.
+// ruleTargets returns n random paths that the rules match, or nearly so.
 func ruleTargets(rng *rand.Rand, n int) (all []string) {
 	first := []string{
 		"old", "tmp", "see", "keep", "ever", "fixed", "here.txt", "new.txt", "blog", "news", "out", "app", "en", "search", "forced", "img", "docs", "dir/",

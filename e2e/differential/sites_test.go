@@ -9,9 +9,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestSitesLikeNginx asks Phalanx for hosts in all their forms, and nginx with the same
-// sites as server blocks: status and body are the same. Names with two labels beneath a
-// wildcard are left out: nginx takes them, certificates do not.
+// TestSitesLikeNginx requests hosts in all their spellings from Phalanx and from nginx with the same sites
+// as server blocks: status and body are the same. It leaves out names with two labels below a wildcard,
+// which nginx matches but certificates do not.
 func TestSitesLikeNginx(t *testing.T) {
 	t.Parallel()
 	root := func(name string) string {
@@ -31,7 +31,7 @@ func TestSitesLikeNginx(t *testing.T) {
 	for _, host := range []string{"one.test", "www.two.test", "any.two.test", "two.test", "a-b.two.test", "192.0.2.7", "[2001:db8::7]", "127.0.0.1", "[::1]", "other.test", "test", "xone.test", "one.test.x"} {
 		for _, written := range []string{host, strings.ToUpper(host), host + ":80", host + ":" + fmt.Sprint(nginx), host + "."} {
 			if strings.HasPrefix(host, "[") && written == host+"." {
-				continue // no host
+				continue // not a host
 			}
 			for _, path := range []string{"/", "/one.txt", "/two.txt"} {
 				for _, request := range []string{
@@ -55,7 +55,7 @@ func TestSitesLikeNginx(t *testing.T) {
 	}
 }
 
-// answered returns the status of a response, and its body if that is a file's.
+// answered returns the status of a response, and its body if it is that of a file.
 func answered(t *testing.T, port int, request string) string {
 	t.Helper()
 	r, err := harness.Exchange(port, request)

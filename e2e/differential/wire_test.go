@@ -20,16 +20,16 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// answer is what of a response the servers are compared by.
+// answer is the part of a response that is compared.
 type answer struct {
 	status  int
 	fields  map[string]string // see compared
-	persist bool              // the connection stays open
+	persist bool              // whether the connection stays open
 	fault   string            // why there is no response
 }
 
-// compared are the aspects of two answers with the same status, in the order
-// in which they are looked at.
+// compared returns the aspects of two responses with the same status, in the order in which they are
+// compared.
 func compared() []string {
 	return []string{
 		"body", "Content-Length", "Content-Range", "Content-Type", "Content-Encoding",
@@ -37,9 +37,8 @@ func compared() []string {
 	}
 }
 
-// ask puts a question in its final text and reads the response. A connection
-// that was kept and is gone is replaced, once: the server may have given it
-// up. One that stays after a body must still be of use.
+// ask sends a request and reads the response. If a persistent connection turns out to be closed, it tries
+// once more on a new one. A connection that persists after a body has to serve the next request.
 func ask(a *harness.Asker, q *question, text string) *answer {
 	kept := a.Conn != nil
 	got, err := try(a, text)
@@ -49,7 +48,7 @@ func ask(a *harness.Asker, q *question, text string) *answer {
 	if err == nil && got.persist && q.body != "" {
 		probe, after := try(a, "HEAD /one.txt HTTP/1.1\r\nHost: phalanx.test\r\n\r\n")
 		if after != nil || probe.status != 200 || probe.fields["Content-Length"] != "1" {
-			err = errors.New("the next request is misread")
+			err = errors.New("the next request is misparsed")
 		}
 	}
 	if err != nil {
@@ -76,8 +75,8 @@ func try(a *harness.Asker, text string) (*answer, error) {
 	if err := a.Conn.SetDeadline(time.Now().Add(harness.InTime(2 * time.Second))); err != nil {
 		return nil, err
 	}
-	// What refuses a request may close while it is being sent, so whether
-	// all of it could be is of no interest: the response is.
+	// A server that refuses a request may close while it is being sent, so only the response
+	// matters, not whether all of it could be sent.
 	_ = a.Conn.Send(text)
 	got, err := readAnswer(a.Conn, strings.HasPrefix(text, "HEAD "))
 	if err != nil {
@@ -101,7 +100,7 @@ func faultOf(err error) string {
 	return err.Error()
 }
 
-// readAnswer reads a response however its body is delimited.
+// readAnswer reads a response, however its body is delimited.
 func readAnswer(c *harness.Client, bare bool) (*answer, error) {
 	for {
 		text := textproto.NewReader(c.In)
@@ -111,7 +110,7 @@ func readAnswer(c *harness.Client, bare bool) (*answer, error) {
 		}
 		minor, status, ok := cutStatusLine(line)
 		if !ok {
-			return nil, fmt.Errorf("status line %.40q", line)
+			return nil, fmt.Errorf("malformed status line %.40q", line)
 		}
 		fields, err := text.ReadMIMEHeader()
 		if err != nil {
@@ -127,13 +126,13 @@ func readAnswer(c *harness.Client, bare bool) (*answer, error) {
 		h := http.Header(fields)
 		got := &answer{status: status, persist: delimited && stays(h, minor), fields: fieldsOf(h, body)}
 		if got.persist && c.In.Buffered() > 0 {
-			return nil, errors.New("more than was announced")
+			return nil, errors.New("extra bytes after the response")
 		}
 		return got, nil
 	}
 }
 
-// cutStatusLine reads "HTTP/1.1 200 OK" (RFC 9112 §4).
+// cutStatusLine parses a status line such as "HTTP/1.1 200 OK" (RFC 9112 §4).
 func cutStatusLine(line string) (minor byte, status int, ok bool) {
 	if len(line) < 12 || line[:7] != "HTTP/1." || line[8] != ' ' {
 		return 0, 0, false
@@ -142,8 +141,8 @@ func cutStatusLine(line string) (minor byte, status int, ok bool) {
 	return line[7], status, err == nil
 }
 
-// bodyOf reads a body by its framing (RFC 9112 §6.3), and reports whether
-// the connection is of use after it.
+// bodyOf reads a body by its framing (RFC 9112 §6.3), and reports whether the connection can be used
+// after it.
 func bodyOf(c *harness.Client, h http.Header, bare bool) (body []byte, delimited bool, err error) {
 	length := h.Get("Content-Length")
 	switch {
@@ -169,7 +168,7 @@ func bodyOf(c *harness.Client, h http.Header, bare bool) (body []byte, delimited
 	return body, false, err
 }
 
-// stays is RFC 9112 §9.3 from the client's side.
+// stays reports whether a connection persists, by RFC 9112 §9.3.
 func stays(h http.Header, minor byte) bool {
 	for _, value := range h.Values("Connection") {
 		switch {
@@ -182,7 +181,7 @@ func stays(h http.Header, minor byte) bool {
 	return minor != '0'
 }
 
-// fieldsOf reduces a response to what is compared.
+// fieldsOf returns the aspects of a response that are compared.
 func fieldsOf(h http.Header, body []byte) map[string]string {
 	f := map[string]string{}
 	for _, name := range compared() {
@@ -199,7 +198,7 @@ func fieldsOf(h http.Header, body []byte) map[string]string {
 	}
 	f["body"] = digest(body)
 	if kind == "multipart/byteranges" {
-		// The boundary is the server's own, and its length counts.
+		// The boundary is the server's own, and it affects the length.
 		f["body"] = digest([]byte(partsOf(body, parameters["boundary"])))
 		delete(f, "Content-Length")
 	}
@@ -212,7 +211,7 @@ func digest(body []byte) string {
 	return fmt.Sprintf("%d bytes, %x", len(body), sum.Sum64())
 }
 
-// partsOf writes a multipart body without what is each server's own.
+// partsOf returns the parts of a multipart body, without each server's own boundary and fields.
 func partsOf(body []byte, boundary string) string {
 	var b strings.Builder
 	for parts := multipart.NewReader(bytes.NewReader(body), boundary); ; {
@@ -231,8 +230,8 @@ func partsOf(body []byte, boundary string) string {
 	}
 }
 
-// whereTo is the decoded path and the query to which a Location leads from
-// the target of its request, or all of it when it leads to another host.
+// whereTo returns the decoded path and the query that a Location leads to from its request's target, or
+// all of it if it leads to another host.
 func (q *question) whereTo(location string) string {
 	if location == "" {
 		return ""
@@ -246,7 +245,7 @@ func (q *question) whereTo(location string) string {
 		from, err = url.Parse(q.target)
 	}
 	if err != nil {
-		return "from nowhere: " + location
+		return "unresolvable: " + location
 	}
 	to = from.ResolveReference(to)
 	if to.Hostname() != from.Hostname() {

@@ -14,7 +14,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// memory is the most that any process of a server has used, in KiB.
+// memory returns the largest peak memory use of a server's processes, in KiB.
 func memory(t *testing.T, s *harness.Server) (most int) {
 	t.Helper()
 	for _, pid := range append(s.Workers(), s.PID()) {
@@ -28,7 +28,7 @@ func memory(t *testing.T, s *harness.Server) (most int) {
 	return most
 }
 
-// shell runs a command with bash and returns what it prints, without the end of the line.
+// shell runs a command with bash and returns its output, trimmed.
 func shell(t *testing.T, command string) string {
 	t.Helper()
 	out, err := exec.Command("bash", "-c", "set -eo pipefail; "+command).CombinedOutput()
@@ -38,8 +38,8 @@ func shell(t *testing.T, command string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestArchiveOfManyFiles downloads a directory of 10,000 files in each format, and
-// unpacks it with the programs that people have.
+// TestArchiveOfManyFiles downloads a directory of 10,000 files in each format and unpacks it with the
+// usual programs.
 func TestArchiveOfManyFiles(t *testing.T) {
 	t.Parallel()
 	const files = 10_000
@@ -60,14 +60,14 @@ func TestArchiveOfManyFiles(t *testing.T) {
 			shell(t, fmt.Sprintf("cd %s && curl -fsSJO '%s' && %s dir.%s && diff -r dir %s/dir", to, s.URL("/dir/?archive="+format), unpack, format, base))
 		}
 		if most := memory(t, s); most > 64<<10 {
-			t.Errorf("%s: a process has used %d KiB", engine, most)
+			t.Errorf("%s: a process used up to %d KiB, want at most 64 MiB", engine, most)
 		}
 		s.Stop(5 * time.Second)
 	}
 }
 
-// TestArchiveOfLargeFile downloads a file of 4.3 GB, more than 32 bits can count: by unzip
-// from a zip, and by tar as it comes. Memory does not grow with it.
+// TestArchiveOfLargeFile downloads a file of 4.3 GB, whose size does not fit in 32 bits, in a tar and a
+// zip archive. The server's memory does not grow with the file.
 func TestArchiveOfLargeFile(t *testing.T) {
 	t.Parallel()
 	const size = 4_300_000_000
@@ -76,28 +76,28 @@ func TestArchiveOfLargeFile(t *testing.T) {
 	s := harness.Serve(t, base, "--archive", "--workers", "2")
 	name := filepath.Base(base)
 	if got := shell(t, fmt.Sprintf("curl -fsS '%s' | tar x --to-stdout -f - %s/large.txt | wc -c", s.URL("/?archive=tar"), name)); got != strconv.Itoa(size) {
-		t.Errorf("tar has %s bytes, want %d", got, size)
+		t.Errorf("the tar archive has %s bytes of the file, want %d", got, size)
 	}
 	zip := harness.MemoryDir(t) + "/a.zip"
 	shell(t, fmt.Sprintf("curl -fsS -o %s '%s'", zip, s.URL("/?archive=zip")))
 	if got := shell(t, "unzip -l "+zip+"; unzip -tq "+zip); !strings.Contains(got, strconv.Itoa(size)) || !strings.Contains(got, "No errors") {
-		t.Errorf("unzip says: %s", got)
+		t.Errorf("output of unzip: %s", got)
 	}
 	if most := memory(t, s); most > 64<<10 {
-		t.Errorf("a process has used %d KiB", most)
+		t.Errorf("a process used up to %d KiB, want at most 64 MiB", most)
 	}
 }
 
-// TestArchiveIsOptional serves no archive that nobody has asked for, and drains with one
-// that is under way.
-func TestArchiveIsOptional(t *testing.T) {
+// TestArchiveFlagAndDrain serves archives with --archive only, and completes one that is under way
+// when the server stops.
+func TestArchiveFlagAndDrain(t *testing.T) {
 	t.Parallel()
 	base := harness.MemoryDir(t)
 	harness.Sparse(t, base+"/sub.bin", 64<<20)
 	harness.Write(t, base+"/dir/file.txt", []byte("text"))
 	off := harness.Serve(t, base, "--list")
 	if page := shell(t, "curl -fsS '"+off.URL("/dir/?archive=zip")+"'"); !strings.HasPrefix(page, "<!DOCTYPE html>") || strings.Contains(page, "archive=") {
-		t.Errorf("without --archive: %.100s", page)
+		t.Errorf("without --archive: %.100s, want a listing without links to archives", page)
 	}
 	for _, engine := range []string{"epoll", "netpoll"} {
 		on := harness.Serve(t, base, "--archive", "--engine", engine)
@@ -107,16 +107,16 @@ func TestArchiveIsOptional(t *testing.T) {
 		}
 		r, err := c.Head()
 		if err != nil || r.Status != 200 || !r.Closes() || r.Length >= 0 {
-			t.Fatalf("%v, %v", r, err)
+			t.Fatalf("%v, error %v; want 200 with Connection: close and no Content-Length", r, err)
 		}
 		on.Interrupt()
 		on.AwaitRefusal()
 		n, err := io.Copy(io.Discard, c.In)
 		if err != nil || n < 64<<20 {
-			t.Errorf("%s: %d bytes while draining, %v", engine, n, err)
+			t.Errorf("%s: received %d bytes while draining, error %v; want the whole archive", engine, n, err)
 		}
 		if code := on.Wait(10 * time.Second); code != 0 {
-			t.Errorf("ended with %d", code)
+			t.Errorf("exit status %d, want 0", code)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestFileShrinksWhileSent cuts a file while it is sent: the connection ends before the
-// announced length, so that the client knows.
+// TestFileShrinksWhileSent truncates a file while it is sent: the connection is closed before
+// Content-Length bytes, so that the client notices.
 func TestFileShrinksWhileSent(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
@@ -28,7 +28,7 @@ func TestFileShrinksWhileSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := d.Rest(); err == nil || d.Taken >= d.Length {
-			t.Errorf("%d of %d bytes came: %v; want an early end", d.Taken, d.Length, err)
+			t.Errorf("received %d of %d bytes, error %v; want a truncated response", d.Taken, d.Length, err)
 		}
 		for range 5 {
 			s.MustServe("/", "front")
@@ -36,7 +36,7 @@ func TestFileShrinksWhileSent(t *testing.T) {
 	})
 }
 
-// TestFileGrowsWhileSent appends to a file while it is sent: what was announced comes,
+// TestFileGrowsWhileSent appends to a file while it is sent: the client receives Content-Length bytes
 // and nothing else.
 func TestFileGrowsWhileSent(t *testing.T) {
 	t.Parallel()
@@ -63,13 +63,13 @@ func TestFileGrowsWhileSent(t *testing.T) {
 			return
 		}
 		if r := s.MustAsk(d.Client, harness.Request("GET", "/")); string(r.Body) != "front" {
-			t.Errorf("the next answer is %d %.60q", r.Status, r.Body)
+			t.Errorf("the next response is %d %.60q, want \"front\"", r.Status, r.Body)
 		}
 	})
 }
 
-// TestFileReplacedWhileSent puts a new file in the place of one that is being sent: the
-// client gets the old one whole.
+// TestFileReplacedWhileSent renames a new file over one that is being sent: the client receives all of
+// the old one.
 func TestFileReplacedWhileSent(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"new.bin": "new"})
@@ -83,8 +83,8 @@ func TestFileReplacedWhileSent(t *testing.T) {
 	s.MustServe("/big.bin", "new")
 }
 
-// TestSpecialFiles puts into the base what a site should not hold. The
-// server runs without privileges and must neither hang nor tell.
+// TestSpecialFiles has FIFOs, sockets, devices, unreadable files and symbolic links in the document
+// root. The server, without privileges, must neither hang nor disclose what it should not.
 func TestSpecialFiles(t *testing.T) {
 	t.Parallel()
 	dir := harness.Tree(t, map[string]string{
@@ -109,7 +109,7 @@ func TestSpecialFiles(t *testing.T) {
 					t.Errorf("%s %s: %d %.60q, want 403 or 404", method, path, r.Status, r.Body)
 				}
 				if took := time.Since(began); took > harness.InTime(2*time.Second) {
-					t.Errorf("%s %s took %v", method, path, took)
+					t.Errorf("%s %s took %v, want at most 2 s", method, path, took)
 				}
 			}
 		}
@@ -119,7 +119,7 @@ func TestSpecialFiles(t *testing.T) {
 	})
 }
 
-// makeSpecial fills the site with links, devices and the like.
+// makeSpecial adds symbolic links, devices and other special files to the site.
 func makeSpecial(t *testing.T, dir, site string) {
 	t.Helper()
 	at := func(name string) string { return filepath.Join(site, name) }

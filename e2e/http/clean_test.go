@@ -8,8 +8,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestCleanURLs asks for pages by all their paths, together with what else decides about a
-// path: precompressed files, conditions, ranges, a fallback, lists, archives and rules.
+// TestCleanURLs requests pages by all their paths, in combination with precompressed files, conditions,
+// ranges, a fallback, listings, archives and rules.
 func TestCleanURLs(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{
@@ -44,10 +44,10 @@ func TestCleanURLs(t *testing.T) {
 			{target: "/nothing", status: 404, body: "missing"},
 		})
 		if l := s.List("/both/?format=json"); len(l.Entries) != 1 || l.Entries[0].Name != "x.txt" {
-			t.Errorf("the list has %v", l.Entries)
+			t.Errorf("the listing has %v, want x.txt", l.Entries)
 		}
 		if r, err := http.Get(s.URL("/empty/?archive=tar")); err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/x-tar" {
-			t.Errorf("the archive: %v, %v", r, err)
+			t.Errorf("the archive: %v, error %v", r, err)
 		} else {
 			r.Body.Close()
 		}

@@ -17,8 +17,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestCompress compresses a site with the command, which is killed halfway and run again, and
-// then asks a server for it in each coding.
+// TestCompress runs the compress command on a site, kills it halfway and runs it again, and requests a
+// file from a server in each coding.
 func TestCompress(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("What is said a thousand times compresses well. ", 2000)
@@ -34,7 +34,7 @@ func TestCompress(t *testing.T) {
 	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, 10*time.Second, "a copy", func() bool { return len(harness.FilesOf(t, base)) > len(files)+4 })
+	harness.Await(t, 10*time.Second, "the first copies", func() bool { return len(harness.FilesOf(t, base)) > len(files)+4 })
 	_ = killed.Process.Kill()
 	_ = killed.Wait() // it was killed
 	for _, want := range []string{" made of 21 files", "0 copies made of 21 files; 63 up to date"} {
@@ -50,15 +50,15 @@ func TestCompress(t *testing.T) {
 	for _, coding := range []string{"br", "zstd", "gzip"} {
 		r := s.MustAsk(s.Dial(), harness.Request("GET", "/assets/c.js", "Accept-Encoding: "+coding, "Connection: close"))
 		if r.Status != 200 || r.Header.Get("Content-Encoding") != coding || decoded(t, coding, r.Body) != files["assets/c.js"] {
-			t.Errorf("%s: %d %v", coding, r.Status, r.Header)
+			t.Errorf("%s: %d %v, want 200 with the file in this coding", coding, r.Status, r.Header)
 		}
 	}
 	if r := s.MustGet("/.phalanx-compressed"); r.Status != 404 {
-		t.Errorf("the journal is served: %d", r.Status)
+		t.Errorf("/.phalanx-compressed: status %d, want 404", r.Status)
 	}
 }
 
-// decoded is a body without its coding.
+// decoded returns a body without its content coding.
 func decoded(t *testing.T, coding string, body []byte) string {
 	t.Helper()
 	var from io.Reader = bytes.NewReader(body)
@@ -80,7 +80,7 @@ func decoded(t *testing.T, coding string, body []byte) string {
 	return string(body)
 }
 
-// TestCompressRefuses tells each kind of bad luck in one line.
+// TestCompressRefuses reports each kind of failure in one line.
 func TestCompressRefuses(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": strings.Repeat("Hello. ", 1000)})

@@ -16,7 +16,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// prose is text of a size that compresses, and differs from that of other seeds.
+// prose returns compressible text of the given size, different for each seed.
 func prose(seed, size int) string {
 	var b strings.Builder
 	for i := 0; b.Len() < size; i++ {
@@ -25,23 +25,24 @@ func prose(seed, size int) string {
 	return b.String()[:size]
 }
 
-// copying is a server that compresses in the background, and its cache directory.
+// copying starts a server that compresses in the background, and returns its cache directory.
 func copying(t *testing.T, base string, args ...string) (o *harness.Operator, cache string) {
 	t.Helper()
 	cache = filepath.Join(harness.OpenDir(t), "cache")
 	return harness.Operated(t, harness.Plan{Args: append([]string{"--base", base, "--compress", "--cache-dir", cache}, args...)}), cache
 }
 
-// get asks for a path in a coding.
+// get requests a path in a content coding.
 func get(o *harness.Operator, path, coding string, fields ...string) *harness.Reply {
 	o.T.Helper()
 	return o.MustAsk(o.Dial(), harness.Request("GET", path, append(fields, "Accept-Encoding: "+coding, "Connection: close")...))
 }
 
-// awaitCopy asks until a copy comes, and holds whatever comes to the file's content.
+// awaitCopy requests a path until the response is compressed. Every response has to decode to the
+// file's content.
 func awaitCopy(o *harness.Operator, path, coding, content string) (r *harness.Reply) {
 	o.T.Helper()
-	harness.Await(o.T, 20*time.Second, "copy of "+path, func() bool {
+	harness.Await(o.T, 20*time.Second, "a compressed copy of "+path, func() bool {
 		harness.Hasten(o.PID())
 		r = get(o, path, coding)
 		is := r.Header.Get("Content-Encoding")
@@ -53,9 +54,9 @@ func awaitCopy(o *harness.Operator, path, coding, content string) (r *harness.Re
 	return r
 }
 
-// TestCopies lets each model send copies, with validators of their own, and changes a file
-// under it: no byte of the file before is seen again.
-func TestCopies(t *testing.T) {
+// TestCompressedCopies checks that each model sends compressed copies with validators of their own, and
+// none of a file's old content after the file changes.
+func TestCompressedCopies(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		first, second := prose(1, 40000), prose(2, 40000)
@@ -65,17 +66,17 @@ func TestCopies(t *testing.T) {
 		o, _ := copying(t, base, "--model", model, "--file-cache", "0s")
 		plain := get(o, "/a.html", "br")
 		if plain.Header.Get("Content-Encoding") != "" || string(plain.Body) != first || plain.Header.Get("Vary") != "Accept-Encoding" {
-			t.Errorf("the first client: %v", plain.Header)
+			t.Errorf("before there is a copy: header %v; want the file, with Vary: Accept-Encoding", plain.Header)
 		}
 		whole := awaitCopy(o, "/a.html", "br", first)
 		checkCopy(o, "/a.html", plain, whole)
 		for _, same := range []string{"/noise.html", "/small.html"} {
 			if r := get(o, same, "br"); r.Header.Get("Content-Encoding") != "" {
-				t.Errorf("%s: %v", same, r.Header)
+				t.Errorf("%s: %v, want no Content-Encoding", same, r.Header)
 			}
 		}
-		harness.Await(t, 5*time.Second, "count of copies sent", func() bool { return o.MustScrape().Sum("phalanx_compressed_responses_total") >= 1 })
-		// The new content has the size and the time of the old one.
+		harness.Await(t, 5*time.Second, "a count of the copies sent", func() bool { return o.MustScrape().Sum("phalanx_compressed_responses_total") >= 1 })
+		// The new content has the size and modification time of the old one.
 		harness.Write(t, path+".new", []byte(second))
 		harness.Aged(t, path+".new")
 		if err := os.Rename(path+".new", path); err != nil {
@@ -85,17 +86,17 @@ func TestCopies(t *testing.T) {
 	})
 }
 
-// checkCopy holds a copy to what it has to be beside its file.
+// checkCopy compares a compressed copy's responses with those of its file.
 func checkCopy(o *harness.Operator, path string, plain, whole *harness.Reply) {
 	o.T.Helper()
 	tag := whole.Header.Get("ETag")
 	if !strings.HasPrefix(tag, `"`) || tag == plain.Header.Get("ETag") || whole.Header.Get("Vary") != "Accept-Encoding" ||
 		whole.Header.Get("Last-Modified") != plain.Header.Get("Last-Modified") || whole.Header.Get("Content-Type") != plain.Header.Get("Content-Type") {
-		o.T.Errorf("the copy has %v, its file %v", whole.Header, plain.Header)
+		o.T.Errorf("header of the copy: %v; header of its file: %v", whole.Header, plain.Header)
 	}
 	part := get(o, path, "br", "Range: bytes=5-14", "If-Range: "+tag)
 	if part.Status != 206 || !bytes.Equal(part.Body, whole.Body[5:15]) || part.Header.Get("Content-Encoding") != "br" {
-		o.T.Errorf("a range: %d, %v", part.Status, part.Header)
+		o.T.Errorf("a range of the copy: %d, %v", part.Status, part.Header)
 	}
 	for fields, want := range map[string]int{"If-None-Match: " + tag: 304, "If-None-Match: " + plain.Header.Get("ETag"): 200} {
 		if r := get(o, path, "br", fields); r.Status != want || r.Header.Get("Vary") != "Accept-Encoding" {
@@ -104,16 +105,16 @@ func checkCopy(o *harness.Operator, path string, plain, whole *harness.Reply) {
 	}
 	head := o.MustAsk(o.Dial(), harness.Request("HEAD", path, "Accept-Encoding: br", "Connection: close"))
 	if head.Header.Get("ETag") != tag || head.Header.Get("Content-Length") != fmt.Sprint(len(whole.Body)) {
-		o.T.Errorf("HEAD: %v", head.Header)
+		o.T.Errorf("HEAD of the copy: %v", head.Header)
 	}
 	if r := get(o, path, "identity"); r.Header.Get("Content-Encoding") != "" || r.Header.Get("ETag") == tag {
-		o.T.Errorf("without a coding: %v", r.Header)
+		o.T.Errorf("without a coding in Accept-Encoding: %v", r.Header)
 	}
 }
 
-// TestHelper kills the helper, upgrades the master and stops it: no client notices, and no
-// helper is left.
-func TestHelper(t *testing.T) {
+// TestCompressionHelper kills the helper process, upgrades the master and stops it: no client notices,
+// and no helper is left.
+func TestCompressionHelper(t *testing.T) {
 	t.Parallel()
 	files := make(map[string]string)
 	for i := range 100 {
@@ -122,7 +123,7 @@ func TestHelper(t *testing.T) {
 	base := harness.Tree(t, files)
 	o, cache := copying(t, base)
 	var helpers []int
-	harness.Await(t, 10*time.Second, "confined helper of the lowest priority", func() bool {
+	harness.Await(t, 10*time.Second, "one sandboxed helper with SCHED_IDLE", func() bool {
 		get(o, "/0.html", "gzip")
 		helpers = harness.HelpersOf(o.PID())
 		return len(helpers) == 1 && isIdle(helpers[0])
@@ -130,16 +131,16 @@ func TestHelper(t *testing.T) {
 	awaitCopy(o, "/0.html", "gzip", files["0.html"])
 	abandoned := begun(t, cache)
 	harness.Kill(t, helpers[0], syscall.SIGKILL)
-	harness.Await(t, 10*time.Second, "death", func() bool { return o.MustScrape()["phalanx_helper_deaths_total"] == 1 })
+	harness.Await(t, 10*time.Second, "a count of the helper's death", func() bool { return o.MustScrape()["phalanx_helper_deaths_total"] == 1 })
 	o.AwaitText(fmt.Sprintf("helper (pid %d) died", helpers[0]))
-	awaitCopy(o, "/0.html", "gzip", files["0.html"]) // it survives
+	awaitCopy(o, "/0.html", "gzip", files["0.html"]) // the copy was already in the cache
 	next := 0
-	harness.Await(t, 10*time.Second, "another helper", func() bool { // what is asked for before is asked for again much later
+	harness.Await(t, 10*time.Second, "a new helper", func() bool { // a file requested before is not tried again soon
 		next = min(next+1, len(files)-2)
 		get(o, fmt.Sprintf("/%d.html", next), "br")
 		return len(harness.HelpersOf(o.PID())) == 1
 	})
-	harness.Await(t, 10*time.Second, "removal of what the dead one had begun", func() bool {
+	harness.Await(t, 10*time.Second, "the removal of the killed helper's unfinished file", func() bool {
 		_, err := os.Stat(abandoned)
 		return os.IsNotExist(err)
 	})
@@ -150,17 +151,16 @@ func TestHelper(t *testing.T) {
 	o.AwaitWorkers(len(before), before...)
 	awaitCopy(o, "/0.html", "br", files["0.html"])
 	if all, err := os.ReadDir(cache); err != nil || len(all) < 3 {
-		t.Errorf("the cache has %v, %v", all, err)
+		t.Errorf("the cache has %v, error %v; want at least 3 files", all, err)
 	}
 	if helpers = harness.HelpersOf(o.PID()); len(helpers) != 1 {
-		t.Fatalf("helpers after the upgrade: %v", helpers)
+		t.Fatalf("helpers after the upgrade: %v, want one", helpers)
 	}
 	o.Stop(10 * time.Second)
 	harness.AwaitEnd(t, 10*time.Second, helpers[0])
 }
 
-// begun leaves in a cache directory what a helper that is killed leaves there, and returns its
-// path.
+// begun creates a file in a cache directory as a killed helper leaves one, and returns its path.
 func begun(t *testing.T, cache string) string {
 	t.Helper()
 	path := filepath.Join(cache, ".0123456789abcdef.801-1a-1388-6a0b-0-6a0b-1f.br")
@@ -171,7 +171,7 @@ func begun(t *testing.T, cache string) string {
 	return path
 }
 
-// TestHelperOfAKilledMaster finds no helper after its master was killed.
+// TestHelperOfAKilledMaster kills the master: its helper exits.
 func TestHelperOfAKilledMaster(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"0.html": prose(1, 9000)}
@@ -184,7 +184,7 @@ func TestHelperOfAKilledMaster(t *testing.T) {
 	}
 }
 
-// isIdle reports whether a process gives way to all others, and is sandboxed.
+// isIdle reports whether a process runs with SCHED_IDLE, sandboxed and without capabilities.
 func isIdle(pid int) bool {
 	const schedIdle = 5
 	attr, err := unix.SchedGetAttr(pid, 0)
@@ -192,9 +192,8 @@ func isIdle(pid int) bool {
 	return err == nil && attr.Policy == schedIdle && bytes.Contains(status, []byte("Seccomp:\t2")) && bytes.Contains(status, []byte("CapEff:\t0000000000000000"))
 }
 
-// TestManyCopies lets a site of 2,000 files be compressed while it is served, watched through
-// metrics.
-func TestManyCopies(t *testing.T) {
+// TestManyCompressedCopies compresses a site of 2,000 files while it is served, and checks the metrics.
+func TestManyCompressedCopies(t *testing.T) {
 	t.Parallel()
 	const many, made = 2000, `phalanx_helper_jobs_total{outcome="made"}`
 	files := make(map[string]string)
@@ -208,7 +207,7 @@ func TestManyCopies(t *testing.T) {
 		left["/"+name] = content
 	}
 	c := o.Dial()
-	harness.Await(t, 40*time.Second, "copies of all", func() bool {
+	harness.Await(t, 40*time.Second, "compressed copies of all files", func() bool {
 		harness.Hasten(o.PID())
 		for path, content := range left {
 			r := o.MustAsk(c, harness.Request("GET", path, "Accept-Encoding: gzip"))
@@ -223,20 +222,21 @@ func TestManyCopies(t *testing.T) {
 		return len(left) == 0
 	})
 	all := o.MustScrape()
-	counted := harness.Holds(5*time.Second, func() bool { // the last ones after they came
+	counted := harness.Holds(5*time.Second, func() bool { // the last copies are counted after they are served
 		all = o.MustScrape()
 		return all[made] == many && all["phalanx_helper_jobs_waiting"] == 0 &&
 			all["phalanx_compressed_source_bytes_total"] == many*1500 && all.Sum("phalanx_compressed_responses_total") == many &&
 			all["phalanx_compressed_bytes_total"] < many*1500/2 && all["phalanx_compressed_cache_bytes"] >= all["phalanx_compressed_bytes_total"]
 	})
 	if !counted {
-		t.Errorf("metrics: %v made, %v waiting, %v bytes of %v, %v sent, %v kept", all[made], all["phalanx_helper_jobs_waiting"],
+		t.Errorf("metrics: %v made, %v waiting, %v compressed bytes of %v, %v responses, %v bytes cached", all[made], all["phalanx_helper_jobs_waiting"],
 			all["phalanx_compressed_bytes_total"], all["phalanx_compressed_source_bytes_total"], all.Sum("phalanx_compressed_responses_total"), all["phalanx_compressed_cache_bytes"])
 	}
 }
 
-// TestCacheDir refuses directories in which copies must not lie.
-func TestCacheDir(t *testing.T) {
+// TestUnusableCacheDir refuses to start with a cache directory in a document root, writable by others, or
+// not a directory.
+func TestUnusableCacheDir(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "Hello."})
 	open := harness.OpenDir(t)

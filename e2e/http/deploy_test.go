@@ -15,16 +15,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// release is a version of a file: its letter fills it, and every version has
-// a size and a time of its own.
+// release is a version of a file. Its letter fills the file, and every version has its own size and
+// modification time.
 type release struct {
 	letter byte
 	size   int
 	at     time.Time
 }
 
-// releases of a small file, which is read, and a large one, which is sent by
-// sendfile().
+// releases returns the versions of a file whose first version has the given size.
 func releases(least int) []release {
 	var all []release
 	for i := range 4 {
@@ -33,7 +32,7 @@ func releases(least int) []release {
 	return all
 }
 
-// put renames the version over what is there.
+// put replaces the file at path by the version with rename(2).
 func (r release) put(path string) error {
 	next := path + ".next"
 	if err := os.WriteFile(next, bytes.Repeat([]byte{r.letter}, r.size), 0o644); err != nil {
@@ -45,19 +44,19 @@ func (r release) put(path string) error {
 	return os.Rename(next, path)
 }
 
-// deploy is a site that changes all the time and what its visitors saw.
+// deploy is a site that changes all the time, and what clients have received from it.
 type deploy struct {
 	*harness.Server
 	dir   string
-	sizes map[string]int // the least size of each file
+	sizes map[string]int // size of the first version of each file
 
 	mu   sync.Mutex
-	tags map[string]string // the version of each entity tag
-	seen map[string]int    // how often each version was seen
+	tags map[string]string // version by entity tag
+	seen map[string]int    // responses by version
 }
 
-// TestDeployByRename renames files over each other while they are downloaded: no
-// reply may mix two versions, and the last one must soon be the only one.
+// TestDeployByRename replaces files with rename(2) while they are downloaded: no response mixes two
+// versions, and soon after the last change only the last version is served.
 func TestDeployByRename(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
@@ -79,14 +78,14 @@ func TestDeployByRename(t *testing.T) {
 		close(stop)
 		work.Wait()
 		if !whole {
-			t.Error("there is a version that was never seen")
+			t.Error("not every version of each file was served")
 		}
-		t.Logf("%d versions by %d tags: %v", len(d.seen), len(d.tags), d.seen)
+		t.Logf("%d versions with %d entity tags: %v", len(d.seen), len(d.tags), d.seen)
 		d.settles()
 	})
 }
 
-// sawAll reports whether each version of each file has been seen.
+// sawAll reports whether each version of each file has been served.
 func (d *deploy) sawAll() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -100,7 +99,7 @@ func (d *deploy) sawAll() bool {
 	return true
 }
 
-// change puts one version after the other, and at last the first.
+// change installs one version after the other, and the first one last.
 func (d *deploy) change(file string, stop <-chan struct{}) {
 	all := releases(d.sizes[file])
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -118,7 +117,7 @@ func (d *deploy) change(file string, stop <-chan struct{}) {
 	}
 }
 
-// watch downloads a file in every way, again and again.
+// watch requests a file whole, in ranges and conditionally, again and again.
 func (d *deploy) watch(file string, stop <-chan struct{}) {
 	c := &harness.Asker{Port: d.Port}
 	defer c.Close()
@@ -151,7 +150,7 @@ func (d *deploy) watch(file string, stop <-chan struct{}) {
 	}
 }
 
-// judge finds out which version each part of a reply is of.
+// judge checks that all parts of a response are of the same version.
 func (d *deploy) judge(file, asked string, r *harness.Reply) error {
 	at, err := time.Parse(http.TimeFormat, r.Header.Get("Last-Modified"))
 	if err != nil {
@@ -160,7 +159,7 @@ func (d *deploy) judge(file, asked string, r *harness.Reply) error {
 	hours := int(at.Sub(harness.Modified()) / time.Hour)
 	all := releases(d.sizes[file])
 	if hours < 0 || hours >= len(all) {
-		return fmt.Errorf("no version is so old")
+		return fmt.Errorf("the Last-Modified is that of no version")
 	}
 	v := all[hours]
 	size := v.size
@@ -173,34 +172,34 @@ func (d *deploy) judge(file, asked string, r *harness.Reply) error {
 		}
 	case 304:
 		if r.Header.Get("ETag") != asked {
-			return fmt.Errorf("the tag is another than %s, which was asked for", asked)
+			return fmt.Errorf("the entity tag is not %s, which the request has", asked)
 		}
 	default:
-		return fmt.Errorf("no such status was expected")
+		return fmt.Errorf("unexpected status")
 	}
 	if n := len(r.Body); r.Status == 200 && n != size || size != v.size {
-		return fmt.Errorf("%d bytes with the time of version %c, which has %d", n, v.letter, v.size)
+		return fmt.Errorf("%d bytes with the Last-Modified of version %c, which has %d bytes", n, v.letter, v.size)
 	}
 	if other := bytes.Trim(r.Body, string(v.letter)); len(other) > 0 {
-		return fmt.Errorf("bytes of version %c with the time of %c", other[0], v.letter)
+		return fmt.Errorf("content of version %c with the Last-Modified of %c", other[0], v.letter)
 	}
 	return d.note(file, v, r.Header.Get("ETag"))
 }
 
-// note holds the tag against the version that it was given for before.
+// note checks that an entity tag was never used for another version.
 func (d *deploy) note(file string, v release, tag string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	version := file + string(v.letter)
 	d.seen[version]++
 	if known, ok := d.tags[tag]; tag == "" || ok && known != version {
-		return fmt.Errorf("the tag is that of version %q", known)
+		return fmt.Errorf("the entity tag is empty or that of version %q", known)
 	}
 	d.tags[tag] = version
 	return nil
 }
 
-// settles expects that every worker soon answers with what is there now.
+// settles waits until every worker serves the last version.
 func (d *deploy) settles() {
 	d.T.Helper()
 	harness.Await(d.T, 3*time.Second, "the last version everywhere", func() bool {
@@ -217,8 +216,8 @@ func (d *deploy) settles() {
 	})
 }
 
-// TestDeployBySymlink deploys as many do: a link leads to the release, and is renamed.
-// The releases are old, so that a worker may remember them.
+// TestDeployBySymlink deploys releases by renaming a symbolic link. The releases are old enough for a
+// worker to cache.
 func TestDeployBySymlink(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
@@ -234,7 +233,7 @@ func TestDeployBySymlink(t *testing.T) {
 		lead(t, dir, releases(2000)[1])
 		d := &deploy{dir: dir, sizes: map[string]int{"current/app.txt": 2000}, tags: map[string]string{}, seen: map[string]int{}}
 		d.Server = harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--model", model}})
-		harness.Await(t, 5*time.Second, "releases that have settled", func() bool { return time.Since(put) > 2200*time.Millisecond })
+		harness.Await(t, 5*time.Second, "releases old enough to cache", func() bool { return time.Since(put) > 2200*time.Millisecond })
 		stop := make(chan struct{})
 		var work sync.WaitGroup
 		work.Go(func() { d.switches(stop) })
@@ -242,14 +241,14 @@ func TestDeployBySymlink(t *testing.T) {
 		time.AfterFunc(1200*time.Millisecond, func() { close(stop) })
 		work.Wait()
 		if len(d.seen) == 0 {
-			t.Error("nothing was seen")
+			t.Error("no response was received")
 		}
 		lead(t, dir, releases(2000)[0])
 		d.settles()
 	})
 }
 
-// lead makes the link lead to a release.
+// lead points the link to a release.
 func lead(t *testing.T, dir string, r release) {
 	t.Helper()
 	next := filepath.Join(dir, "next")
@@ -262,7 +261,7 @@ func lead(t *testing.T, dir string, r release) {
 	}
 }
 
-// switches leads to one release after the other.
+// switches points the link to one release after the other.
 func (d *deploy) switches(stop <-chan struct{}) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -276,8 +275,8 @@ func (d *deploy) switches(stop <-chan struct{}) {
 	}
 }
 
-// TestFileCache changes a file that has been asked for: the worker goes on
-// with what it knows for as long as it was told to, or looks each time.
+// TestFileCache changes a file that is in the worker's cache: the worker serves the old version for
+// as long as --file-cache says, or checks the file for each request.
 func TestFileCache(t *testing.T) {
 	t.Parallel()
 	for age, want := range map[string]byte{"1h": 'a', "0s": 'b'} {
@@ -289,11 +288,11 @@ func TestFileCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", filepath.Dir(file), "--workers", "1", "--file-cache", age}})
-			// What was changed a moment ago is looked at each time, whatever the flag.
+			// A file that was changed a moment ago is checked for each request, whatever the flag says.
 			written := time.Now()
-			harness.Await(t, 5*time.Second, "a file that has settled", func() bool { return time.Since(written) > 2100*time.Millisecond })
+			harness.Await(t, 5*time.Second, "a file old enough to cache", func() bool { return time.Since(written) > 2100*time.Millisecond })
 			if r := s.MustGet("/page.txt"); r.Body[0] != 'a' {
-				t.Fatalf("version %c at first", r.Body[0])
+				t.Fatalf("version %c at first, want a", r.Body[0])
 			}
 			if err := all[1].put(file); err != nil {
 				t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestETagContent downloads a file half from one server and half from another, which have the
-// same files with different times, and compares digests with those of openssl.
+// TestETagContent downloads one half of a file from each of two servers, whose files have the same
+// content and different times, and compares the digests with openssl's.
 func TestETagContent(t *testing.T) {
 	t.Parallel()
 	film := harness.Noise("film", 3<<20+1)
@@ -35,13 +35,13 @@ func TestETagContent(t *testing.T) {
 		for _, path := range []string{"/film.bin", "/small.txt", "/text.txt", "br:/text.txt"} {
 			tag := awaitTag(t, s, path)
 			if other := tags[path]; other != "" && other != tag {
-				t.Errorf("%s: tags %s and %s", path, other, tag)
+				t.Errorf("%s: the servers have different entity tags, %s and %s", path, other, tag)
 			}
 			tags[path] = tag
 		}
 	}
 	if tags["/text.txt"] == tags["br:/text.txt"] {
-		t.Error("a copy has the tag of its file")
+		t.Error("a compressed copy has the entity tag of its file")
 	}
 	part := filepath.Join(t.TempDir(), "film.bin")
 	curl := func(s *harness.Server, want string, more ...string) {
@@ -56,19 +56,19 @@ func TestETagContent(t *testing.T) {
 	curl(nodes[1], "206", "-C", "-", "-H", "If-Range: "+tags["/film.bin"])
 	got, err := os.ReadFile(part)
 	if err != nil || sha256.Sum256(got) != sha256.Sum256(film) {
-		t.Errorf("%d bytes of %d, %v", len(got), len(film), err)
+		t.Errorf("the assembled file has %d bytes, error %v; want the %d bytes of the original", len(got), err, len(film))
 	}
 	curl(nodes[1], "200", "--http2-prior-knowledge")
 	curl(nodes[0], "206", "--http2-prior-knowledge", "-r", "5-6")
 
 	out, err := exec.Command(harness.Binary("master"), "explain", "--base", filepath.Dir(part), "--etag", "content", "--cache-dir", filepath.Join(harness.OpenDir(t), "cache"), "/film.bin").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "no ETag yet: it is made of the content") {
-		t.Errorf("%v: %s", err, out)
+		t.Errorf("explain: error %v, output %s", err, out)
 	}
 }
 
-// awaitTag asks for a path, perhaps in a coding, until it has a tag, and holds its digest to
-// that of openssl.
+// awaitTag requests a path, written as coding:path for a coding, until it has an entity tag, and
+// compares the digest with openssl's.
 func awaitTag(t *testing.T, s *harness.Server, path string) (tag string) {
 	t.Helper()
 	coding, file, coded := strings.Cut(path, ":")
@@ -80,25 +80,25 @@ func awaitTag(t *testing.T, s *harness.Server, path string) (tag string) {
 		return s.MustAsk(s.Dial(), harness.Request("GET", file, fields...))
 	}
 	var r *harness.Reply
-	harness.Await(t, 30*time.Second, "a tag of "+path, func() bool {
+	harness.Await(t, 30*time.Second, "an entity tag of "+path, func() bool {
 		harness.Hasten(s.PID())
 		r = ask()
 		tag = r.Header.Get("ETag")
 		if tag == "" && r.Header.Get("Repr-Digest") != "" {
-			t.Errorf("%s: a digest without a tag: %v", path, r.Header)
+			t.Errorf("%s: Repr-Digest without ETag: %v", path, r.Header)
 		}
 		return tag != "" && (r.Header.Get("Content-Encoding") != "") == coded
 	})
 	if want := "sha-256=:" + opensslDigest(t, r.Body) + ":"; r.Header.Get("Repr-Digest") != want {
-		t.Errorf("%s: %v, want %s", path, r.Header, want)
+		t.Errorf("%s: %v, want Repr-Digest %s", path, r.Header, want)
 	}
 	if r := ask("If-None-Match: " + tag); r.Status != 304 {
-		t.Errorf("%s: %d for its own tag", path, r.Status)
+		t.Errorf("%s: %d for If-None-Match with its own entity tag, want 304", path, r.Status)
 	}
 	return tag
 }
 
-// opensslDigest is the digest of a content that openssl makes.
+// opensslDigest returns openssl's SHA-256 digest of a content, in base64.
 func opensslDigest(t *testing.T, content []byte) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", "openssl dgst -sha256 -binary | openssl base64 -A")

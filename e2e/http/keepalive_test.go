@@ -11,8 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestKeepAlive closes an idle connection after the time that was set, and
-// not before; each request begins the time anew.
+// TestKeepAlive closes a connection once it has been idle for --keepalive, and not before. Each
+// request restarts the timer.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -24,32 +24,32 @@ func TestKeepAlive(t *testing.T) {
 				t.Error("Connection: close on a connection that stays open")
 			}
 			if err := quiet(c, 1200*time.Millisecond); err != nil {
-				t.Fatalf("idle for 1.2 s of 2 s: %v", err)
+				t.Fatalf("closed after 1.2 of 2 s idle: %v", err)
 			}
 		}
 		began := time.Now()
 		s.MustAsk(c, harness.Request("HEAD", "/"))
 		s.MustEnd(c, 4*time.Second, "idle for longer than 2 s")
 		if took := time.Since(began); took < 1900*time.Millisecond {
-			t.Errorf("closed after %v, want 2s", took)
+			t.Errorf("closed after %v idle, want 2s", took)
 		}
 	})
 }
 
-// quiet expects that nothing comes for a while, not even the end.
+// quiet checks that nothing is received for a while and that the connection stays open.
 func quiet(c *harness.Client, during time.Duration) error {
 	if err := c.SetReadDeadline(time.Now().Add(during)); err != nil {
 		return err
 	}
 	if b, err := c.In.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("want quiet, got %q and %v", b, err)
+		return fmt.Errorf("received %q, error %v; want nothing", b, err)
 	}
 	return c.SetDeadline(time.Now().Add(harness.Patience))
 }
 
-// TestHeadAndIdleTimeouts waits out the times that are not flags: a head must be
-// complete within 10 s of its first byte, however slowly its bytes come, and
-// an idle connection stays open for at least as long.
+// TestHeadAndIdleTimeouts waits for the timeouts that have no flag: a request head must be complete
+// 10 s after its first byte, however slowly its bytes arrive, and an idle connection stays open for
+// longer than that.
 func TestHeadAndIdleTimeouts(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -81,10 +81,10 @@ func TestHeadAndIdleTimeouts(t *testing.T) {
 		r, err := c.Reply("GET")
 		took := time.Since(began)
 		if err != nil || r.Status != 408 || !r.Closes() {
-			t.Errorf("client %d, half a head: %v %v, want 408 and close", i, r, err)
+			t.Errorf("client %d with an incomplete head: %v, error %v; want 408 and a close", i, r, err)
 		}
 		if took < 9*time.Second || took > 10*time.Second+harness.InTime(3*time.Second) {
-			t.Errorf("client %d was given up after %v, want 10s", i, took)
+			t.Errorf("client %d timed out after %v, want 10s", i, took)
 		}
 	}
 	for _, c := range stuck {
@@ -92,12 +92,12 @@ func TestHeadAndIdleTimeouts(t *testing.T) {
 	}
 	for range dripping {
 		if err := <-done; err == nil {
-			t.Error("the dripping client was never cut off")
+			t.Error("a client that sent its head byte by byte was not disconnected")
 		}
 	}
 	for _, c := range idle {
 		if r, err := c.Ask(harness.Request("GET", "/")); err != nil || string(r.Body) != "front" {
-			t.Errorf("a connection that was idle for 10 of 30 s: %v %v", r, err)
+			t.Errorf("a connection that was idle for 10 of 30 s: %v, error %v", r, err)
 		}
 	}
 	for _, s := range servers {
@@ -105,7 +105,7 @@ func TestHeadAndIdleTimeouts(t *testing.T) {
 	}
 }
 
-// drip sends a byte every 200 ms until it cannot.
+// drip sends a byte every 200 ms, until it fails.
 func drip(c *harness.Client, during time.Duration) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -117,8 +117,8 @@ func drip(c *harness.Client, during time.Duration) error {
 	return nil
 }
 
-// TestStalledClient asks for a lot and takes nothing: after a minute the
-// server gives it up, so that nobody holds a worker for ever.
+// TestStalledClient requests a large file and reads nothing of it: after a minute the server closes
+// the connection and serves the next client.
 func TestStalledClient(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -135,23 +135,23 @@ func TestStalledClient(t *testing.T) {
 		d := stalled[i]
 		e := s.AwaitRequestWithin(75*time.Second, d.Client)
 		if took := time.Since(began); took < 55*time.Second {
-			t.Errorf("%s: given up after %v, want 60s", harness.Models()[i], took)
+			t.Errorf("%s: closed after %v, want 60s", harness.Models()[i], took)
 		}
 		if e.Number("bytes") >= int(d.Length) {
-			t.Errorf("%s: logged as complete: %v", harness.Models()[i], e)
+			t.Errorf("%s: the truncated response is logged as complete: %v", harness.Models()[i], e)
 		}
 		if err := d.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Rest(); err == nil {
-			t.Errorf("%s: the download went on", harness.Models()[i])
+			t.Errorf("%s: the download was completed, want it truncated", harness.Models()[i])
 		}
 		s.MustServe("/", "front")
 	}
 }
 
-// TestPipeline sends many requests in one piece and expects the answers in
-// their order.
+// TestPipeline sends many requests at once and expects the responses in their order. The serial
+// model closes after the first.
 func TestPipeline(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{}
@@ -182,16 +182,16 @@ func TestPipeline(t *testing.T) {
 					}
 					r, err := c.Reply(method)
 					if err != nil || r.Status != 200 || string(r.Body) != want {
-						t.Fatalf("answer %d: %v, want 200 with %d bytes (%v)", i, r, len(want), err)
+						t.Fatalf("response %d: %v, error %v; want 200 with %d bytes", i, r, err, len(want))
 					}
 					if model == "serial" {
-						// One reply and the end, as the original did.
-						s.MustEnd(c, 2*time.Second, "after the one answer")
+						// One response and a close, like the original.
+						s.MustEnd(c, 2*time.Second, "after the only response")
 						return
 					}
 				}
 				if r, err := c.Reply("GET"); err != nil || !r.Closes() {
-					t.Errorf("the last answer: %v %v", r, err)
+					t.Errorf("the last response: %v, error %v; want Connection: close", r, err)
 				}
 				s.MustEnd(c, 2*time.Second, "after Connection: close")
 			})
@@ -199,14 +199,15 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
-// TestWhoClosesWhen is the rules of HTTP/1.1 and 1.0 about who closes when.
-func TestWhoClosesWhen(t *testing.T) {
+// TestConnectionPersistence holds the server to the rules of HTTP/1.1 and 1.0 on when a connection
+// persists.
+func TestConnectionPersistence(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	cases := []struct {
 		name, text string
 		stays      bool
-		field      string // Connection of the reply
+		field      string // Connection field of the response
 	}{
 		{"1.1", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
 		{"1.1 close", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false, "close"},
@@ -220,7 +221,7 @@ func TestWhoClosesWhen(t *testing.T) {
 		{"0.9", "GET /\r\n\r\n", false, "close"},
 		{"siege", "GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: Mozilla/5.0 (pc-x86_64-linux-gnu) Siege/4.0.7\r\nConnection: close\r\n\r\n", false, "close"},
 		{"empty line first", "\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
-		{"body read away", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 23\r\n\r\nGET /no HTTP/1.1\r\nHost:", true, ""},
+		{"discarded body", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 23\r\n\r\nGET /no HTTP/1.1\r\nHost:", true, ""},
 	}
 	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model)
@@ -242,14 +243,14 @@ func TestWhoClosesWhen(t *testing.T) {
 				continue
 			}
 			if again := s.MustAsk(conn, harness.Request("GET", "/")); string(again.Body) != "front" {
-				t.Errorf("%s: then %d %q", c.name, again.Status, again.Body)
+				t.Errorf("%s: the next response is %d %q, want \"front\"", c.name, again.Status, again.Body)
 			}
 		}
 	})
 }
 
-// TestSilentClient connects and says nothing, many times over; others must
-// not notice. So does a client that does not read.
+// TestSilentClient opens many connections that send nothing, and one that does not read its
+// response: other clients are served without delay.
 func TestSilentClient(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -273,13 +274,14 @@ func TestSilentClient(t *testing.T) {
 				s.MustServe("/", "front")
 			}
 			if took := time.Since(began); took > harness.InTime(2*time.Second) {
-				t.Errorf("20 requests beside silent clients took %v", took)
+				t.Errorf("20 requests took %v beside silent clients, want at most 2 s", took)
 			}
 		})
 	}
 }
 
-// TestHalfClosed sends a request and the end of the client's side.
+// TestHalfClosed sends a request and half-closes the connection: the response is sent and the
+// connection closed.
 func TestHalfClosed(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -293,8 +295,8 @@ func TestHalfClosed(t *testing.T) {
 			t.Fatal("the connection cannot be half closed")
 		}
 		if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
-			t.Errorf("%v %v", r, err)
+			t.Errorf("response %v, error %v; want \"front\"", r, err)
 		}
-		s.MustEnd(c, 2*time.Second, "a client that will ask no more")
+		s.MustEnd(c, 2*time.Second, "a half-closed client")
 	})
 }

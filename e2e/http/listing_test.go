@@ -17,12 +17,12 @@ import (
 
 const entries = 100_000
 
-// longDir makes a directory of entries.
+// longDir returns a directory with so many entries.
 func longDir(t *testing.T) string {
 	t.Helper()
 	dir := harness.MemoryDir(t)
 	for i := range entries {
-		// Less than write does for each, which counts here.
+		// os.Create does less than harness.Write, which matters for so many files.
 		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("entry-%06d.txt", i)))
 		if err != nil {
 			t.Fatal(err)
@@ -32,8 +32,8 @@ func longDir(t *testing.T) string {
 	return dir
 }
 
-// TestLongListing streams 100,000 entries: whole, in bounded memory, and
-// without keeping others waiting.
+// TestLongListing streams a listing of 100,000 entries: completely, in bounded memory, and without
+// delaying other requests.
 func TestLongListing(t *testing.T) {
 	t.Parallel()
 	dir := longDir(t)
@@ -46,35 +46,35 @@ func TestLongListing(t *testing.T) {
 		}
 		asked := time.Now()
 		if r := s.MustGet("/entry-000001.txt"); r.Status != 200 || time.Since(asked) > harness.InTime(3*time.Second) {
-			t.Errorf("beside a long listing a file took %v", time.Since(asked))
+			t.Errorf("during a long listing a file took %v, status %d; want 200 within 3 s", time.Since(asked), r.Status)
 		}
 		for _, format := range []string{"html", "json"} {
 			body := stream(s, "/?format="+format)
 			if n := strings.Count(body, "entry-099999.txt"); n == 0 {
-				t.Errorf("the last entry is missing as %s", format)
+				t.Errorf("the listing as %s lacks the last entry", format)
 			}
 			if n := strings.Count(body, "<td><a href=") + strings.Count(body, `{"name":`); n != entries && n != entries+1 {
-				t.Errorf("%d entries as %s, want %d", n, format, entries)
+				t.Errorf("%d entries in the listing as %s, want %d", n, format, entries)
 			}
 		}
 		if grown := rss(t, s, "VmHWM") - before; grown > 64<<20 {
-			t.Errorf("the workers have grown by %d MiB at most, want less than 64", grown>>20)
+			t.Errorf("a worker grew by up to %d MiB, want at most 64", grown>>20)
 		} else {
-			t.Logf("the workers have grown by %d MiB", grown>>20)
+			t.Logf("a worker grew by up to %d MiB", grown>>20)
 		}
 	})
 }
 
-// TestTrickledListings has a hundred clients read a long listing slowly: all are
-// served, and the worker holds it once.
-func TestTrickledListings(t *testing.T) {
+// TestListingsOfSlowClients has a hundred clients read a long listing slowly: all are served, and the
+// worker keeps only one copy of the listing in memory.
+func TestListingsOfSlowClients(t *testing.T) {
 	t.Parallel()
 	dir := longDir(t)
 	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
 		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--list", "--model", model, "--workers", "1"}})
 		before := rss(t, s, "VmRSS")
 		var clients []*harness.Client
-		for range 4 { // waves
+		for range 4 { // batches
 			for range 25 {
 				c, err := harness.ConnectNarrow(s.Port, 4096)
 				if err == nil {
@@ -88,25 +88,25 @@ func TestTrickledListings(t *testing.T) {
 			}
 			for i, c := range clients[len(clients)-25:] {
 				if r, err := c.Head(); err != nil || r.Status != 200 {
-					t.Fatalf("client %d of a wave: %+v, %v", i, r, err)
+					t.Fatalf("client %d of a batch: %+v, error %v", i, r, err)
 				}
 			}
 		}
 		if grown := rss(t, s, "VmHWM") - before; grown > 96<<20 {
-			t.Errorf("the worker has grown by %d MiB at most, want less than 96", grown>>20)
+			t.Errorf("the worker grew by up to %d MiB, want at most 96", grown>>20)
 		} else {
-			t.Logf("the worker has grown by %d MiB", grown>>20)
+			t.Logf("the worker grew by up to %d MiB", grown>>20)
 		}
 		for _, c := range []*harness.Client{clients[0], clients[99]} {
 			body, err := io.ReadAll(httputil.NewChunkedReader(c.In))
 			if n := strings.Count(string(body), "<td><a href="); n != entries || err != nil {
-				t.Errorf("%d entries, %v", n, err)
+				t.Errorf("%d entries, error %v; want %d", n, err, entries)
 			}
 		}
 	})
 }
 
-// stream fetches a body that comes in chunks.
+// stream fetches a chunked response and returns its body.
 func stream(s *harness.Server, target string) string {
 	s.T.Helper()
 	answer, err := http.Get(s.URL(target))
@@ -116,14 +116,13 @@ func stream(s *harness.Server, target string) string {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil || answer.StatusCode != 200 || answer.ContentLength >= 0 {
-		s.T.Errorf("%s: %s with length %d: %v", target, answer.Status, answer.ContentLength, err)
+		s.T.Errorf("%s: %s with Content-Length %d, error %v; want 200 without one", target, answer.Status, answer.ContentLength, err)
 	}
 	http.DefaultClient.CloseIdleConnections()
 	return string(body)
 }
 
-// rss is the largest value of a field of /proc/PID/status among the workers,
-// in bytes.
+// rss returns the largest value among the workers of a field of /proc/PID/status, in bytes.
 func rss(t *testing.T, s *harness.Server, field string) int {
 	t.Helper()
 	most := 0

@@ -1,4 +1,4 @@
-// Package http speaks HTTP with the real server.
+// Package http tests HTTP on the real server.
 package http
 
 import (

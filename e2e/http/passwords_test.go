@@ -15,8 +15,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// locked makes a site of which a part is for ann, whose password is "right", and the file
-// of passwords, whose hash has that cost.
+// locked returns a site with a directory for user ann, whose password is "right", and the password
+// file, hashed with the given cost.
 func locked(t *testing.T, cost int) (base, file string) {
 	t.Helper()
 	base = harness.Tree(t, map[string]string{
@@ -46,9 +46,9 @@ func basic(credentials string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))
 }
 
-// TestPasswordsOfARunningServer attacks a protected directory of every model and engine, with
-// HTTP/1.1 and with HTTP/2, and then visits it.
-func TestPasswordsOfARunningServer(t *testing.T) {
+// TestProtectedDirectory requests a password-protected directory by every path that leads into it,
+// without and with the password, in every model and engine, over HTTP/1.1 and HTTP/2.
+func TestProtectedDirectory(t *testing.T) {
 	t.Parallel()
 	base, file := locked(t, 4)
 	harness.Tool(t, "install curl", "curl")
@@ -91,16 +91,16 @@ func TestPasswordsOfARunningServer(t *testing.T) {
 				url := fmt.Sprintf("http://127.0.0.1:%d/private/a.txt", s.Port)
 				out, err := exec.Command("curl", "-sS", "--http2-prior-knowledge", "-u", credentials, "-w", " %{http_code} %{http_version}", url).Output()
 				if err != nil || string(out) != want {
-					t.Errorf("curl as %s: %q %v, want %q", credentials, out, err, want)
+					t.Errorf("curl as %s: %q, error %v; want %q", credentials, out, err, want)
 				}
 			}
 		})
 	}
 }
 
-// TestPasswordsChange replaces the file beneath clients, by a good one and by a bad one, and
-// reloads with another flag.
-func TestPasswordsChange(t *testing.T) {
+// TestPasswordFileChanges replaces the password file under a running server, by a valid and by an
+// invalid one, and reloads with another file.
+func TestPasswordFileChanges(t *testing.T) {
 	t.Parallel()
 	base, file := locked(t, 4)
 	other := file + "2"
@@ -109,40 +109,40 @@ func TestPasswordsChange(t *testing.T) {
 	harness.Write(t, config, []byte("auth = private/**="+file+"\n"))
 	s := harness.Serve(t, base, "--workers", "2", "--config", config)
 	gets := func(credentials string, status int) bool {
-		for range 6 { // both workers
+		for range 6 { // for both workers
 			if r, err := last(s, "GET", "/private/a.txt", []string{basic(credentials)}); err != nil || r.Status != status {
 				return false
 			}
 		}
 		return true
 	}
-	// What is remembered does not count as guessed until it is wrong.
+	// A cached password does not count as a guess until it is wrong.
 	forgets := func(credentials string) func() bool { return func() bool { return gets(credentials, 401) } }
 	if !gets("ann:right", 200) {
-		t.Fatal("ann is not let in")
+		t.Fatal("the password does not give access")
 	}
 	setPassword(t, file, 4, "ann", "other")
-	harness.Await(t, 20*time.Second, "the new password", forgets("ann:right"))
+	harness.Await(t, 20*time.Second, "401 for the old password", forgets("ann:right"))
 	if !gets("ann:other", 200) {
-		t.Error("the new password is wrong")
+		t.Error("the new password does not give access")
 	}
 	harness.Write(t, file, []byte("ann:$apr1$abc$NKxAkoTtUloZMd1uGIvNG0\n"))
 	bad := file + ":1: the password of ann is hashed with MD5 (apr1), which is too weak; set it again with: htpasswd -B " + file + " ann"
 	s.AwaitText(bad + "; the current one stays in use")
 	if !gets("ann:other", 200) {
-		t.Error("the password before does not stay")
+		t.Error("after an invalid file, the previous password does not give access")
 	}
 	harness.Attempt(t, harness.Plan{Args: []string{"--check", "--config", config, "--base", base}}).Rejects(t, 78, bad)
 	harness.Attempt(t, harness.Plan{Args: []string{"--port", "0", "--bind", "127.0.0.1", "--config", config, "--base", base}}).Rejects(t, 78, bad)
 	harness.Write(t, config, []byte("auth = private/**="+other+"\nauth = public="+other+"\n"))
 	s.Signal(syscall.SIGHUP)
-	harness.Await(t, 20*time.Second, "the file of the reload", forgets("ann:other"))
+	harness.Await(t, 20*time.Second, "401 for the password of the previous file", forgets("ann:other"))
 	grants(s, []wish{{target: "/public/p.txt", status: 401, body: "*"}, {target: "/private/a.txt", fields: []string{basic("bob:right")}, status: 200, body: "*"}})
 }
 
-// TestGuessing guesses a password: the guesser is stopped, and nobody else is kept waiting
-// meanwhile. Which hashes were computed is counted: as many for a user that is not there.
-func TestGuessing(t *testing.T) {
+// TestPasswordGuessing guesses passwords: the guessing client is limited with 429, and other requests are
+// not delayed. As many hashes are computed for an unknown user as for a known one.
+func TestPasswordGuessing(t *testing.T) {
 	t.Parallel()
 	base, file := locked(t, 10)
 	s, admin := harness.Seen(t, base, "--workers", "1", "--auth", "private/**="+file)
@@ -151,7 +151,7 @@ func TestGuessing(t *testing.T) {
 	count := func(result string) int { return int(admin.Pool().Total.Credentials[result]) }
 	grants(s, []wish{{target: "/private/a.txt", fields: []string{basic("nobody:right")}, status: 401, body: "*"}})
 	if wrong := count("wrong"); wrong != 1 {
-		t.Errorf("%d hashes for a user that is not there", wrong)
+		t.Errorf("%d hashes computed for an unknown user, want 1", wrong)
 	}
 	var guessers sync.WaitGroup
 	var mu sync.Mutex
@@ -168,19 +168,20 @@ func TestGuessing(t *testing.T) {
 			statuses[r.Status]++
 		})
 	}
-	harness.Await(t, 20*time.Second, "the guesser to be stopped", func() bool { return count("limited") == 31 })
+	harness.Await(t, 20*time.Second, "31 limited guesses", func() bool { return count("limited") == 31 })
 	grants(s, others)
 	if n := count("wrong"); n >= 10 {
-		t.Error("others were answered only when all guesses had been")
+		t.Error("other requests were served only after all guesses")
 	}
 	guessers.Wait()
 	if statuses[401] != 9 || statuses[429] != 31 || count("wrong") != 10 || count("right") != 1 {
-		t.Errorf("guesses: %v; %d wrong, %d right", statuses, count("wrong"), count("right"))
+		t.Errorf("responses to guesses by status: %v; %d hashes were wrong, %d right; want 9 of 401, 31 of 429, 10 wrong, 1 right", statuses, count("wrong"), count("right"))
 	}
 }
 
-// TestPasswordsRescued kills a worker while it computes a hash: the next one answers.
-func TestPasswordsRescued(t *testing.T) {
+// TestRescueDuringPasswordHash kills a worker while it computes a password hash: the next worker sends
+// the response.
+func TestRescueDuringPasswordHash(t *testing.T) {
 	t.Parallel()
 	base, file := locked(t, 13)
 	s := harness.Serve(t, base, "--workers", "1", "--auth", "private/**="+file)
@@ -189,10 +190,10 @@ func TestPasswordsRescued(t *testing.T) {
 	if err := c.Send(harness.Request("GET", "/private/a.txt", basic("ann:right"))); err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, 20*time.Second, "the worker to compute", func() bool { return harness.CPU(s.PID()) > before+50*time.Millisecond })
+	harness.Await(t, 20*time.Second, "CPU time used for the hash", func() bool { return harness.CPU(s.PID()) > before+50*time.Millisecond })
 	harness.Kill(t, pid, syscall.SIGKILL)
 	r, err := c.Reply("GET")
 	if err != nil || r.Status != 200 || string(r.Body) != "0123456789" {
-		t.Errorf("%v %+v", err, r)
+		t.Errorf("error %v, response %+v; want 200 with the file", err, r)
 	}
 }

@@ -14,17 +14,17 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// wish is a request and what is expected of its reply.
+// wish is a request and its expected response.
 type wish struct {
 	method string // GET if empty
 	target string
 	fields []string // of the request
 	status int
-	body   string   // the whole of it; "*" for any
-	header []string // "Name: value", or "Name:" for none
+	body   string   // the whole body; "*" accepts any
+	header []string // "Name: value", or "Name:" if the field must be absent
 }
 
-// grants makes the wishes, and reports each that is not granted.
+// grants makes the requests and reports responses that differ from the expected ones.
 func grants(s *harness.Server, wishes []wish) {
 	s.T.Helper()
 	for _, w := range wishes {
@@ -49,8 +49,8 @@ func grants(s *harness.Server, wishes []wish) {
 	}
 }
 
-// last is a request on a connection of its own. The reply ends with it, so
-// that one to OPTIONS needs no length.
+// last makes a request on a connection of its own. The response ends with the connection, so that one
+// to OPTIONS needs no length.
 func last(s *harness.Server, method, target string, fields []string) (*harness.Reply, error) {
 	text := harness.Request(method, target, append(slices.Clone(fields), "Connection: close")...)
 	if method != "OPTIONS" {
@@ -71,7 +71,7 @@ func last(s *harness.Server, method, target string, fields []string) (*harness.R
 	return r, err
 }
 
-// refusals are wishes for targets that are to be refused.
+// refusals returns wishes for targets that must be refused with a status.
 func refusals(status int, targets ...string) (all []wish) {
 	for _, target := range targets {
 		all = append(all, wish{target: target, status: status, body: "*"})
@@ -79,7 +79,7 @@ func refusals(status int, targets ...string) (all []wish) {
 	return all
 }
 
-// TestDotfiles asks for hidden names, with and without --dotfiles.
+// TestDotfiles requests hidden files and listings, with and without --dotfiles.
 func TestDotfiles(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{
@@ -105,12 +105,12 @@ func TestDotfiles(t *testing.T) {
 			names = append(names, e.Name)
 		}
 		if got := strings.Join(names, " "); got != want {
-			t.Errorf("the list has %s, want %s", got, want)
+			t.Errorf("the listing has %s, want %s", got, want)
 		}
 	}
 }
 
-// TestSPA asks for the routes of an application.
+// TestSPA requests routes of a single-page application, files, and paths that are neither.
 func TestSPA(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{
@@ -143,9 +143,9 @@ func TestSPA(t *testing.T) {
 	})
 }
 
-// TestSPAIsAskedForAgain looks at how long browsers may keep the page of a route:
-// the file itself may be kept, the routes that it answers may not.
-func TestSPAIsAskedForAgain(t *testing.T) {
+// TestSPACaching checks that the fallback may be cached under its own name but not for the routes that it
+// serves, unless --cache says so.
+func TestSPACaching(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "app"})
 	harness.Aged(t, filepath.Join(base, "index.html"))
@@ -158,7 +158,7 @@ func TestSPAIsAskedForAgain(t *testing.T) {
 	})
 }
 
-// TestHeaderFlag looks for the user's fields in replies of every kind.
+// TestHeaderFlag expects the fields of --header in responses of every status.
 func TestHeaderFlag(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"file.txt": "0123456789", "dir/x": "x"})
@@ -188,7 +188,7 @@ func TestHeaderFlag(t *testing.T) {
 	grants(harness.Serve(t, base), []wish{{target: "/file.txt", status: 200, body: "*", header: plain}, {target: "/none", status: 404, body: "*", header: plain}})
 }
 
-// TestCacheRules gives paths their Cache-Control; the first rule counts.
+// TestCacheRules sets Cache-Control by path with --cache: the first rule that matches applies.
 func TestCacheRules(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{
@@ -221,9 +221,9 @@ func TestCacheRules(t *testing.T) {
 	})
 }
 
-// TestErrorPages has the site's own pages for what is missing and for what
-// is broken. Broken is a file that another program holds by a lease: it
-// cannot be opened at once, and the server does not wait (fcntl(2)).
+// TestErrorPages serves the site's own pages for missing files and for server errors. The latter is
+// a file that another process has leased: it cannot be opened at once, and the server does not wait
+// (fcntl(2)).
 func TestErrorPages(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"404.html": "own 404", "50x.html": "own 50x", "busy.txt": "busy", "dir/x": "x"})
@@ -249,7 +249,7 @@ func TestErrorPages(t *testing.T) {
 	})
 }
 
-// TestCORS asks as a browser does before a script of another site may read.
+// TestCORS makes the requests that a browser makes before a script of another origin may read a file.
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"file.txt": "0123456789"})

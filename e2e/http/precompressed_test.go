@@ -12,7 +12,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestPrecompressed asks for files that lie ready in codings.
+// TestPrecompressed requests files with precompressed sidecars.
 func TestPrecompressed(t *testing.T) {
 	t.Parallel()
 	base := codedTree(t)
@@ -24,8 +24,8 @@ func TestPrecompressed(t *testing.T) {
 	})
 }
 
-// codedTree has files with all codings, with one, with a stale one, with some
-// that are traps, and of a type that is not worth it.
+// codedTree returns a document root with files that have sidecars in all codings, in one, an outdated
+// one, ones that must not be served, and one of a type that is not compressed.
 func codedTree(t *testing.T) string {
 	t.Helper()
 	base := harness.Tree(t, map[string]string{
@@ -87,7 +87,7 @@ func codingWishes() (wishes []wish) {
 	return wishes
 }
 
-// codedRangeWishes are for parts of a coding, and for what is not there.
+// codedRangeWishes are for ranges of sidecars, and for a sidecar without its file.
 func codedRangeWishes() []wish {
 	return []wish{
 		{target: "/app.js", fields: []string{"Accept-Encoding: gzip", "Range: bytes=3-5"}, status: 206, body: "012", header: []string{
@@ -102,15 +102,14 @@ func codedRangeWishes() []wish {
 	}
 }
 
-// checkCodedTags holds the entity tags of codings against each other: each
-// has its own, and none is good for another.
+// checkCodedTags checks that each coding has an entity tag of its own, which matches no other coding.
 func checkCodedTags(s *harness.Server) {
 	s.T.Helper()
 	codings := []string{"identity", "gzip", "zstd", "br"}
 	for _, mine := range codings {
 		tag := s.MustAsk(s.Dial(), harness.Request("GET", "/app.js", "Accept-Encoding: "+mine, "Connection: close")).Header.Get("ETag")
 		if !strings.HasPrefix(tag, `"`) {
-			s.T.Errorf("%s has the tag %q, want a strong one", mine, tag)
+			s.T.Errorf("%s has the entity tag %q, want a strong one", mine, tag)
 		}
 		for _, coding := range codings {
 			whole, part := 200, 200
@@ -127,14 +126,14 @@ func checkCodedTags(s *harness.Server) {
 	}
 }
 
-// TestChangedFilesAreSeenSoon changes a site under a server that may remember it: before long
-// every worker has to see what is new.
+// TestChangedFilesAreSeenSoon changes a site whose files are cached: soon every worker serves the new
+// state.
 func TestChangedFilesAreSeenSoon(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"gone.txt": "here", "app.js": "plain"})
 	harness.Aged(t, filepath.Join(base, "app.js"))
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base}})
-	// It is asked for several times, so that every worker answers.
+	// Several requests, so that every worker serves one.
 	everywhere := func(want, path string) func() bool {
 		return func() bool {
 			for range 8 {
@@ -154,12 +153,12 @@ func TestChangedFilesAreSeenSoon(t *testing.T) {
 	if err := os.Remove(filepath.Join(base, "gone.txt")); err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, 3*time.Second, "a new file", everywhere("200", "/come.txt"))
-	harness.Await(t, 3*time.Second, "a file that is gone", everywhere("404", "/gone.txt"))
-	harness.Await(t, 3*time.Second, "a compressed file", everywhere("200gzip", "/app.js"))
+	harness.Await(t, 3*time.Second, "the new file", everywhere("200", "/come.txt"))
+	harness.Await(t, 3*time.Second, "404 for the removed file", everywhere("404", "/gone.txt"))
+	harness.Await(t, 3*time.Second, "the new sidecar", everywhere("200gzip", "/app.js"))
 	later := time.Now().Add(time.Minute)
 	if err := os.Chtimes(filepath.Join(base, "app.js"), later, later); err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, 3*time.Second, "a compressed file that is out of date", everywhere("200", "/app.js"))
+	harness.Await(t, 3*time.Second, "the file instead of its outdated sidecar", everywhere("200", "/app.js"))
 }

@@ -13,11 +13,11 @@ import (
 const (
 	hundredGB = 100 << 30
 	rounds    = 3
-	mostExtra = 64 << 20 // bytes of memory beyond those of an idle pool
+	mostExtra = 64 << 20 // bytes of memory more than at the start
 )
 
-// TestForwardProgress downloads one file of 100 GB with ever more clients:
-// each must receive something within a second, again and again.
+// TestForwardProgress downloads a file of 100 GB with up to 1,000 clients: each receives something
+// every second.
 func TestForwardProgress(t *testing.T) {
 	harness.NeedFiles(t, 2500)
 	base := harness.Tree(t, nil)
@@ -33,7 +33,7 @@ func TestForwardProgress(t *testing.T) {
 					extra = max(extra, c.round(s)-start)
 				}
 				c.leave()
-				t.Logf("%d MiB at the start, at most %d MiB more", start>>20, extra>>20)
+				t.Logf("%d MiB of memory at the start, up to %d MiB more", start>>20, extra>>20)
 				if model == "process" && extra > mostExtra {
 					t.Errorf("the memory grew by %d MiB, want at most %d", extra>>20, mostExtra>>20)
 				}
@@ -42,8 +42,8 @@ func TestForwardProgress(t *testing.T) {
 	}
 }
 
-// TestSerialProgress is the original server: the first client has it for
-// itself until its download is over.
+// TestSerialProgress checks that the serial model, like the original server, serves one client until
+// its download is over.
 func TestSerialProgress(t *testing.T) {
 	base := harness.Tree(t, nil)
 	harness.Sparse(t, base+"/huge.bin", hundredGB)
@@ -56,16 +56,16 @@ func TestSerialProgress(t *testing.T) {
 	}
 	for i, r := range others.readers {
 		if r.soFar() != 0 {
-			t.Errorf("client %d received %d bytes before its turn", i+2, r.soFar())
+			t.Errorf("client %d received %d bytes during the first download", i+2, r.soFar())
 		}
 	}
 	first.leave()
-	harness.Await(t, 5*time.Second, "the turn of another client", func() bool {
+	harness.Await(t, 5*time.Second, "the first bytes of another client", func() bool {
 		return slices.ContainsFunc(others.readers, func(r *reader) bool { return r.soFar() > 0 })
 	})
 }
 
-// crowd is many slow clients of one file.
+// crowd is a group of slow clients that download one file.
 type crowd struct {
 	readers []*reader
 	quit    chan struct{}
@@ -73,7 +73,7 @@ type crowd struct {
 	joined  sync.WaitGroup
 }
 
-// reader is one of them.
+// reader is one client of a crowd.
 type reader struct {
 	conn *harness.Client
 
@@ -82,8 +82,7 @@ type reader struct {
 	err   error // why it stopped reading
 }
 
-// gather connects the clients and lets them read: each takes up to 16 KiB
-// ten times a second.
+// gather starts n clients. Each reads up to 16 KiB ten times a second.
 func gather(s *harness.Server, n int) *crowd {
 	s.T.Helper()
 	c := &crowd{quit: make(chan struct{})}
@@ -105,7 +104,7 @@ func gather(s *harness.Server, n int) *crowd {
 	return c
 }
 
-// read goes on until the crowd leaves.
+// read reads until the crowd leaves.
 func (r *reader) read(c *crowd) {
 	buf := make([]byte, 16<<10)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -143,8 +142,8 @@ func (r *reader) soFar() int {
 	return r.total
 }
 
-// round lasts until each client has received something, for half a second at
-// least, and returns the most memory that the session had meanwhile.
+// round waits until each client has received something, for at least half a second, and returns the
+// largest memory use of the session meanwhile.
 func (c *crowd) round(s *harness.Server) (most int) {
 	s.T.Helper()
 	var before []int

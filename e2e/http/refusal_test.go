@@ -9,7 +9,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestRefusals sends what must not be served, whole and in single bytes.
+// TestRefusals sends requests that must be refused, read whole and byte by byte.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front", "sub/page.html": "page"})
@@ -49,7 +49,7 @@ func TestRefusals(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !slices.Contains(c.status, r.Status) {
-					t.Errorf("%d, want one of %v", r.Status, c.status)
+					t.Errorf("status %d, want one of %v", r.Status, c.status)
 				}
 				checkRefusal(t, r)
 			})
@@ -58,7 +58,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// checkRefusal wants a small page and the standard fields.
+// checkRefusal checks that an error response has a small HTML page and the standard fields.
 func checkRefusal(t *testing.T, r *harness.Reply) {
 	t.Helper()
 	for _, field := range []string{"Date", "Server", "Content-Length", "Content-Type"} {
@@ -70,17 +70,17 @@ func checkRefusal(t *testing.T, r *harness.Reply) {
 		t.Errorf("%d comes with %q, %.80q; want a page", r.Status, r.Header.Get("Content-Type"), r.Body)
 	}
 	if len(r.Body) > 2000 {
-		t.Errorf("the page of %d has %d bytes", r.Status, len(r.Body))
+		t.Errorf("the page of %d has %d bytes, want at most 2000", r.Status, len(r.Body))
 	}
 	if r.Status == 405 && !strings.Contains(r.Header.Get("Allow"), "GET") {
 		t.Errorf("405 with Allow: %q", r.Header.Get("Allow"))
 	}
 	if r.Status == 301 && r.Header.Get("Location") != "/sub/" {
-		t.Errorf("301 to %q", r.Header.Get("Location"))
+		t.Errorf("301 to %q, want /sub/", r.Header.Get("Location"))
 	}
 }
 
-// TestEscapeFromBase asks, in every spelling, for what lies beside the base.
+// TestEscapeFromBase requests files outside of the document root in many spellings.
 func TestEscapeFromBase(t *testing.T) {
 	t.Parallel()
 	dir := harness.Tree(t, map[string]string{"site/index.html": "front", "site/a/b.html": "b", "secret.txt": "SECRET", "site-too/x.txt": "SECRET"})
@@ -101,10 +101,10 @@ func TestEscapeFromBase(t *testing.T) {
 			continue
 		}
 		if bytes.Contains(r.Body, []byte("SECRET")) || bytes.Contains(r.Body, []byte("root:")) || r.Status < 300 {
-			t.Errorf("%s: %d %.60q", target, r.Status, r.Body)
+			t.Errorf("%s: %d %.60q, want an error", target, r.Status, r.Body)
 		}
 		if r.Status >= 500 {
-			t.Errorf("%s: %d, want a refusal that blames the client", target, r.Status)
+			t.Errorf("%s: %d, want a 3xx or 4xx status", target, r.Status)
 		}
 	}
 	s.MustServe("/a/b.html?/../x", "b")

@@ -16,13 +16,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-var deployFor = flag.Duration("deploys.for", 2*time.Second, "how long a link is swapped in each model")
+var deployFor = flag.Duration("deploys.for", 2*time.Second, "how long the link is swapped in each model")
 
-// numReleases is how many releases there are, of which one is served.
+// numReleases is the number of releases, of which one is served at a time.
 const numReleases = 4
 
-// plantRelease makes a release whose letter is in everything: files, precompressed files,
-// rules and error pages, under the same names and with the same times.
+// plantRelease creates a release of files, precompressed files, rules and error pages. All of them
+// contain the release's letter, and all releases have the same names and times.
 func plantRelease(t *testing.T, dir string, n int) {
 	t.Helper()
 	letter := string(rune('a' + n))
@@ -36,7 +36,7 @@ func plantRelease(t *testing.T, dir string, n int) {
 	}
 }
 
-// swapLink makes a link lead elsewhere in one step.
+// swapLink points a link to another target in one step.
 func swapLink(link, target string) error {
 	if err := os.Symlink(target, link+".next"); err != nil {
 		return err
@@ -44,8 +44,8 @@ func swapLink(link, target string) error {
 	return os.Rename(link+".next", link)
 }
 
-// visit asks for all that a release has, until stop is closed, and holds each response to
-// one release.
+// visit requests everything that a release has until stop is closed, and checks that each response is
+// from one release only.
 func visit(s *harness.Server, stop <-chan struct{}, seen *[numReleases]atomic.Int64) {
 	c := &harness.Asker{Port: s.Port}
 	defer c.Close()
@@ -80,7 +80,7 @@ func visit(s *harness.Server, stop <-chan struct{}, seen *[numReleases]atomic.In
 	}
 }
 
-// releaseOf returns the number of the release that all of a response is from.
+// releaseOf returns the number of the release that all parts of a response are from.
 func releaseOf(r *harness.Reply) (int, error) {
 	letter := r.Header.Get("X-Release")
 	if r.Status == 302 {
@@ -88,7 +88,7 @@ func releaseOf(r *harness.Reply) (int, error) {
 	}
 	n := 0
 	if len(letter) != 1 || letter[0] < 'a' || letter[0] >= 'a'+numReleases {
-		return 0, fmt.Errorf("no release in it")
+		return 0, fmt.Errorf("the response names no release")
 	}
 	n = int(letter[0] - 'a')
 	least := map[string]int{"200br": 100, "200": 1000}[fmt.Sprint(r.Status)+r.Header.Get("Content-Encoding")]
@@ -96,25 +96,25 @@ func releaseOf(r *harness.Reply) (int, error) {
 	case r.Status == 302:
 		return n, nil
 	case r.Status != 200 && r.Status != 404 && r.Status != 304:
-		return n, fmt.Errorf("no such status was expected")
+		return n, fmt.Errorf("unexpected status")
 	case len(bytes.Trim(r.Body, letter)) > 0:
-		return n, fmt.Errorf("its body is of another release")
+		return n, fmt.Errorf("the body is of another release")
 	case r.Status == 200 && len(r.Body) > 1 && len(r.Body) != least+n:
-		return n, fmt.Errorf("its body is of %d bytes", len(r.Body))
+		return n, fmt.Errorf("the body has %d bytes, want %d", len(r.Body), least+n)
 	case r.Status == 200 && len(r.Body) == 0 && r.Header.Get("Content-Length") != fmt.Sprint(1000+n):
-		return n, fmt.Errorf("its length is that of another release")
+		return n, fmt.Errorf("Content-Length is that of another release")
 	case r.Status == 304 && !strings.HasSuffix(strings.Trim(r.Header.Get("ETag"), `"`), fmt.Sprintf("-%x", 1000+n)):
-		return n, fmt.Errorf("its tag is that of another release")
+		return n, fmt.Errorf("the entity tag is that of another release")
 	}
 	return n, nil
 }
 
-// layout is how a base leads to a release.
+// layout describes how the document root leads to a release.
 type layout struct{ name, base, link, target string }
 
-// TestDeployByLink swaps the link that is the base, while clients ask for everything that a
-// release has: no response is of two releases, none fails, and downloads end with the
-// release with which they began. It is how many deploy, and how Kubernetes changes a volume.
+// TestDeployByLink swaps the link that is the document root, as many deployments do and as Kubernetes
+// updates a volume, while clients request everything that a release has: no response mixes two
+// releases, none fails, and downloads end with the release that they began with.
 func TestDeployByLink(t *testing.T) {
 	t.Parallel()
 	for _, l := range []layout{{"link", "current", "current", "releases/%d"}, {"kubernetes", "releases", "releases/..data", "%d"}} {
@@ -141,7 +141,7 @@ func deployByLink(t *testing.T, l layout, args []string) {
 	s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", filepath.Join(dir, l.base)}, args...)})
 	d := s.Begin("/large.bin", 16<<10)
 	if args[1] == "serial" {
-		mustBeOf(t, d, 'a') // else nobody else is served
+		mustBeOf(t, d, 'a') // or it would serve nobody else
 	}
 	var seen [numReleases]atomic.Int64
 	stop := make(chan struct{})
@@ -154,13 +154,13 @@ func deployByLink(t *testing.T, l layout, args []string) {
 		<-tick.C
 		swap(n % numReleases)
 		d.SetDeadline(time.Now().Add(harness.Patience))
-		if err := d.Take(min(1000, d.Length-d.Taken)); err != nil { // with none it would time out
+		if err := d.Take(min(1000, d.Length-d.Taken)); err != nil { // reading nothing would time out
 			t.Error(err)
 			break
 		}
 	}
 	swap(1)
-	harness.Await(t, 3*time.Second, "the last release", func() bool {
+	harness.Await(t, 3*time.Second, "a response of the last release", func() bool {
 		r, err := harness.Exchange(s.Port, harness.Request("GET", "/page.txt", "Connection: close"))
 		return err == nil && r.Header.Get("X-Release") == "b"
 	})
@@ -175,23 +175,23 @@ func deployByLink(t *testing.T, l layout, args []string) {
 	}
 	t.Logf("%d swaps; responses by release: %d %d %d %d", n, seen[0].Load(), seen[1].Load(), seen[2].Load(), seen[3].Load())
 	if distinct < 2 {
-		t.Error("no other release was ever served")
+		t.Error("only one release was ever served")
 	}
 }
 
-// mustBeOf reads the rest of a download, which is of one release.
+// mustBeOf reads the rest of a download and checks that it is of one release.
 func mustBeOf(t *testing.T, d *harness.Download, letter byte) {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(d.In, d.Length-d.Taken))
 	d.Taken += int64(len(body))
 	if err != nil || len(bytes.Trim(body, string(letter))) > 0 || d.Taken != d.Length {
-		t.Errorf("a download of release %c: %d of %d bytes, %v", letter, d.Taken, d.Length, err)
+		t.Errorf("a download of release %c: received %d of %d bytes of it, error %v", letter, d.Taken, d.Length, err)
 	}
 }
 
-// TestStaleRelease makes the base lead nowhere: the release before is served, one line and
-// the metrics say so, and the next release is served as soon as there is one.
-func TestStaleRelease(t *testing.T) {
+// TestDanglingReleaseLink points the document root's link to nothing: the previous release stays in
+// service, one log line and the metrics say so, and the next release is served once the link leads to it.
+func TestDanglingReleaseLink(t *testing.T) {
 	t.Parallel()
 	dir := harness.MemoryDir(t)
 	for n := range 2 {
@@ -207,9 +207,9 @@ func TestStaleRelease(t *testing.T) {
 	}
 	s.AwaitText("stays in service until that is corrected")
 	if r := s.MustGet("/page.txt"); r.Header.Get("X-Release") != "a" {
-		t.Errorf("release %s", r.Header.Get("X-Release"))
+		t.Errorf("release %q is served, want a", r.Header.Get("X-Release"))
 	}
-	harness.Await(t, 5*time.Second, "a problem", func() bool {
+	harness.Await(t, 5*time.Second, "a problem in the pool's status", func() bool {
 		p := e.Pool()
 		return len(p.Problems) == 1 && strings.Contains(p.Problems[0].Text, "the previous one stays in service")
 	})
@@ -221,6 +221,6 @@ func TestStaleRelease(t *testing.T) {
 	})
 	s.AwaitText("release in service")
 	if n := strings.Count(s.Log.String(), "stays in service"); n != 1 {
-		t.Errorf("%d lines say that the base leads nowhere", n)
+		t.Errorf("%d lines say that the previous release stays in service, want 1", n)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// owned is a site whose owner has written rules down.
+// owned returns a document root with rule files, _redirects and _headers.
 func owned(t *testing.T) string {
 	t.Helper()
 	return harness.Tree(t, map[string]string{
@@ -24,7 +24,7 @@ func owned(t *testing.T) string {
 	})
 }
 
-// ownedWishes are what such a site answers.
+// ownedWishes are requests that these rules decide about.
 func ownedWishes() []wish {
 	owner := []string{"X-Owner: yes", "X-Content-Type-Options:"}
 	return []wish{
@@ -50,8 +50,8 @@ func ownedWishes() []wish {
 	}
 }
 
-// TestOwnersRules asks every model and engine for what rules decide about.
-func TestOwnersRules(t *testing.T) {
+// TestRuleFiles applies _redirects and _headers in every model and engine.
+func TestRuleFiles(t *testing.T) {
 	t.Parallel()
 	base := owned(t)
 	for _, args := range [][]string{{"--model", "process"}, {"--engine", "netpoll"}, {"--model", "goroutine"}, {"--model", "serial"}} {
@@ -62,7 +62,8 @@ func TestOwnersRules(t *testing.T) {
 	}
 }
 
-// TestRuleFlags gives rules on the command line, with clean URLs behind a prefix.
+// TestRuleFlags gives rules on the command line, together with --prefix and --clean-urls, and ignores
+// rule files with --no-rules.
 func TestRuleFlags(t *testing.T) {
 	t.Parallel()
 	base := owned(t)
@@ -89,9 +90,9 @@ func TestRuleFlags(t *testing.T) {
 	})
 }
 
-// TestRulesOfARunningServer changes rules beneath clients: they are taken within a second,
-// and whole, or not at all, with one line that says why.
-func TestRulesOfARunningServer(t *testing.T) {
+// TestRuleFilesChange edits the rule files under a running server: valid rules take effect within a
+// second, invalid ones not at all, and one log line says why.
+func TestRuleFilesChange(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		base := owned(t)
@@ -99,7 +100,7 @@ func TestRulesOfARunningServer(t *testing.T) {
 		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model}})
 		leads := func(to string) func() bool {
 			return func() bool {
-				for range 8 { // several workers
+				for range 8 { // for several workers
 					if r, err := last(s, "GET", "/old", nil); err != nil || r.Header.Get("Location") != to {
 						return false
 					}
@@ -108,14 +109,14 @@ func TestRulesOfARunningServer(t *testing.T) {
 			}
 		}
 		if !leads("/new.txt")() {
-			t.Fatal("the rules are not those of the start")
+			t.Fatal("the initial rules are not in effect")
 		}
 		harness.Write(t, path, []byte("/old /two\n"))
 		harness.Await(t, 20*time.Second, "the new rules", leads("/two"))
 		harness.Write(t, path, []byte("/old /three\n/bad\n"))
 		s.AwaitText("_redirects:2: it has no target")
 		if !leads("/two")() {
-			t.Error("the rules before do not stay")
+			t.Error("the previous rules are no longer in effect")
 		}
 		if err := os.Rename(filepath.Join(base, "_headers"), filepath.Join(base, "gone")); err != nil {
 			t.Fatal(err)
@@ -129,8 +130,8 @@ func TestRulesOfARunningServer(t *testing.T) {
 	})
 }
 
-// TestBadRules are refused by --check, a start and a reload, with file and line.
-func TestBadRules(t *testing.T) {
+// TestInvalidRules checks that --check, a start and a reload refuse invalid rules and name file and line.
+func TestInvalidRules(t *testing.T) {
 	t.Parallel()
 	base := owned(t)
 	s := harness.Serve(t, base, "--workers", "2")
@@ -146,22 +147,22 @@ func TestBadRules(t *testing.T) {
 	grants(s, []wish{{target: "/", status: 200, body: "home", header: []string{"X-Owner: yes"}}})
 	for i, pid := range s.Workers() {
 		if pid != workers[i] {
-			t.Errorf("worker %d was replaced", workers[i])
+			t.Errorf("worker %d was replaced, want it to stay", workers[i])
 		}
 	}
-	// One that is killed now is replaced all the same.
+	// A worker that is killed now is replaced all the same.
 	harness.Kill(t, workers[1], syscall.SIGKILL)
 	s.AwaitWorkers(2, workers[1])
 	s.AwaitText("serving without these rules until that is corrected")
 	for range 8 {
 		if r, err := last(s, "GET", "/", nil); err != nil || r.Status != 200 {
-			t.Errorf("%v, %v", r, err)
+			t.Errorf("response %v, error %v; want 200", r, err)
 		}
 	}
 }
 
-// TestRulesOutliveWorkers has a download by a rewritten path go on while its worker is
-// handed over, upgraded away and killed, and its connection meet the same rules after it.
+// TestRulesOutliveWorkers replaces the worker of a download by a reload, an upgrade and a kill: the
+// download is completed, and its connection is still served by the same rules.
 func TestRulesOutliveWorkers(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{

@@ -18,7 +18,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// oddTree is a directory with the names and sizes at which servers go wrong.
+// oddTree returns a directory with file names and sizes that are known to cause bugs.
 func oddTree(t *testing.T) string {
 	t.Helper()
 	dir := harness.OpenDir(t)
@@ -29,8 +29,7 @@ func oddTree(t *testing.T) string {
 		name := fmt.Sprintf("size/%d.bin", size)
 		harness.Write(t, filepath.Join(dir, name), harness.Noise(name, size))
 	}
-	// Older than every clock's epoch of interest, and with a fraction that
-	// Last-Modified cannot hold.
+	// An old modification time, with a fraction of a second that Last-Modified cannot express.
 	old := time.Date(1999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
 	harness.Write(t, filepath.Join(dir, "old.html"), []byte("<p>old</p>"))
 	if err := os.Chtimes(filepath.Join(dir, "old.html"), old, old); err != nil {
@@ -47,6 +46,8 @@ func oddSizes() []int {
 	return sizes
 }
 
+// TestEveryFile fetches every file of two document roots in several ways, in each model and with
+// several read sizes, and compares the responses with the files.
 func TestEveryFile(t *testing.T) {
 	t.Parallel()
 	trees := []struct{ name, dir string }{{"site", harness.SiteDir(t)}, {"odd", oddTree(t)}}
@@ -66,15 +67,15 @@ func TestEveryFile(t *testing.T) {
 	}
 }
 
-// visitor fetches files one after the other, over one connection as long as
-// the server lets it.
+// visitor fetches files one after the other, over one connection for as long as the server keeps it
+// open.
 type visitor struct {
 	*harness.Server
 	conn       *harness.Client
 	persistent bool
 }
 
-// fetch asks for a target and watches over the connection.
+// fetch makes a request and checks that the connection persists as it should.
 func (v *visitor) fetch(method, target string) *harness.Reply {
 	v.T.Helper()
 	if v.conn == nil {
@@ -85,7 +86,7 @@ func (v *visitor) fetch(method, target string) *harness.Reply {
 	}
 	r := v.MustAsk(v.conn, harness.Request(method, target))
 	if r.Closes() == v.persistent {
-		v.T.Errorf("%s %s: Connection: %q, but persistent is %v", method, target, r.Header.Get("Connection"), v.persistent)
+		v.T.Errorf("%s %s: Connection: %q, want persistent: %v", method, target, r.Header.Get("Connection"), v.persistent)
 	}
 	if r.Closes() {
 		v.MustEnd(v.conn, 2*time.Second, method+" "+target)
@@ -94,7 +95,7 @@ func (v *visitor) fetch(method, target string) *harness.Reply {
 	return r
 }
 
-// check compares every way to ask for a file with the file itself.
+// check compares the responses to all kinds of requests for a file with the file itself.
 func (v *visitor) check(dir, file string) {
 	v.T.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, file))
@@ -115,10 +116,10 @@ func (v *visitor) check(dir, file string) {
 
 	bare := v.fetch("HEAD", target)
 	if bare.Status != 200 || len(bare.Body) != 0 || !maps.EqualFunc(lasting(bare), lasting(whole), slices.Equal) {
-		v.T.Errorf("HEAD %s: %d %v, GET has %v", target, bare.Status, lasting(bare), lasting(whole))
+		v.T.Errorf("HEAD %s: %d %v, want the header of GET: %v", target, bare.Status, lasting(bare), lasting(whole))
 	}
 	if escaped := v.fetch("GET", escapeAll(file)); !bytes.Equal(escaped.Body, data) {
-		v.T.Errorf("GET %s (%s): %d with %d bytes", escapeAll(file), file, escaped.Status, len(escaped.Body))
+		v.T.Errorf("GET %s (%s): %d with %d bytes, want the %d of the file", escapeAll(file), file, escaped.Status, len(escaped.Body), len(data))
 	}
 	if path.Base(file) == "index.html" {
 		parent := strings.TrimSuffix(target, "index.html")
@@ -128,15 +129,15 @@ func (v *visitor) check(dir, file string) {
 	}
 }
 
-// checkHeader looks at the fields that every file must have.
+// checkHeader checks the header fields that every file's response must have.
 func (v *visitor) checkHeader(file string, r *harness.Reply, info os.FileInfo) {
 	v.T.Helper()
 	date := harness.Moment(v.T, r, "Date")
 	if off := time.Since(date); off < -time.Second || off > harness.InTime(5*time.Second) {
-		v.T.Errorf("%s: Date is %v off", file, off)
+		v.T.Errorf("%s: Date differs from the clock by %v", file, off)
 	}
 	if ahead := harness.Moment(v.T, r, "Expires").Sub(date); ahead != 12*time.Hour {
-		v.T.Errorf("%s: Expires is %v ahead of Date, want 12h", file, ahead)
+		v.T.Errorf("%s: Expires is %v after Date, want 12h", file, ahead)
 	}
 	if modified := harness.Moment(v.T, r, "Last-Modified"); !modified.Equal(info.ModTime().Truncate(time.Second)) {
 		v.T.Errorf("%s: Last-Modified %v, want %v", file, modified, info.ModTime())
@@ -145,20 +146,20 @@ func (v *visitor) checkHeader(file string, r *harness.Reply, info os.FileInfo) {
 		v.T.Errorf("%s: Content-Length %q, want %d", file, length, info.Size())
 	}
 	if name := r.Header.Get("Server"); !strings.HasPrefix(name, "phalanx/") {
-		v.T.Errorf("%s: Server %q", file, name)
+		v.T.Errorf("%s: Server %q, want phalanx/...", file, name)
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !strings.Contains(kind, "/") {
-		v.T.Errorf("%s: Content-Type %q: %v", file, r.Header.Get("Content-Type"), err)
+		v.T.Errorf("%s: invalid Content-Type %q: %v", file, r.Header.Get("Content-Type"), err)
 	}
 	for field, values := range r.Header {
 		if len(values) != 1 {
-			v.T.Errorf("%s: %s comes %d times", file, field, len(values))
+			v.T.Errorf("%s: %d fields named %s, want 1", file, len(values), field)
 		}
 	}
 }
 
-// lasting is the header without what changes from second to second.
+// lasting returns the header without the fields that differ in every response.
 func lasting(r *harness.Reply) http.Header {
 	h := r.Header.Clone()
 	h.Del("Date")
@@ -167,7 +168,7 @@ func lasting(r *harness.Reply) http.Header {
 	return h
 }
 
-// escapeAll writes a path with every byte but the slashes as %xx.
+// escapeAll returns a path with every byte except slashes percent-encoded.
 func escapeAll(file string) string {
 	var b strings.Builder
 	for _, c := range []byte("/" + file) {
@@ -180,9 +181,9 @@ func escapeAll(file string) string {
 	return b.String()
 }
 
-// TestHeadIsBare reads a response to HEAD to the end of its connection: a
-// client library would not show a body that must not be there.
-func TestHeadIsBare(t *testing.T) {
+// TestHeadHasNoBody reads a response to HEAD up to the end of its connection, because a client
+// library would hide a body.
+func TestHeadHasNoBody(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"page.html": "<p>page</p>"})
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
@@ -198,6 +199,7 @@ func TestHeadIsBare(t *testing.T) {
 	})
 }
 
+// TestContentType checks the Content-Type of the usual file name extensions.
 func TestContentType(t *testing.T) {
 	t.Parallel()
 	types := map[string]string{
@@ -218,15 +220,15 @@ func TestContentType(t *testing.T) {
 	s := harness.Serve(t, harness.Tree(t, files))
 	for name, want := range types {
 		got := s.MustGet("/" + name).Header.Get("Content-Type")
-		// A charset behind a type that needs none does no harm.
+		// A charset after a type that needs none does no harm.
 		if !strings.EqualFold(got, want) && !strings.HasPrefix(got, want+";") {
-			t.Errorf("%s has the type %q, want %q", name, got, want)
+			t.Errorf("%s: Content-Type %q, want %q", name, got, want)
 		}
 	}
 }
 
-// TestEveryAddress starts the master as a newcomer does, without --bind.
-func TestEveryAddress(t *testing.T) {
+// TestListensOnEveryAddress starts the master without --bind and connects to IPv4 and IPv6 addresses.
+func TestListensOnEveryAddress(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--port", "0", "-v", "--log-format", "json"}})
@@ -238,7 +240,7 @@ func TestEveryAddress(t *testing.T) {
 		}
 		answer.Body.Close()
 		if answer.StatusCode != 200 {
-			t.Errorf("%s: %s", host, answer.Status)
+			t.Errorf("%s: %s, want 200", host, answer.Status)
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()

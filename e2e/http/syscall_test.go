@@ -14,10 +14,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// traced are the system calls that a worker made.
+// traced counts a worker's system calls by name.
 type traced map[string]int
 
-// trace counts the system calls of a process while it does something.
+// trace counts the system calls of a process while something runs.
 func trace(t *testing.T, pid int, something func()) traced {
 	t.Helper()
 	strace := harness.Tool(t, "apt-get install strace", "strace")
@@ -28,9 +28,9 @@ func trace(t *testing.T, pid int, something func()) traced {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, 5*time.Second, "strace to hold every thread", func() bool { return heldWhole(pid) })
+	harness.Await(t, 5*time.Second, "strace attached to every thread", func() bool { return heldWhole(pid) })
 	something()
-	// strace lets go of the process at an interrupt, and ends by it.
+	// strace detaches from the process on SIGINT and exits.
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func trace(t *testing.T, pid int, something func()) traced {
 	return calls
 }
 
-// heldWhole reports whether a tracer holds all threads of the process.
+// heldWhole reports whether all threads of a process are traced.
 func heldWhole(pid int) bool {
 	files, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/status")
 	for _, file := range files {
@@ -59,11 +59,11 @@ func heldWhole(pid int) bool {
 	return len(files) > 0
 }
 
-// TestSystemCalls counts what a request costs a worker of the process model:
-// a small file on a kept-alive connection takes one read and one write, and
-// nothing is opened; a large file goes by sendfile and is never read.
+// TestSystemCalls counts the system calls of a worker of the process model: a small file on a persistent
+// connection takes one read and one write and opens nothing; a large file is sent by sendfile(2) and
+// never read.
 func TestSystemCalls(t *testing.T) {
-	base := harness.SiteDir(t) // older than the moment that the file cache waits
+	base := harness.SiteDir(t) // files that are old enough to be cached
 	const times = 100
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--workers", "1"}})
 	pid := s.Workers()[0]
@@ -76,18 +76,18 @@ func TestSystemCalls(t *testing.T) {
 		}
 	})
 	if calls["read"] < times || calls["read"] > times+times/10 || calls["sendto"] != times {
-		t.Errorf("%d requests took %d reads and %d writes", times, calls["read"], calls["sendto"])
+		t.Errorf("%d requests took %d reads and %d writes, want one of each per request", times, calls["read"], calls["sendto"])
 	}
 	if waits := calls["epoll_wait"] + calls["epoll_pwait"]; waits > times+times/4 {
-		t.Errorf("%d requests took %d waits", times, waits)
+		t.Errorf("%d requests took %d waits, want about one per request", times, waits)
 	}
 	if calls["openat2"] > times/10 || calls["pread64"] > times/10 || calls["epoll_ctl"] > times/10 {
-		t.Errorf("%d requests took %v", times, calls)
+		t.Errorf("%d requests opened files or changed the epoll set: %v", times, calls)
 	}
 
 	calls = trace(t, pid, func() { s.MustAsk(c, harness.Request("GET", "/media/lyre.wav")) })
 	if calls["sendfile"] == 0 || calls["pread64"] > 2 {
-		t.Errorf("a large file took %v", calls)
+		t.Errorf("a large file took %v, want sendfile and at most 2 reads", calls)
 	}
 
 	calls = trace(t, pid, func() {
@@ -96,9 +96,9 @@ func TestSystemCalls(t *testing.T) {
 		}
 	})
 	if calls["accept4"] > 2*times+times/10 || calls["sendto"] != times || calls["close"] < times || calls["close"] > times+times/10 {
-		t.Errorf("%d connections took %v", times, calls)
+		t.Errorf("%d connections took %v, want at most 2 accepts, one write and one close each", times, calls)
 	}
 	if calls["setsockopt"]+calls["getsockopt"]+calls["fcntl"]+calls["shutdown"] > times/10 {
-		t.Errorf("%d connections took %v", times, calls)
+		t.Errorf("%d connections took %v, want no calls for socket options or shutdown", times, calls)
 	}
 }

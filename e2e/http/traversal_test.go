@@ -11,9 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestTraversal asks a whole server, in more than 500 spellings and in both
-// forms of a target, for what lies outside its base. With --spa a name that
-// merely looks like a way out is like any other that is not there.
+// TestTraversal requests files outside of the document root in more than 500 spellings and both forms
+// of a target. With --spa, a path that only looks like a way out is one more unknown path.
 func TestTraversal(t *testing.T) {
 	t.Parallel()
 	const page = "the application"
@@ -27,7 +26,7 @@ func TestTraversal(t *testing.T) {
 	}
 	paths := waysOut()
 	if len(paths) < 500 {
-		t.Fatalf("only %d spellings", len(paths))
+		t.Fatalf("%d spellings, want at least 500", len(paths))
 	}
 	t.Logf("%d spellings", len(paths))
 	for _, flags := range [][]string{nil, {"--list", "--dotfiles"}, {"--spa", "app.html"}, {"--list", "--spa", "app.html", "--model", "goroutine"},
@@ -51,8 +50,8 @@ func TestTraversal(t *testing.T) {
 	}
 }
 
-// mustRefuse asks for a target. Where there is a single page that stands for
-// all that is missing, it may be the answer, but not to a path that leads up.
+// mustRefuse checks that a target is refused. If there is a single-page fallback, it may be the
+// response, but not to a path that leads up.
 func mustRefuse(s *harness.Server, a *harness.Asker, target, path, spa string) {
 	s.T.Helper()
 	r, err := a.Fetch(harness.Request("GET", target))
@@ -62,7 +61,7 @@ func mustRefuse(s *harness.Server, a *harness.Asker, target, path, spa string) {
 	}
 	switch {
 	case strings.Contains(string(r.Body), "SECRET"), strings.Contains(string(r.Body), "root:"):
-		s.T.Errorf("%q: %d %.60q: it got out", target, r.Status, r.Body)
+		s.T.Errorf("%q: %d %.60q: a file outside of the document root", target, r.Status, r.Body)
 	case r.Status == 400, r.Status == 403, r.Status == 404:
 	case r.Status == 200 && spa != "" && string(r.Body) == spa && !leadsUp(path):
 	default:
@@ -70,15 +69,15 @@ func mustRefuse(s *harness.Server, a *harness.Asker, target, path, spa string) {
 	}
 }
 
-// leadsUp reports whether a path, decoded once, has ".." for an element.
+// leadsUp reports whether a path has ".." as an element after one decoding.
 func leadsUp(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	decoded, err := url.PathUnescape(path)
 	return err == nil && slices.Contains(strings.Split(decoded, "/"), "..")
 }
 
-// waysOut are spellings that lead out of a directory for whoever decodes or
-// normalises once too often, or once too little.
+// waysOut returns paths that lead out of a directory if a server decodes or normalises them once too
+// often, or not often enough.
 func waysOut() (paths []string) {
 	up := []string{
 		"..", "%2e%2e", ".%2E", "%252e%252e", "%%32%65%%32%65", "%c0%ae%c0%ae", "%e0%80%ae%e0%80%ae", "%uff0e%uff0e", "\uff0e\uff0e",

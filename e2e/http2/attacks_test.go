@@ -15,26 +15,26 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// page is a header block that changes no table: GET https://x.test/a.txt.
+// page is the header block of GET https://x.test/a.txt. It leaves the HPACK table unchanged.
 const page = "\x82\x87\x04\x06/a.txt\x01\x06x.test"
 
-// attacker writes frames as it likes.
+// attacker writes any frames it likes.
 type attacker struct {
 	*http2.Framer
-	next  uint32 // stream
-	block []byte // a request for a page
+	next  uint32 // stream ID
+	block []byte // the header block of its requests
 }
 
-// request opens a stream; end says that it has no content.
+// request opens a stream. end says whether the request has no content.
 func (a *attacker) request(end bool) uint32 {
 	a.next += 2
 	a.WriteHeaders(http2.HeadersFrameParam{StreamID: a.next, BlockFragment: a.block, EndHeaders: true, EndStream: end})
 	return a.next
 }
 
-// attacks have one round each, which is repeated until the server has had enough.
+// attacks are repeated round by round until the server ends the connection.
 var attacks = []struct {
-	reason string // of the counter
+	reason string // the label of the counter
 	round  func(a *attacker)
 }{
 	{"resets", func(a *attacker) { a.WriteRSTStream(a.request(true), http2.ErrCodeCancel) }},
@@ -48,7 +48,7 @@ var attacks = []struct {
 	}},
 	{"header_lists", func(a *attacker) {
 		a.next += 2
-		// A bomb: one field of 4,000 bytes in the table, and that again and again.
+		// An HPACK bomb: one field of 4,000 bytes in the table, referred to again and again.
 		block := append(bytes.Clone(a.block), strings.Repeat("\xbe", 8000)...)
 		if a.next == 3 {
 			block = append(bytes.Clone(a.block), "\x40\x04bomb\x7f\xa1\x1e"+strings.Repeat("x", 4000)...)
@@ -68,9 +68,9 @@ var attacks = []struct {
 	{"frames", func(a *attacker) { a.WriteRawFrame(0xbb, 0, 0, nil) }},
 }
 
-// TestAttacks has each attack ended by GOAWAY and ENHANCE_YOUR_CALM, and counted by its
-// reason, while another client gets what it asks for. So are an error of the protocol and a
-// frame that is never completed; TestHTTP2StalledIsCounted has a client that takes nothing.
+// TestAttacks checks that each attack ends with GOAWAY and ENHANCE_YOUR_CALM and is counted by its
+// reason, while another client is served. A protocol error and a frame that is never completed are
+// counted as well; TestHTTP2StalledIsCounted covers a client that reads nothing.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 1000)
@@ -98,17 +98,17 @@ func TestAttacks(t *testing.T) {
 			for _, attack := range attacks {
 				code, err := ended(t, s, way, attack.round)
 				if err != nil || code != http2.ErrCodeEnhanceYourCalm {
-					t.Errorf("%s: GOAWAY %v, %v", attack.reason, code, err)
+					t.Errorf("%s: GOAWAY with %v, error %v; want ENHANCE_YOUR_CALM", attack.reason, code, err)
 				}
 				if r, body, err := visitor.get(s.URL("/a.txt")); err != nil || r.StatusCode != 200 || len(body) != 10 {
-					t.Errorf("%s: a visitor got %v, %v", attack.reason, r, err)
+					t.Errorf("%s: another client got %v, error %v; want 200 with 10 bytes", attack.reason, r, err)
 				}
 				counted(attack.reason)
 			}
-			slow.awaitEnd() // after ten seconds
+			slow.awaitEnd() // after its timeout of ten seconds
 			counted("slow")
 			if n := visitor.dialed.Load(); n != 1 {
-				t.Errorf("the visitor needed %d connections", n)
+				t.Errorf("the other client needed %d connections, want 1", n)
 			}
 		})
 	}
@@ -148,7 +148,7 @@ func ended(t *testing.T, s *harness.Server, way string, round func(*attacker)) (
 	for {
 		f, err := a.ReadFrame()
 		if err != nil && code != http2.ErrCodeNo {
-			return code, nil // however it ends after that: the attack still goes on
+			return code, nil // it may end in any way after GOAWAY, because the attack goes on
 		}
 		if err != nil {
 			return code, err

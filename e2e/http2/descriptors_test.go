@@ -14,9 +14,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestStreamsLeaveDescriptors has a few connections ask for more files than a worker may
-// have open, and take none of them: others are accepted and served.
-func TestStreamsLeaveDescriptors(t *testing.T) {
+// TestStreamsDoNotExhaustDescriptors opens more streams for files than a worker may have open
+// descriptors, and reads none of them: other clients are accepted and served.
+func TestStreamsDoNotExhaustDescriptors(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"a.txt": "0123456789"})
 	for i := range 400 {
@@ -51,7 +51,7 @@ func TestStreamsLeaveDescriptors(t *testing.T) {
 				if err := c.Send(text.String()); err != nil {
 					t.Fatal(err)
 				}
-				// Each connection has a response to its first request.
+				// Wait for the response to the first request of each connection.
 				c.SetReadDeadline(time.Now().Add(30 * time.Second))
 				for answered := false; !answered; {
 					frame, err := f.ReadFrame()
@@ -68,7 +68,7 @@ func TestStreamsLeaveDescriptors(t *testing.T) {
 					t.Fatal(err)
 				}
 				if r, err := c.Reply("GET"); err != nil || r.Status != 200 {
-					t.Errorf("%s: %v, %v", path, r, err)
+					t.Errorf("%s: %v, error %v; want 200", path, r, err)
 				}
 			}
 		})

@@ -15,10 +15,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestDownloadsDelayNoPage has a hundred downloads on one connection, and asks for pages on
-// another of the same worker. However slow the machine is, the delay is bounded by what the
-// downloads get between a request and its response: what the sockets hold, and what the
-// server sends before it looks at other connections.
+// TestDownloadsDelayNoPage requests pages on one connection while another one of the same worker
+// has a hundred downloads. On a machine of any speed, the delay is bounded by the bytes that the
+// downloads receive between a request and its response: what the sockets hold, and what the
+// server sends before it turns to other connections.
 func TestDownloadsDelayNoPage(t *testing.T) {
 	t.Parallel()
 	const pages, usual, most = 50, 8 << 20, 64 << 20
@@ -41,24 +41,23 @@ func TestDownloadsDelayNoPage(t *testing.T) {
 				got = append(got, n)
 			})
 			slices.Sort(got)
-			t.Logf("a page takes %v, and %v beside the downloads, which get %d bytes meanwhile, at most %d", alone, beside, got[pages/2], got[pages-1])
+			t.Logf("a page takes %v alone and %v during the downloads, which receive %d bytes (median) meanwhile, at most %d", alone, beside, got[pages/2], got[pages-1])
 			if got[pages/2] > usual || got[pages-1] >= most {
-				t.Errorf("the downloads get %d bytes before a page, at most %d", got[pages/2], got[pages-1])
+				t.Errorf("the downloads receive %d bytes (median) before a page, at most %d; want at most %d and less than %d", got[pages/2], got[pages-1], usual, most)
 			}
 		}, "--model", model, "--workers", "1")
 	})
 }
 
-// talker is a connection of HTTP/2 that is written and read frame by frame.
+// talker is an HTTP/2 connection that is written and read frame by frame.
 type talker struct {
 	t *testing.T
 	attacker
-	raw   net.Conn // below TLS
-	under net.Conn // below the frames
+	raw   net.Conn // the TCP connection
+	under net.Conn // the connection that carries the frames, maybe TLS
 }
 
-// frames opens such a connection, whose windows are as large as they can be. Its
-// socket takes little.
+// frames opens such a connection, with the largest windows and a small receive buffer.
 func frames(t *testing.T, s *harness.Server, way string) *talker {
 	t.Helper()
 	c, err := harness.ConnectNarrow(s.Port, 64<<10)
@@ -75,7 +74,7 @@ func frames(t *testing.T, s *harness.Server, way string) *talker {
 	if err := raw.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	// What is read from raw has to be in the socket, and so nothing is read ahead.
+	// Nothing is read ahead, so that unread bytes stay in raw's socket.
 	k := &talker{t, attacker{http2.NewFramer(c.Conn, c.Conn), 1, []byte(page)}, raw, c.Conn}
 	if err := c.Send(http2.ClientPreface); err != nil {
 		t.Fatal(err)
@@ -85,8 +84,8 @@ func frames(t *testing.T, s *harness.Server, way string) *talker {
 	return k
 }
 
-// visit asks for a page again and again, and returns the median of the times. It calls a
-// function before each request, and another one before it reads the response.
+// visit requests a page n times and returns the median time. It calls before ahead of each request
+// and during ahead of reading its response.
 func (k *talker) visit(n int, before, during func()) time.Duration {
 	k.t.Helper()
 	var took []time.Duration
@@ -102,7 +101,7 @@ func (k *talker) visit(n int, before, during func()) time.Duration {
 			}
 			d, ok := f.(*http2.DataFrame)
 			if done = ok && d.StreamEnded(); done && string(d.Data()) != "0123456789" {
-				k.t.Fatalf("the page is %q", d.Data())
+				k.t.Fatalf("the page is %q, want \"0123456789\"", d.Data())
 			}
 		}
 		took = append(took, time.Since(began))
@@ -111,7 +110,7 @@ func (k *talker) visit(n int, before, during func()) time.Duration {
 	return took[n/2]
 }
 
-// drop reads at least n bytes, whatever they are.
+// drop reads and discards at least n bytes.
 func (k *talker) drop(n int) (got int) {
 	k.t.Helper()
 	for buf := make([]byte, 64<<10); got < n; {
@@ -123,7 +122,7 @@ func (k *talker) drop(n int) (got int) {
 	return got
 }
 
-// awaitEnd waits for GOAWAY, and closes the connection.
+// awaitEnd waits for GOAWAY and closes the connection.
 func (k *talker) awaitEnd() {
 	k.t.Helper()
 	for {
@@ -138,7 +137,7 @@ func (k *talker) awaitEnd() {
 	}
 }
 
-// readable reports whether something has come that has not been read.
+// readable reports whether the socket has bytes to read.
 func (k *talker) readable() (yes bool) {
 	k.t.Helper()
 	raw, err := k.raw.(*net.TCPConn).SyscallConn()

@@ -16,12 +16,12 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// inClearOnly is the one case of h2spec that asks for something else in the clear: that a
-// client which begins with neither version's first bytes gets none back. A port that
-// speaks both answers in HTTP/1.1 and closes, see TestInvalidPreface.
+// inClearOnly is the only case of h2spec that fails in cleartext. It wants no response to a client
+// that sends neither version's first bytes; a port that speaks both versions responds over
+// HTTP/1.1 and closes, see TestInvalidPreface.
 const inClearOnly = "Sends invalid connection preface"
 
-// report is what h2spec writes for JUnit.
+// report is the JUnit report of h2spec.
 type report struct {
 	Suites []struct {
 		Cases []struct {
@@ -34,8 +34,8 @@ type report struct {
 	} `xml:"testsuite"`
 }
 
-// TestH2spec passes every case of h2spec, the strict ones too. Its module is one of its
-// own, whose dependencies are no concern of the product's.
+// TestH2spec passes every case of h2spec, the strict ones too. h2spec is built in a module of its
+// own, so that the server does not depend on its dependencies.
 func TestH2spec(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 1000)
@@ -77,7 +77,7 @@ func TestH2spec(t *testing.T) {
 	})
 }
 
-// TestInvalidPreface sends what is neither HTTP/1.1 nor HTTP/2.
+// TestInvalidPreface sends a first line of neither HTTP/1.1 nor HTTP/2: 400 and a close.
 func TestInvalidPreface(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 1000)
@@ -91,6 +91,6 @@ func TestInvalidPreface(t *testing.T) {
 	fmt.Fprint(c, "INVALID CONNECTION PREFACE\r\n\r\n")
 	got, err := io.ReadAll(c)
 	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 400 ") || !strings.Contains(string(got), "Connection: close\r\n") {
-		t.Errorf("%.100q, %v", got, err)
+		t.Errorf("%.100q, error %v; want 400 with Connection: close", got, err)
 	}
 }

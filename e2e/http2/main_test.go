@@ -1,4 +1,4 @@
-// Package http2 has clients of HTTP/2 use the real server, over TLS and in the clear.
+// Package http2 tests HTTP/2 on the real server, over TLS and in cleartext.
 package http2
 
 import (

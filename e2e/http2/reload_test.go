@@ -14,9 +14,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestReload replaces the workers again and again under clients of HTTP/2: none of their
-// requests fails, because each client is told in time; and each download comes whole from
-// the worker that began it.
+// TestReload replaces the workers again and again while HTTP/2 clients send requests: none fails,
+// because GOAWAY tells each client in time, and a download is completed by the worker that began
+// it.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	base, big := website(t, 24<<20)
@@ -48,14 +48,14 @@ func TestReload(t *testing.T) {
 			for range 3 {
 				old, before := s.Workers(), asked.Load()
 				s.Signal(syscall.SIGHUP)
-				harness.Await(t, 20*time.Second, "new workers", func() bool { return len(without(s.Workers(), old)) == len(without(first, nil)) })
-				harness.Await(t, 20*time.Second, "requests", func() bool { return asked.Load() > before+100 })
+				harness.Await(t, 20*time.Second, "a new worker in each slot", func() bool { return len(without(s.Workers(), old)) == len(without(first, nil)) })
+				harness.Await(t, 20*time.Second, "100 more requests", func() bool { return asked.Load() > before+100 })
 			}
 			done.Store(true)
 			visitors.Wait()
 			body, err := io.ReadAll(r.Body)
 			if err != nil || !bytes.Equal(body, big) {
-				t.Errorf("the download: %d bytes, %v", len(body), err)
+				t.Errorf("the download has %d bytes, error %v; want the %d bytes of the file", len(body), err, len(big))
 			}
 			s.AwaitWorkers(len(first), first...)
 			s.Stop(10 * time.Second)
@@ -63,7 +63,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// without returns those that are not among others.
+// without returns the pids that are not among others.
 func without(all, others []int) (left []int) {
 	for _, pid := range all {
 		if !slices.Contains(others, pid) {
@@ -73,7 +73,8 @@ func without(all, others []int) (left []int) {
 	return left
 }
 
-// TestStop finishes what is under way when the server stops, and nothing else.
+// TestStop stops the server during a download: it is completed, idle connections are closed, and
+// the server exits.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	base, big := website(t, 24<<20)
@@ -92,10 +93,10 @@ func TestStop(t *testing.T) {
 			s.AwaitRefusal()
 			body, err := io.ReadAll(r.Body)
 			if err != nil || !bytes.Equal(body, big) {
-				t.Errorf("the download: %d bytes, %v", len(body), err)
+				t.Errorf("the download has %d bytes, error %v; want the %d bytes of the file", len(body), err, len(big))
 			}
 			if code := s.Wait(10 * time.Second); code != 0 {
-				t.Errorf("exit status %d", code)
+				t.Errorf("exit status %d, want 0", code)
 			}
 		}, "--model", model)
 	})

@@ -12,9 +12,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestSameAnswers asks everything in both versions of HTTP: what differs is what belongs
-// to a connection, and the moment.
-func TestSameAnswers(t *testing.T) {
+// TestSameResponses sends the same requests over HTTP/1.1 and HTTP/2. The responses differ only in
+// fields that belong to the connection or depend on the time.
+func TestSameResponses(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 100_000)
 	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
@@ -31,19 +31,19 @@ func TestSameAnswers(t *testing.T) {
 						n++
 						a, b := answer(t, old, method, s.URL(path), fields), answer(t, new, method, s.URL(path), fields)
 						if a != b {
-							t.Errorf("%s %s %q:\n%s\nby HTTP/2:\n%s", method, path, fields, a, b)
+							t.Errorf("%s %s %q:\n%s\nover HTTP/2:\n%s", method, path, fields, a, b)
 						}
 					}
 				}
 			}
 			if old.dialed.Load() > 0 && new.dialed.Load() != 1 {
-				t.Errorf("%d requests took %d connections", n, new.dialed.Load())
+				t.Errorf("%d requests over HTTP/2 took %d connections, want 1", n, new.dialed.Load())
 			}
 		}, "--model", model, "--list", "--archive", "--cors", "--header", "X-Own: value")
 	})
 }
 
-// fieldSets are those of requests, as names and values in turn.
+// fieldSets returns the header fields of the requests, names and values alternating.
 func fieldSets(tag string) [][]string {
 	return [][]string{
 		{},
@@ -65,7 +65,7 @@ func etag(t *testing.T, c *client, url string) string {
 	return r.Header.Get("Etag")
 }
 
-// answer is all of a response that both versions have in common.
+// answer returns the parts of a response that must not depend on the version.
 func answer(t *testing.T, c *client, method, url string, fields []string) string {
 	t.Helper()
 	r, err := http.NewRequest(method, url, nil)

@@ -16,20 +16,20 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// The ways in which HTTP/2 comes.
+// The transports of HTTP/2.
 const (
 	overTLS = "tls"
 	inClear = "clear"
 )
 
-// ways runs a test for each of them, with a server of its own.
+// ways runs a test over each transport, with a server of its own.
 func ways(t *testing.T, base string, test func(t *testing.T, s *harness.Server, way string), args ...string) {
 	for _, way := range []string{overTLS, inClear} {
 		t.Run(way, func(t *testing.T) { test(t, serve(t, base, way, args...), way) })
 	}
 }
 
-// serve starts a server whose only address is for one of the ways.
+// serve starts a server whose only address is for one of the transports.
 func serve(t *testing.T, base, way string, args ...string) *harness.Server {
 	t.Helper()
 	address := "http://127.0.0.1:0"
@@ -40,7 +40,7 @@ func serve(t *testing.T, base, way string, args ...string) *harness.Server {
 	return harness.ServeAs(t, harness.Plan{Args: append([]string{"--base", base, "--listen", address, "-v"}, args...)})
 }
 
-// website is a tree with a few kinds of files, of which big.bin has n bytes.
+// website returns a document root with several kinds of files; big.bin has n bytes.
 func website(t *testing.T, n int) (base string, big []byte) {
 	t.Helper()
 	big = harness.Noise("http2", n)
@@ -54,10 +54,10 @@ func website(t *testing.T, n int) (base string, big []byte) {
 	return base, big
 }
 
-// client is Go's.
+// client is Go's HTTP client.
 type client struct {
 	*http.Client
-	dialed atomic.Int64 // connections
+	dialed atomic.Int64 // connections opened
 }
 
 // newClient returns a client that speaks one version of HTTP: 1 or 2.
@@ -84,7 +84,7 @@ func newClient(t *testing.T, version int) *client {
 	return c
 }
 
-// get returns a whole response.
+// get returns a response and its body.
 func (c *client) get(url string) (*http.Response, []byte, error) {
 	r, err := c.Get(url)
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *client) get(url string) (*http.Response, []byte, error) {
 	return r, body, err
 }
 
-// run returns what a program writes; it has to end well.
+// run returns the output of a program that has to succeed.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	path := harness.Tool(t, "run sh scripts/test-tools.sh", name)
@@ -108,7 +108,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// start starts a program that runs until the test ends.
+// start starts a program and kills it when the test ends.
 func start(t *testing.T, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(harness.Tool(t, "run sh scripts/test-tools.sh", name), args...)
@@ -120,7 +120,7 @@ func start(t *testing.T, name string, args ...string) {
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		if cmd.Wait(); t.Failed() {
-			t.Logf("%s says:\n%s", name, &out)
+			t.Logf("output of %s:\n%s", name, &out)
 		}
 	})
 }

@@ -14,14 +14,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// curl's options for each way.
+// curl's options for each transport.
 var curlWays = map[string][]string{
 	overTLS: {"-sk", "--http2"},
 	inClear: {"-s", "--http2-prior-knowledge"},
 }
 
-// TestCurl has curl fetch what it fetches over HTTP/1.1 elsewhere, in the models that
-// speak HTTP/2.
+// TestCurl makes curl's requests of other tests over HTTP/2.
 func TestCurl(t *testing.T) {
 	t.Parallel()
 	base, big := website(t, 3<<20+123)
@@ -32,7 +31,7 @@ func TestCurl(t *testing.T) {
 				return run(t, "curl", append(append(curlWays[way], s.URL(path)), more...)...)
 			}
 			if got := curl("/big.bin"); !bytes.Equal([]byte(got), big) {
-				t.Errorf("%d bytes came, other than the file's", len(got))
+				t.Errorf("the content differs from the file's %d bytes: %d bytes", len(big), len(got))
 			}
 			const said = "%{http_version} %{http_code} %{size_download}"
 			for _, c := range []struct {
@@ -63,7 +62,7 @@ func TestCurl(t *testing.T) {
 			s.AwaitRequests(13)
 			for _, e := range must(s.Log.All()) {
 				if e.Text("message") == "request" && e.Text("protocol") != "HTTP/2.0" {
-					t.Errorf("the log has %v", e)
+					t.Errorf("logged as %v, want protocol HTTP/2.0", e)
 				}
 			}
 		}, "--model", model)
@@ -72,8 +71,7 @@ func TestCurl(t *testing.T) {
 
 func must(all []harness.Event, _ []string) []harness.Event { return all }
 
-// TestListingAndArchive has responses that are made while they are sent, several at once
-// on one connection.
+// TestListingAndArchive requests generated responses, several at once on one connection.
 func TestListingAndArchive(t *testing.T) {
 	t.Parallel()
 	base, big := website(t, 6<<20)
@@ -88,7 +86,7 @@ func TestListingAndArchive(t *testing.T) {
 						path, part = "/many/?format=json", []byte(`"1.txt"`)
 					}
 					if r, body, err := c.get(s.URL(path)); err != nil || r.StatusCode != 200 || !bytes.Contains(body, part) {
-						t.Errorf("%s: %d bytes, %v", path, len(body), err)
+						t.Errorf("%s: the response has %d bytes and lacks the expected content, or failed: %v", path, len(body), err)
 					}
 				})
 			}
@@ -97,7 +95,7 @@ func TestListingAndArchive(t *testing.T) {
 	})
 }
 
-// TestNghttp has a client that is strict about the protocol ask for many files at once.
+// TestNghttp requests many files at once with nghttp, which is strict about the protocol.
 func TestNghttp(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 300_000)
@@ -111,12 +109,12 @@ func TestNghttp(t *testing.T) {
 			t.Errorf("%d responses to %d requests:\n%.4000s", n, len(urls), out)
 		}
 		if strings.Contains(out, "RST_STREAM") || regexp.MustCompile(`error_code=[A-Z_]*\(0x0*[1-9a-f]`).MatchString(out) {
-			t.Errorf("errors:\n%.4000s", out)
+			t.Errorf("nghttp reports errors:\n%.4000s", out)
 		}
 	})
 }
 
-// TestH2load counts each request of a load exactly once.
+// TestH2load counts every request of h2load exactly once.
 func TestH2load(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 100_000)
@@ -133,46 +131,45 @@ func TestH2load(t *testing.T) {
 					t.Errorf("%q:\n%s", load, out)
 				}
 			}
-			harness.Await(t, 10*time.Second, "counters", func() bool { return e.Pool().Total.Versions["2"] == 3*each })
+			harness.Await(t, 10*time.Second, "a count of every request", func() bool { return e.Pool().Total.Versions["2"] == 3*each })
 			total := e.Pool().Total
 			if total.Answered != 3*each || total.Truncated != 0 || total.Versions["1.1"] != 0 || total.HTTP2 == nil || total.HTTP2.Endings() != 0 {
-				t.Errorf("%+v, %+v", total, total.HTTP2)
+				t.Errorf("counters: %+v; HTTP/2: %+v", total, total.HTTP2)
 			}
 			harness.Await(t, 10*time.Second, "no open request", func() bool { return e.Pool().Total.HTTP2.Open() == 0 })
 		})
 	}
 }
 
-// TestOff has HTTP/1.1 alone where HTTP/2 is switched off or not spoken.
-func TestOff(t *testing.T) {
+// TestSwitchedOff speaks HTTP/1.1 only if HTTP/2 is switched off or the model does not support it.
+func TestSwitchedOff(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 1000)
 	for _, off := range [][]string{{"--http2", "off"}, {"--model", "serial"}} {
 		s := serve(t, base, overTLS, off...)
 		if got := run(t, "curl", "-sk", "--http2", "-o", os.DevNull, "-w", "%{http_version} %{http_code}", s.URL("/")); got != "1.1 200" {
-			t.Errorf("%q over TLS: %s", off, got)
+			t.Errorf("%q over TLS: version and status %s, want 1.1 200", off, got)
 		}
 		s = serve(t, base, inClear, off...)
 		c := s.Dial()
 		if r := s.MustAsk(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); r.Status != 505 || !r.Closes() {
-			t.Errorf("%q in the clear: %d, closes %v", off, r.Status, r.Closes())
+			t.Errorf("%q in cleartext: the preface got status %d, closes %v; want 505 and a close", off, r.Status, r.Closes())
 		}
 	}
 }
 
-// TestUpgradeIsIgnored answers a client that would change to h2c, in HTTP/1.1.
-func TestUpgradeIsIgnored(t *testing.T) {
+// TestH2CUpgradeIgnored answers a request with Upgrade: h2c over HTTP/1.1.
+func TestH2CUpgradeIgnored(t *testing.T) {
 	t.Parallel()
 	base, _ := website(t, 1000)
 	s := serve(t, base, inClear)
 	if got := run(t, "curl", "-s", "--http2", "-o", os.DevNull, "-w", "%{http_version} %{http_code}", s.URL("/")); got != "1.1 200" {
-		t.Error(got)
+		t.Errorf("version and status %s, want 1.1 200", got)
 	}
 }
 
-// TestHAProxy is behind a proxy that speaks HTTP/2 with its server, in the clear and
-// over TLS.
-func TestHAProxy(t *testing.T) {
+// TestBehindHAProxy serves a proxy that speaks HTTP/2 to its server, in cleartext and over TLS.
+func TestBehindHAProxy(t *testing.T) {
 	t.Parallel()
 	base, big := website(t, 2<<20)
 	ways(t, base, func(t *testing.T, s *harness.Server, way string) {
@@ -206,7 +203,7 @@ backend back
 		}
 		for _, e := range s.AwaitRequests(40) {
 			if e.Text("message") == "request" && e.Text("protocol") != "HTTP/2.0" {
-				t.Errorf("the log has %v", e)
+				t.Errorf("logged as %v, want protocol HTTP/2.0", e)
 			}
 		}
 	})

@@ -17,11 +17,11 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// obtaining is a server that obtains its certificates, and the authority.
+// obtaining is a server that obtains certificates from an ACME authority.
 type obtaining struct {
 	t           *testing.T
 	pebble      *acmetest.Authority
-	plain, port int // of the server
+	plain, port int // ports of the server
 	state       string
 	base        string
 }
@@ -35,8 +35,8 @@ func newObtaining(t *testing.T, o acmetest.Options) *obtaining {
 	return s
 }
 
-// plan is a server with these hosts. Without an address for plain HTTP it proves them by
-// TLS.
+// plan returns the plan for a server with these hosts in --acme. Without a plain HTTP address it uses the
+// TLS-ALPN challenge.
 func (s *obtaining) plan(hosts string, args ...string) harness.Plan {
 	return harness.Plan{Env: []string{"SSL_CERT_FILE=" + s.pebble.RootFile}, Args: slices.Concat([]string{
 		"--base", s.base, "--listen", fmt.Sprintf("https://127.0.0.1:%d", s.port), "--acme", hosts, "--state", s.state,
@@ -48,13 +48,12 @@ func (s *obtaining) withPlain() []string {
 	return []string{"--listen", fmt.Sprintf("http://127.0.0.1:%d", s.plain)}
 }
 
-// trusting is the configuration of a client, which believes everybody and looks at the
-// certificate by itself.
+// trusting returns the configuration of a client that accepts every certificate.
 func trusting(host string) *tls.Config {
 	return &tls.Config{ServerName: host, InsecureSkipVerify: true}
 }
 
-// certificate is the one that is shown for a host; nil: none.
+// certificate returns the certificate presented for a host, or nil if there is none for it yet.
 func (s *obtaining) certificate(host string) *x509.Certificate {
 	s.t.Helper()
 	r, state, err := get(s.port, trusting(host), "/")
@@ -68,12 +67,12 @@ func (s *obtaining) certificate(host string) *x509.Certificate {
 	}
 	leaf := state.PeerCertificates[0]
 	if leaf.VerifyHostname(host) != nil {
-		return nil // another host's: this one has no certificate yet
+		return nil // another host's certificate: this host has none yet
 	}
 	return leaf
 }
 
-// await waits for the certificate of a host.
+// await waits for a certificate of a host that satisfies ok.
 func (s *obtaining) await(host string, ok func(*x509.Certificate) bool) *x509.Certificate {
 	s.t.Helper()
 	var leaf *x509.Certificate
@@ -86,37 +85,37 @@ func (s *obtaining) await(host string, ok func(*x509.Certificate) bool) *x509.Ce
 
 func isAny(*x509.Certificate) bool { return true }
 
-// The server serves before there is a certificate, and before there is an authority.
-// What it has obtained outlives reload, upgrade and restart.
-func TestObtained(t *testing.T) {
+// TestACMECertificates starts a server before its ACME authority: it serves HTTP, and HTTPS once it has
+// obtained certificates. They survive a reload, an upgrade and a restart.
+func TestACMECertificates(t *testing.T) {
 	t.Parallel()
 	s := newObtaining(t, acmetest.Options{})
 	s.pebble.Stop()
 	p := s.plan("one.test,two.test", append(s.withPlain(), "--workers", "3")...)
 	server := harness.Launch(t, p)
-	harness.Await(t, 15*time.Second, "an answer over plain HTTP", func() bool {
+	harness.Await(t, 15*time.Second, "a response over plain HTTP", func() bool {
 		r, err := harness.Exchange(s.plain, harness.Request("GET", "/"))
 		return err == nil && (r.Status == 200 || r.Status == 308)
 	})
 	if leaf := s.certificate("one.test"); leaf != nil {
-		t.Errorf("a certificate of %s before there is one", leaf.Issuer)
+		t.Errorf("a certificate of %s before any was issued", leaf.Issuer)
 	}
 	server.AwaitText("certificate for one.test (account) not obtained from 127.0.0.1:")
 	s.pebble.Restart()
 	one := s.await("one.test", isAny)
 	two := s.await("two.test", isAny)
 	if one.SerialNumber.Cmp(two.SerialNumber) == 0 || !strings.HasPrefix(one.Issuer.CommonName, "Pebble Intermediate CA") {
-		t.Errorf("%s, %s by %s", one.SerialNumber, two.SerialNumber, one.Issuer)
+		t.Errorf("serial numbers %s and %s, issuer %s; want two certificates by Pebble", one.SerialNumber, two.SerialNumber, one.Issuer)
 	}
 	if lines := strings.Count(server.Log.String(), "\n"); lines != 1 {
-		t.Errorf("%d lines:\n%s", lines, server.Log)
+		t.Errorf("%d log lines, want 1:\n%s", lines, server.Log)
 	}
 
 	same := func(what string) {
 		t.Helper()
-		for range 6 { // of different workers
+		for range 6 { // served by different workers
 			if leaf := s.certificate("one.test"); leaf == nil || leaf.SerialNumber.Cmp(one.SerialNumber) != 0 {
-				t.Errorf("%s: another certificate", what)
+				t.Errorf("%s: no or another certificate", what)
 			}
 		}
 	}
@@ -137,8 +136,8 @@ func TestObtained(t *testing.T) {
 	same("after a restart")
 }
 
-// Who waits at a terminal is told of the first certificates.
-func TestObtainedAtTerminal(t *testing.T) {
+// TestACMEOnTerminal announces on a terminal that certificates are being obtained, and when all are.
+func TestACMEOnTerminal(t *testing.T) {
 	t.Parallel()
 	s := newObtaining(t, acmetest.Options{})
 	term := harness.OpenTerminal(t)
@@ -152,9 +151,9 @@ func TestObtainedAtTerminal(t *testing.T) {
 	server.Stop(10 * time.Second)
 }
 
-// Short-lived certificates are replaced again and again, proved by TLS alone, whichever
-// worker of whichever engine is asked, and no client notices.
-func TestObtainedByTLS(t *testing.T) {
+// TestACMERenewalByTLS renews short-lived certificates again and again with the TLS-ALPN challenge, which any
+// worker of either engine answers. No client gets an expired certificate.
+func TestACMERenewalByTLS(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"epoll", "netpoll"} {
 		t.Run(engine, func(t *testing.T) {
@@ -177,8 +176,8 @@ func TestObtainedByTLS(t *testing.T) {
 					switch {
 					case err == nil && r.Status == 200:
 						until = state.PeerCertificates[0].NotAfter
-					case time.Until(until) > 0: // or else this machine is too slow for it
-						t.Errorf("%+v, %v", r, err)
+					case time.Until(until) > 0: // an expired one only means that the machine is too slow
+						t.Errorf("response %+v, error %v; want 200", r, err)
 						return
 					}
 				}
@@ -194,9 +193,9 @@ func TestObtainedByTLS(t *testing.T) {
 	}
 }
 
-// A refusal is a line, a metric and a problem of the pool, and the other host does not
-// notice. A reload leaves it out.
-func TestNotObtained(t *testing.T) {
+// TestACMERefused has the authority refuse one of two hosts: a log line, a metric and the pool's problems say
+// so, and the other host is not affected. A reload without the host removes the problem.
+func TestACMERefused(t *testing.T) {
 	t.Parallel()
 	s := newObtaining(t, acmetest.Options{Blocked: "blocked.test"})
 	config := harness.OpenDir(t) + "/config"
@@ -211,23 +210,23 @@ func TestNotObtained(t *testing.T) {
 	const line = "certificate for blocked.test (order) refused by "
 	server.AwaitText(line)
 	if !strings.Contains(server.Log.String(), "(rejectedIdentifier); leave the host out of --acme, or choose another authority; next attempt in ") {
-		t.Errorf("%s", server.Log)
+		t.Errorf("the log lacks the reason or the advice:\n%s", server.Log)
 	}
 	code, metrics, err := o.Ask("GET", "/metrics")
 	for _, want := range []string{
 		`attempts_total{outcome="issued"} 1`, `attempts_total{outcome="refused"} 1`, `attempts_total{outcome="unreachable"} 0`, `failures{host="blocked.test"} 1`,
 	} {
 		if !strings.Contains(metrics, "phalanx_acme_"+want+"\n") {
-			t.Errorf("%s is missing: %d, %v", want, code, err)
+			t.Errorf("metric %s is missing: status %d, error %v", want, code, err)
 		}
 	}
 	if problems := o.Pool().Problems; !slices.ContainsFunc(problems, func(p status.Problem) bool { return strings.HasPrefix(p.Text, line) }) {
-		t.Errorf("%+v", problems)
+		t.Errorf("problems of the pool: %+v, want the refusal", problems)
 	}
 	harness.Write(t, config, []byte("acme = one.test\nacme = two.test\n"))
 	o.Order("reload").Does(t, "2 workers replaced")
 	s.await("two.test", isAny)
 	if n := len(o.Pool().Problems); n > 0 {
-		t.Errorf("%+v", o.Pool().Problems)
+		t.Errorf("problems after the host was removed: %+v, want none", o.Pool().Problems)
 	}
 }

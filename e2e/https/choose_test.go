@@ -10,8 +10,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestChooseCertificate asks for hosts by SNI: exact names before wildcards, ECDSA
-// before RSA, and the first for unknown hosts.
+// TestChooseCertificate connects with different server names: exact names are preferred to wildcards and
+// ECDSA to RSA, and unknown hosts get the first certificate.
 func TestChooseCertificate(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -43,12 +43,12 @@ func TestChooseCertificate(t *testing.T) {
 		}
 		got := state.PeerCertificates[0].SerialNumber.String()
 		if i := slices.IndexFunc(all, func(c issued) bool { return c.serial == got }); i != c.want {
-			t.Errorf("%q with %x: certificate %d, want %d", c.host, c.suites, i, c.want)
+			t.Errorf("%q with cipher suites %x: certificate %d, want %d", c.host, c.suites, i, c.want)
 		}
 	}
 }
 
-// TestClientCertificate requires one.
+// TestClientCertificate requires a client certificate of --tls-client-ca.
 func TestClientCertificate(t *testing.T) {
 	t.Parallel()
 	a, other := newAuthority(t), newAuthority(t)
@@ -65,14 +65,14 @@ func TestClientCertificate(t *testing.T) {
 		}
 		_, _, err := get(s.Port, cfg, "/")
 		if ok := err == nil; ok != (name == "its own") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("client certificate %s: error %v", name, err)
 		}
 	}
 }
 
-// TestRefused has a line and an exit code for each mistake, at the start and with
-// --check.
-func TestRefused(t *testing.T) {
+// TestInvalidCertificateFlags gives invalid certificates and flags: the start and --check refuse each with
+// one line and the right exit status.
+func TestInvalidCertificateFlags(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	good, other := a.fresh(), a.fresh()
@@ -86,8 +86,8 @@ func TestRefused(t *testing.T) {
 		name, listen string
 		flags        []string
 		code         int
-		want         string // on one line
-		checkOnly    bool   // the start does not refuse it
+		want         string // in the one line of output
+		checkOnly    bool   // the start accepts it
 	}{
 		{"no certificate", https, nil, 64, "https: no certificate", false},
 		{"no https", plain, ok.flags(), 64, "no HTTPS address", false},
@@ -110,16 +110,16 @@ func TestRefused(t *testing.T) {
 			}
 			code, words := outcome(t, args...)
 			if code != c.code || !strings.HasPrefix(words, "master: ") || !strings.Contains(words, c.want) || strings.Contains(words, "\n") {
-				t.Errorf("%s, check %v: %d, %s", c.name, check, code, words)
+				t.Errorf("%s, check %v: exit status %d, output %s; want status %d with %q", c.name, check, code, words, c.code, c.want)
 			}
 		}
 	}
 	if code, words := outcome(t, append([]string{"--base", base, "--listen", https, "--check"}, ok.flags()...)...); code != 0 {
-		t.Errorf("a good one: %d, %s", code, words)
+		t.Errorf("a valid certificate: exit status %d, output %s", code, words)
 	}
 	s := harness.ServeAs(t, plan(base, expired.flags()...))
 	s.AwaitText("expired on ")
 	if _, _, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/"); err != nil {
-		t.Errorf("a server that starts with an expired certificate: %v", err)
+		t.Errorf("a request to a server that started with an expired certificate: %v", err)
 	}
 }

@@ -20,14 +20,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// fetcher fetches files with a client that people use. The files are to be in the
-// directory then, each at its path.
+// fetcher fetches the files of a visit with a common client and stores each at its path in the directory.
 type fetcher func(t *testing.T, v visit)
 
-// visit is what a client is to fetch.
+// visit describes what a client has to fetch.
 type visit struct {
 	port  int
-	ca    string // file of the authority to trust
+	ca    string // path of the authority's certificate
 	cfg   *tls.Config
 	files []string
 	dir   string
@@ -37,7 +36,7 @@ func (v visit) url(file string) string {
 	return fmt.Sprintf("https://localhost:%d/%s", v.port, (&url.URL{Path: file}).EscapedPath())
 }
 
-// TestClients fetches every file of the demo site with each client, and compares it.
+// TestClients fetches every file of the demo site with each client and compares it.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	site := harness.SiteDir(t)
@@ -60,14 +59,14 @@ func TestClients(t *testing.T) {
 				}
 				got, err := os.ReadFile(filepath.Join(v.dir, file))
 				if err != nil || !bytes.Equal(got, want) {
-					t.Errorf("%s: %d bytes, want %d, %v", file, len(got), len(want), err)
+					t.Errorf("%s: %d bytes, want the %d of the file; error %v", file, len(got), len(want), err)
 				}
 			}
 		})
 	}
 }
 
-// run runs a program in the directory of a visit.
+// run runs a program in the directory of a visit and returns its output.
 func (v visit) run(t *testing.T, stdin string, words ...string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), harness.InTime(30*time.Second))
@@ -100,7 +99,7 @@ func wget(t *testing.T, v visit) {
 	v.run(t, list.String(), "wget", "-q", "--ca-certificate", v.ca, "-x", "-nH", "-i", "-")
 }
 
-// openssl sends the requests one after the other, on one connection, without waiting.
+// openssl pipelines the requests on one connection.
 func openssl(t *testing.T, v visit) {
 	var requests strings.Builder
 	for i, file := range v.files {

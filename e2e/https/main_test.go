@@ -1,5 +1,4 @@
-// Package https serves over TLS with the real programs: certificates, sessions, and
-// clients that people use.
+// Package https tests TLS on the real server: certificates, sessions, and common clients.
 package https
 
 import (

@@ -11,9 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestRedirect asks by HTTP, by HTTPS and at a unix socket of one server: the first is
-// redirected, the others are answered, and a reload changes nothing of it for
-// connections that stay open.
+// TestRedirect makes requests over HTTP, over HTTPS and through a unix socket: only HTTP is redirected, as
+// --plain says, and connections that stay open behave the same after reloads.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"epoll", "netpoll"} {
@@ -58,7 +57,7 @@ func redirects(t *testing.T, engine, plain string) {
 			want = 308
 		}
 		if err != nil || r.Status != want || r.Header.Get("Location") != where || r.Header.Get("Strict-Transport-Security") != strict || r.Closes() {
-			t.Errorf("%s: %+v, %v; want %d, %q", name, r, err, want, where)
+			t.Errorf("%s: %+v, error %v; want %d to %q", name, r, err, want, where)
 		}
 	}
 	all := func() {
@@ -68,7 +67,7 @@ func redirects(t *testing.T, engine, plain string) {
 		check("HTTPS", secure, "", "max-age=3600")
 	}
 	all()
-	if engine == "epoll" { // the other closes what is idle
+	if engine == "epoll" { // netpoll closes idle connections at a reload
 		replaced(t, s, syscall.SIGHUP)
 		all()
 		replaced(t, s, syscall.SIGHUP)
@@ -76,8 +75,7 @@ func redirects(t *testing.T, engine, plain string) {
 	all()
 }
 
-// TestExplainRedirect has the reason of a redirection, and what the same request gets
-// by HTTPS.
+// TestExplainRedirect explains a redirect to HTTPS, and what the same request gets over HTTPS.
 func TestExplainRedirect(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -95,7 +93,7 @@ func TestExplainRedirect(t *testing.T) {
 		{[]string{"explain", "--base", base, "https://example.org/"}, 64, "no HTTPS address; add --listen https://:443"},
 	} {
 		if code, text := outcome(t, c.args...); code != c.code || !strings.Contains(text, c.want) {
-			t.Errorf("%q: %d, want %d and %q:\n%s", c.args, code, c.code, c.want, text)
+			t.Errorf("%q: exit status %d, want %d and %q:\n%s", c.args, code, c.code, c.want, text)
 		}
 	}
 }

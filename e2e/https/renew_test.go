@@ -18,8 +18,8 @@ import (
 
 var swaps = flag.Int("swaps", 4, "how often TestRenewed replaces the certificate")
 
-// TestRenewed replaces the certificate again and again under clients that come, and
-// clients that stay. None of them fails, and none waits for it.
+// TestRenewed replaces the certificate again and again while one client opens new connections and another
+// keeps its connection: no request fails.
 func TestRenewed(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -37,11 +37,11 @@ func TestRenewed(t *testing.T) {
 				default:
 				}
 				if r, err := ask(); err != nil || string(r.Body) != "front" {
-					t.Errorf("after %d requests: %v, %v", asked.Load(), r, err)
+					t.Errorf("after %d requests: response %v, error %v", asked.Load(), r, err)
 					return
 				}
 				asked.Add(1)
-				time.Sleep(time.Millisecond) // the load of two clients, not of a benchmark
+				time.Sleep(time.Millisecond) // a moderate load
 			}
 		})
 	}
@@ -57,7 +57,7 @@ func TestRenewed(t *testing.T) {
 		}
 		r, err := kept.Ask(harness.Request("GET", "/"))
 		if err == nil && r.Closes() {
-			err = errors.New("the connection is closed")
+			err = errors.New("the response has Connection: close")
 		}
 		return r, err
 	})
@@ -71,9 +71,9 @@ func TestRenewed(t *testing.T) {
 	t.Logf("%d requests during %d replacements", asked.Load(), *swaps)
 }
 
-// TestNotRenewed gives a silent server bad certificates: it says so once, in a line,
-// and goes on with what it has. A worker that starts then needs no file.
-func TestNotRenewed(t *testing.T) {
+// TestInvalidRenewal replaces the certificate with invalid ones, on a server without -v: each is reported
+// once, in one line, and the current one stays in use, even in a worker that starts meanwhile.
+func TestInvalidRenewal(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	good, other := a.fresh(), a.fresh()
@@ -82,7 +82,7 @@ func TestNotRenewed(t *testing.T) {
 	s := harness.Launch(t, harness.Plan{Args: append([]string{
 		"--base", harness.Tree(t, map[string]string{"index.html": "front"}), "--listen", fmt.Sprintf("https://127.0.0.1:%d", port), "--workers", "1",
 	}, f.flags()...)})
-	harness.Await(t, 15*time.Second, "an answer", func() bool {
+	harness.Await(t, 15*time.Second, "a response", func() bool {
 		_, _, err := get(port, a.config(), "/")
 		return err == nil
 	})
@@ -106,19 +106,19 @@ func TestNotRenewed(t *testing.T) {
 	harness.Kill(t, old[0], syscall.SIGKILL)
 	s.AwaitWorkers(1, old...)
 	if shown(t, port, a.config()) != good.serial {
-		t.Error("the new worker has another certificate")
+		t.Error("the new worker presents another certificate")
 	}
 	f.write(t, other)
 	awaitShown(t, port, a.config(), other)
 	for _, line := range lines()[3:] {
 		if strings.Contains(line, "certificate") {
-			t.Errorf("said again: %s", line)
+			t.Errorf("an invalid certificate was reported again: %s", line)
 		}
 	}
 }
 
-// TestReloadedCertificates adds a certificate in the config file, and takes it with
-// SIGHUP; a reload with a bad one is refused as a whole.
+// TestReloadedCertificates adds a certificate to the options file and reloads. A reload with an invalid one
+// is refused as a whole.
 func TestReloadedCertificates(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -135,7 +135,7 @@ func TestReloadedCertificates(t *testing.T) {
 	s := harness.ServeAs(t, plan(harness.Tree(t, map[string]string{"index.html": "front"}), "--config", config, "--workers", "1"))
 	cfg := &tls.Config{RootCAs: a.pool, ServerName: "second.test"}
 	if _, _, err := get(s.Port, cfg, "/"); err == nil {
-		t.Error("the second is known already")
+		t.Error("the second certificate is in use before the reload")
 	}
 	set(first, files{second.cert, first.key})
 	s.Signal(syscall.SIGHUP)

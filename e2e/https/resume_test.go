@@ -10,10 +10,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestResume comes back a hundred times with the ticket of the connection before, to
-// whichever worker the kernel chooses, across a reload and an upgrade. Each time the
-// session resumes.
-func TestResume(t *testing.T) {
+// TestSessionResumption connects a hundred times with the ticket of the previous connection, to different
+// workers, through a reload and an upgrade: the session is resumed each time.
+func TestSessionResumption(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
@@ -36,10 +35,10 @@ func TestResume(t *testing.T) {
 				}
 				r, state, err := get(s.Port, cfg, "/")
 				if err != nil || string(r.Body) != "front" {
-					t.Fatalf("connection %d: %v, %v", n, r, err)
+					t.Fatalf("connection %d: response %v, error %v", n, r, err)
 				}
 				if state.DidResume != (n > 0) || state.Version != version {
-					t.Errorf("connection %d: resumed %v, TLS %x", n, state.DidResume, state.Version)
+					t.Errorf("connection %d: resumed %v, TLS version %x; want resumed %v, %x", n, state.DidResume, state.Version, n > 0, version)
 				}
 				if n == 0 {
 					first = state.PeerCertificates[0].SerialNumber.String()
@@ -50,23 +49,23 @@ func TestResume(t *testing.T) {
 				workers[e.Number("pid")] = true
 			}
 			if len(workers) < 6 {
-				t.Errorf("only workers %v were asked", workers)
+				t.Errorf("requests were served by workers %v, want at least 6", workers)
 			}
-			// Who trusts the self-signed certificate goes on doing so.
+			// A client that trusts the self-signed certificate must be able to go on.
 			if got := shown(t, s.Port, &tls.Config{InsecureSkipVerify: true}); got != first {
-				t.Error("the self-signed certificate is another one")
+				t.Error("the self-signed certificate has changed")
 			}
 		})
 	}
 }
 
-// replaced has all workers replaced by a signal.
+// replaced sends a signal and waits until all workers have been replaced.
 func replaced(t *testing.T, s *harness.Server, sig syscall.Signal) {
 	t.Helper()
 	old := s.Workers()
 	s.Signal(sig)
 	if sig == syscall.SIGUSR2 {
-		s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
+		s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
 			return len(harness.WithMessage(all, "master upgraded")) > 0
 		})
 	}

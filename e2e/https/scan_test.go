@@ -17,9 +17,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-var scanAll = flag.Bool("scan.all", false, "have testssl.sh check all that it knows, for a minute")
+var scanAll = flag.Bool("scan.all", false, "run all checks of testssl.sh, which takes a minute")
 
-// scanned is a server with a certificate in which scanners find nothing.
+// scanned starts a server with a certificate that scanners do not complain about.
 func scanned(t *testing.T) (*harness.Server, *authority) {
 	t.Helper()
 	a := newAuthority(t)
@@ -27,7 +27,7 @@ func scanned(t *testing.T) (*harness.Server, *authority) {
 	return harness.ServeAs(t, plan(harness.Tree(t, map[string]string{"index.html": "front"}), append(a.save(a.fresh()).flags(), "--hsts", "8760h")...)), a
 }
 
-// TestSSLScan compares what sslscan is offered with what is configured.
+// TestSSLScan compares the versions and cipher suites that sslscan finds with the intended ones.
 func TestSSLScan(t *testing.T) {
 	t.Parallel()
 	s, _ := scanned(t)
@@ -59,7 +59,7 @@ func TestSSLScan(t *testing.T) {
 		"Server supports TLS Fallback SCSV", "Session renegotiation not supported", "TLSv1.3 not vulnerable to heartbleed", "TLSv1.2 not vulnerable to heartbleed",
 	} {
 		if !strings.Contains(text, line) {
-			t.Errorf("no line %q", line)
+			t.Errorf("the output lacks the line %q", line)
 		}
 	}
 	if t.Failed() {
@@ -67,7 +67,7 @@ func TestSSLScan(t *testing.T) {
 	}
 }
 
-// TestTestssl wants no finding of testssl.sh above "low", and knows those that are.
+// TestTestssl accepts no finding of testssl.sh with a severity above "low".
 func TestTestssl(t *testing.T) {
 	t.Parallel()
 	s, a := scanned(t)
@@ -88,7 +88,7 @@ func TestTestssl(t *testing.T) {
 		readErr = json.Unmarshal(text, &findings)
 	}
 	if readErr != nil || len(findings) < 20 {
-		t.Fatalf("%v, %v, %d findings:\n%s", err, readErr, len(findings), out)
+		t.Fatalf("testssl.sh: %v; report: %v, %d findings, want at least 20:\n%s", err, readErr, len(findings), out)
 	}
 	for _, f := range findings {
 		switch f.Severity {

@@ -13,8 +13,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestSelfSigned tells the fingerprint where somebody may read it, and nothing
-// elsewhere.
+// TestSelfSigned starts with --tls-self-signed and -v: the log has the certificate's fingerprint, and the
+// certificate is valid for the local names.
 func TestSelfSigned(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -29,7 +29,7 @@ func TestSelfSigned(t *testing.T) {
 	}
 	cert := state.PeerCertificates[0]
 	if got := fingerprint(cert); said.Text("fingerprint") != got {
-		t.Errorf("the log says %s, the certificate is %s", said.Text("fingerprint"), got)
+		t.Errorf("the log has fingerprint %s, want %s", said.Text("fingerprint"), got)
 	}
 	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
 		if err := cert.VerifyHostname(host); err != nil {
@@ -39,7 +39,7 @@ func TestSelfSigned(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
 	if _, _, err := get(s.Port, &tls.Config{RootCAs: roots, ServerName: "localhost"}, "/"); err != nil {
-		t.Errorf("for one who trusts it: %v", err)
+		t.Errorf("a client that trusts the certificate: %v", err)
 	}
 }
 
@@ -48,8 +48,8 @@ func fingerprint(c *x509.Certificate) string {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
-// TestSilentWithHTTPS says nothing without -v, whatever clients do, but for the
-// fingerprint on a terminal.
+// TestSilentWithHTTPS expects no output without -v, whatever clients do, except for the fingerprint on a
+// terminal.
 func TestSilentWithHTTPS(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -59,7 +59,7 @@ func TestSilentWithHTTPS(t *testing.T) {
 		p.Args = []string{"--base", base, "--listen", fmt.Sprintf("https://127.0.0.1:%d", port), "--tls-self-signed"}
 		s := harness.Launch(t, p)
 		var cert *x509.Certificate
-		harness.Await(t, 15*time.Second, "an answer", func() bool {
+		harness.Await(t, 15*time.Second, "a response", func() bool {
 			_, state, err := get(port, &tls.Config{InsecureSkipVerify: true}, "/")
 			if err == nil {
 				cert = state.PeerCertificates[0]
@@ -67,7 +67,7 @@ func TestSilentWithHTTPS(t *testing.T) {
 			return err == nil
 		})
 		if _, _, err := get(port, &tls.Config{ServerName: "localhost"}, "/"); err == nil {
-			t.Error("a client trusts a self-signed certificate")
+			t.Error("a client that verifies certificates accepts the self-signed one")
 		}
 		for _, text := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "\x00"} {
 			if c, err := harness.Connect(port); err == nil && c.Send(text) == nil {
@@ -79,7 +79,7 @@ func TestSilentWithHTTPS(t *testing.T) {
 		}
 		s.Stop(5 * time.Second)
 		if text := s.Log.String() + s.Out.String(); text != "" {
-			t.Errorf("%s: %q", name, text)
+			t.Errorf("%s: output %q, want none", name, text)
 		}
 	}
 }

@@ -22,15 +22,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// authority issues certificates in a test.
+// authority issues certificates for tests.
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
 	key  crypto.Signer
 	pool *x509.CertPool
-	file string // its certificate
+	file string // path of its certificate
 
-	revocation string // address of its OCSP server, for certificates that have one
+	revocation string // URL of its OCSP server, added to certificates unless empty
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -89,7 +89,7 @@ type issued struct {
 	serial    string
 }
 
-// issue makes a certificate, for localhost too.
+// issue issues a certificate for hosts and 127.0.0.1.
 func (a *authority) issue(key crypto.Signer, until time.Time, hosts ...string) issued {
 	a.t.Helper()
 	template := &x509.Certificate{
@@ -111,16 +111,16 @@ func (a *authority) issue(key crypto.Signer, until time.Time, hosts ...string) i
 	return issued{pemOf("CERTIFICATE", der), pemOf("PRIVATE KEY", secret), template.SerialNumber.String()}
 }
 
-// fresh is a certificate as most have it.
+// fresh issues an ECDSA certificate for hosts and localhost that is valid for 1900 hours.
 func (a *authority) fresh(hosts ...string) issued {
 	a.t.Helper()
 	return a.issue(ecKey(a.t), time.Now().Add(1900*time.Hour), append(hosts, "localhost")...)
 }
 
-// files are those of a certificate and its key.
+// files are the paths of a certificate and its key.
 type files struct{ cert, key string }
 
-// save writes them into a new directory.
+// save writes a certificate and its key into a new directory.
 func (a *authority) save(c issued) files {
 	a.t.Helper()
 	dir := harness.OpenDir(a.t)
@@ -129,8 +129,7 @@ func (a *authority) save(c issued) files {
 	return f
 }
 
-// write replaces both by renaming, as programs that renew certificates do: the
-// certificate first.
+// write replaces both files with rename(2), the certificate first, as ACME clients do.
 func (f files) write(t *testing.T, c issued) {
 	t.Helper()
 	for _, file := range []struct {
@@ -148,12 +147,12 @@ func (f files) write(t *testing.T, c issued) {
 
 func (f files) flags() []string { return []string{"--tls-cert", f.cert, "--tls-key", f.key} }
 
-// plan is a server that logs requests, on a free port of 127.0.0.1.
+// plan returns the plan for a server that logs requests, on a free port of 127.0.0.1.
 func plan(base string, args ...string) harness.Plan {
 	return harness.Plan{Args: append([]string{"--base", base, "--listen", "https://127.0.0.1:0", "-v"}, args...)}
 }
 
-// dial opens a secure connection.
+// dial opens a TLS connection.
 func dial(port int, cfg *tls.Config) (*harness.Client, tls.ConnectionState, error) {
 	d := &net.Dialer{Timeout: harness.Patience}
 	conn, err := tls.DialWithDialer(d, "tcp", harness.Loopback(port), cfg)
@@ -167,7 +166,7 @@ func dial(port int, cfg *tls.Config) (*harness.Client, tls.ConnectionState, erro
 	return &harness.Client{Conn: conn, In: bufio.NewReader(conn)}, conn.ConnectionState(), nil
 }
 
-// get is one request on a connection of its own.
+// get makes a request on a connection of its own.
 func get(port int, cfg *tls.Config, path string) (*harness.Reply, tls.ConnectionState, error) {
 	c, state, err := dial(port, cfg)
 	if err != nil {
@@ -182,7 +181,7 @@ func (a *authority) config() *tls.Config {
 	return &tls.Config{RootCAs: a.pool, ServerName: "localhost"}
 }
 
-// shown is the serial number of the certificate that a server shows.
+// shown returns the serial number of the certificate that a server presents.
 func shown(t *testing.T, port int, cfg *tls.Config) string {
 	t.Helper()
 	_, state, err := get(port, cfg, "/")
@@ -192,13 +191,13 @@ func shown(t *testing.T, port int, cfg *tls.Config) string {
 	return state.PeerCertificates[0].SerialNumber.String()
 }
 
-// awaitShown waits until that is a certain one.
+// awaitShown waits until a server presents a certificate.
 func awaitShown(t *testing.T, port int, cfg *tls.Config, want issued) {
 	t.Helper()
 	harness.Await(t, 10*time.Second, "the new certificate", func() bool { return shown(t, port, cfg) == want.serial })
 }
 
-// outcome runs a master that ends by itself, and returns its code and all its words.
+// outcome runs a master that exits by itself, and returns its exit status and all of its output.
 func outcome(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	s := harness.Launch(t, harness.Plan{Args: args})

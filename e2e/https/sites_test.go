@@ -15,17 +15,17 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// several is a server with three sites: one.test, the wildcard of two.test, and a default.
+// several is a server with three sites: one.test, *.two.test, and the default site.
 type several struct {
 	*harness.Server
 	admin  *harness.Endpoint
 	a      *authority
-	config string // its file
-	clear  int    // its port for plain HTTP
+	config string // path of the options file
+	clear  int    // port for plain HTTP
 	roots  map[string]string
 }
 
-// lines are the options that a reload does not change.
+// lines are the options that the tests do not change.
 const lines = "listen = https://127.0.0.1:0\nlisten = http://127.0.0.1:%d\nplain = serve\nadmin = %s\nverbose = 1\nworkers = 2\naccess-log-format = vhost_combined\n"
 
 func startSeveral(t *testing.T) *several {
@@ -56,7 +56,7 @@ func (v *several) configure(t *testing.T, more ...string) {
 	harness.Write(t, v.config, []byte(v.roots["fixed"]+strings.Join(more, "\n")+"\n"))
 }
 
-// curl returns status, version and body of a host's URL in one of the ways.
+// curl returns body, status, version and two fields of the response for a host's URL in one of the ways.
 func (v *several) curl(t *testing.T, way, host, path string, more ...string) string {
 	t.Helper()
 	url := fmt.Sprintf("https://%s:%d%s", host, v.Port, path)
@@ -76,9 +76,9 @@ var ways = map[string][]string{
 	"tls 1.1": {"--http1.1"}, "tls 2": {"--http2"}, "clear 1.1": {"--http1.1"}, "clear 2": {"--http2-prior-knowledge"},
 }
 
-// TestSites browses three sites over one port and one set of certificates, in both
-// versions of HTTP: pages, error pages and rules are the site's own. A reload adds a site
-// and removes one, and what is counted stays with its site.
+// TestSites requests three sites on one port, in both versions of HTTP, over TLS and in cleartext: pages,
+// error pages and rules are each site's own. A reload adds one site and removes another, and the counters
+// stay with their sites.
 func TestSites(t *testing.T) {
 	t.Parallel()
 	v := startSeveral(t)
@@ -95,7 +95,7 @@ func TestSites(t *testing.T) {
 				}
 			}
 			if got := v.curl(t, way, host, "/who"); !strings.HasSuffix(got, "302 "+version+" /?"+name) {
-				t.Errorf("%s/who, %s: %q", host, way, got)
+				t.Errorf("%s/who, %s: %q, want a redirect by the rules of %s", host, way, got, name)
 			}
 		}
 	}
@@ -111,60 +111,59 @@ func TestSites(t *testing.T) {
 		return n
 	}
 	if n := total(); n["one.test"] != 12 || n["*.two.test"] != 15 || n["*"] != 12 {
-		t.Errorf("counted were %v", n)
+		t.Errorf("requests by site: %v, want 12, 15 and 12", n)
 	}
 	v.configure(t, "base = "+v.roots["default"], "site = *.two.test="+v.roots["two"], "site = three.test,four.test="+v.roots["three"])
 	if o := v.admin.Order("reload"); o.Code != 0 {
-		t.Fatalf("%+v", o)
+		t.Fatalf("reload: %+v", o)
 	}
 	v.AwaitText("no certificate for four.test; browsers refuse HTTPS there")
 	check("any.two.test", "two")
 	check("three.test", "three")
 	if got := v.curl(t, "clear 1.1", "one.test", "/"); !strings.HasPrefix(got, "home of default 200") {
-		t.Errorf("a site that was removed: %q", got)
+		t.Errorf("a removed site: %q, want the default site", got)
 	}
 	if n := total(); n["*.two.test"] != 27 || n["three.test"] != 12 || len(n) != 3 {
-		t.Errorf("counted were %v", n)
+		t.Errorf("requests by site: %v, want 27 for *.two.test and 12 for three.test", n)
 	}
 	v.checkWatches(t)
 	v.checkLogs(t)
 }
 
-// checkNames says what decides: the host of the request, neither the name in the handshake
-// nor, with an absolute target, Host.
+// checkNames checks that the host of the request chooses the site, not the server name of the handshake
+// and, for an absolute target, not Host.
 func (v *several) checkNames(t *testing.T) {
 	t.Helper()
 	for _, way := range []string{"tls 1.1", "tls 2"} {
 		if got := v.curl(t, way, "default.test", "/", "-H", "Host: ANY.two.test.:81"); !strings.HasPrefix(got, "home of two 200") {
-			t.Errorf("%s, another name in the handshake: %q", way, got)
+			t.Errorf("%s, another server name in the handshake: %q, want the site of Host", way, got)
 		}
 	}
 	if strings.Contains(v.Log.String(), "no certificate for") {
-		t.Error("a host has no certificate, says the log")
+		t.Error("the log says that a host has no certificate")
 	}
 	if got := v.curl(t, "clear 1.1", "one.test", "/", "--request-target", "http://a.two.test/"); !strings.HasPrefix(got, "home of two 200") {
-		t.Errorf("an absolute target: %q", got)
+		t.Errorf("an absolute target: %q, want the site of its host", got)
 	}
 }
 
-// checkWatches changes the rules of two sites, which are taken for each of them alone.
+// checkWatches changes the rules of two sites: each site's take effect for it alone.
 func (v *several) checkWatches(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"two", "three"} {
 		harness.Write(t, filepath.Join(v.roots[name], "_redirects"), []byte("/who /?new-"+name+" 302\n"))
 	}
 	for host, name := range map[string]string{"a.two.test": "two", "three.test": "three"} {
-		harness.Await(t, 10*time.Second, "new rules of "+name, func() bool {
+		harness.Await(t, 10*time.Second, "the new rules of "+name, func() bool {
 			return strings.HasSuffix(v.curl(t, "clear 1.1", host, "/who"), "/?new-"+name)
 		})
 	}
 	if got := v.curl(t, "clear 1.1", "default.test", "/who"); !strings.HasSuffix(got, "/?default") {
-		t.Errorf("rules of the default site: %q", got)
+		t.Errorf("rules of the default site: %q, want them unchanged", got)
 	}
 }
 
-// checkLogs looks for the names of sites, and for no others. The access log is behind by a
-// moment.
+// checkLogs checks that the logs have the names of the sites, and no others. The access log may lag.
 func (v *several) checkLogs(t *testing.T) {
 	t.Helper()
 	want := map[string]bool{}
@@ -190,19 +189,18 @@ func (v *several) checkLogs(t *testing.T) {
 	}
 	for _, e := range v.AwaitRequests(50) {
 		if site := e.Text("site"); site == "" || strings.Contains(site, "any") {
-			t.Fatalf("the log has %v", e)
+			t.Fatalf("a request is logged with a wrong site: %v", e)
 		}
 	}
 }
 
-// TestStrictHost gets 421 for other hosts in every way, in the methods that are known and
-// those that are not.
+// TestStrictHost expects 421 for unknown hosts with --strict-host, in each way and for every method.
 func TestStrictHost(t *testing.T) {
 	t.Parallel()
 	v := startSeveral(t)
 	v.configure(t, "strict-host = true", "site = *.two.test="+v.roots["two"])
 	if o := v.admin.Order("reload"); o.Code != 0 {
-		t.Fatalf("%+v", o)
+		t.Fatalf("reload: %+v", o)
 	}
 	for way := range ways {
 		for _, more := range [][]string{{"-I"}, {"-X", "OPTIONS"}, {"-d", "x"}, {"-X", "BREW"}, nil} {
@@ -212,16 +210,16 @@ func TestStrictHost(t *testing.T) {
 			}
 		}
 		if got := v.curl(t, way, "a.two.test", "/"); !strings.HasPrefix(got, "home of two 200") {
-			t.Errorf("%s: %q", way, got)
+			t.Errorf("%s, a known host: %q, want 200", way, got)
 		}
 	}
 	r, err := harness.Exchange(v.clear, "GET / HTTP/1.0\r\n\r\n")
 	if err != nil || r.Status != 421 {
-		t.Errorf("without a host: %v, %v", r, err)
+		t.Errorf("without a host: %v, error %v; want 421", r, err)
 	}
 }
 
-// TestSelfSignedSites has a certificate for the hosts of all sites.
+// TestSelfSignedSites checks that the self-signed certificate is valid for the hosts of all sites.
 func TestSelfSignedSites(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})

@@ -16,17 +16,17 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// With -attacks.table the attacks are as large as an attacker may make them, and a table
-// is written; else they are small, for make test.
+// With -attacks.table, TestAttacks runs each attack at full size and writes a table of the
+// results; otherwise the attacks are small, for make test.
 var table = flag.String("attacks.table", "", "file for a table of large attacks")
 
-// attack is something that strangers do from one address.
+// attack is an attack from one client address.
 type attack struct {
 	name string
 	run  func(ctx context.Context, t *testing.T, port int, size size)
 }
 
-// size is how large an attack is.
+// size is the scale of an attack.
 type size struct {
 	heads, downloads, connections int
 	during                        time.Duration
@@ -48,7 +48,7 @@ func attacks() []attack {
 		slow("slow body (slowhttptest -B)", "-B", "-i", "1", "-t", "GET"),
 		slow("slow read (slowhttptest -X)", "-X", "-w", "64", "-y", "128", "-z", "16", "-n", "1", "-k", "3"),
 		slow("ranges (slowhttptest -R)", "-R", "-a", "10", "-b", "3000", "-t", "GET"),
-		{"half heads", func(ctx context.Context, _ *testing.T, port int, size size) {
+		{"incomplete heads", func(ctx context.Context, _ *testing.T, port int, size size) {
 			crowd(ctx, port, size.heads, 0, "GET / HTTP/1.1\r\nHost: phalanx.test\r\nX-Half: ")
 		}},
 		{"unread downloads", func(ctx context.Context, _ *testing.T, port int, size size) {
@@ -60,7 +60,7 @@ func attacks() []attack {
 	}
 }
 
-// slowhttptest runs until ctx ends. What it says of its own probes does not count: they
+// slowhttptest runs the tool until ctx ends. The results of its own probes do not count: they
 // come from the attacker's address.
 func slowhttptest(ctx context.Context, t *testing.T, port int, size size, args ...string) {
 	tool := harness.Tool(t, "make test installs it", "slowhttptest")
@@ -72,7 +72,7 @@ func slowhttptest(ctx context.Context, t *testing.T, port int, size size, args .
 	}
 }
 
-// attacked returns the visits of a well-behaved client before an attack and during it.
+// attacked returns the requests of a well-behaved client before and during an attack.
 func attacked(t *testing.T, a attack, port int, size size) (before, during visits) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), size.during)
@@ -87,10 +87,10 @@ func attacked(t *testing.T, a attack, port int, size size) (before, during visit
 	return before, during
 }
 
-// limited are options for a server that strangers attack.
+// limited are the options of a server with limits on clients.
 var limited = []string{"--workers", "2", "--max-connections-per-client", "100", "--min-rate", "10k", "--max-unsent", "256k"}
 
-// While one address attacks, a well-behaved client from another is served.
+// A well-behaved client is served while another address attacks.
 func TestAttacks(t *testing.T) {
 	if *table != "" {
 		tabulate(t)
@@ -103,15 +103,15 @@ func TestAttacks(t *testing.T) {
 		refused := e.Pool().Total.Limited["client"]
 		_, during := attacked(t, a, s.Port, small)
 		if during.failed > 0 || len(during.took) == 0 || during.quantile(1) > harness.InTime(2*time.Second) {
-			t.Errorf("%s: of %d visits %d failed, the longest took %v", a.name, len(during.took), during.failed, during.quantile(1))
+			t.Errorf("%s: of %d requests, %d failed; the longest took %v", a.name, len(during.took), during.failed, during.quantile(1))
 		}
-		if !strings.Contains(a.name, "-R") && e.Pool().Total.Limited["client"] == refused { // ranges do not pile up: each is answered at once
-			t.Errorf("%s: no connection was closed at the limit of a client", a.name)
+		if !strings.Contains(a.name, "-R") && e.Pool().Total.Limited["client"] == refused { // range requests end at once and never reach the limit
+			t.Errorf("%s: no connection was closed at the limit per client", a.name)
 		}
 	}
 }
 
-// machine says on what machine, and of which commit, the figures are.
+// machine describes the machine and the commit that the figures belong to.
 func machine(t *testing.T) string {
 	t.Helper()
 	info, err := os.ReadFile("/proc/cpuinfo")
@@ -127,13 +127,13 @@ func machine(t *testing.T) string {
 	return fmt.Sprintf("%s, %d cores; commit %s, %s", model, runtime.NumCPU(), strings.TrimSpace(string(commit)), time.Now().UTC().Format(time.DateOnly))
 }
 
-// tabulate measures the attacks on a server as it is by default, and with limits.
+// tabulate measures the attacks on a server with its defaults and on one with limits.
 func tabulate(t *testing.T) {
 	harness.NeedFiles(t, 20_000)
 	var b strings.Builder
-	b.WriteString("# Attacks\n\nMade by `make attacks`: how long a page takes for a well-behaved client at another address, who comes anew\n" +
-		"each time, before and during an attack, all on one machine; milliseconds.\n" +
-		"The attacks: slowhttptest with 1,000 connections, 5,000 half heads, 3,000 unread downloads, 1,000 connections with 20 requests each.\n" +
+	b.WriteString("# Attacks\n\nMade by `make attacks`: how long a page takes for a well-behaved client at another address, which opens a new\n" +
+		"connection for each request, before and during an attack, all on one machine; in milliseconds.\n" +
+		"The attacks: slowhttptest with 1,000 connections, 5,000 incomplete heads, 3,000 unread downloads, 1,000 connections with 20 requests each.\n" +
 		"With limits: `" + strings.Join(limited, " ") + "`.\n" +
 		"Machine: " + machine(t) + ".\n\n" +
 		"| attack | limits | p50 before | p99 before | p50 during | p99 during | longest | failed | closed at limits |\n|---|---|---|---|---|---|---|---|---|\n")

@@ -15,15 +15,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// The addresses of clients: each is another one to the server.
+// The addresses of the clients; the server counts each as a client of its own.
 const (
-	attacker = "127.0.0.1" // what slowhttptest has too
+	attacker = "127.0.0.1" // also slowhttptest's
 	visitor  = "127.0.0.9"
 )
 
 const front = "a page for everybody"
 
-// tree has a page and a download, which takes no room on the disk.
+// tree returns a document root with a page and a large sparse file.
 func tree(t *testing.T) string {
 	t.Helper()
 	dir := harness.Tree(t, map[string]string{"index.html": front})
@@ -31,7 +31,7 @@ func tree(t *testing.T) string {
 	return dir
 }
 
-// from connects as a client, with a receive buffer of so many bytes; 0: the usual.
+// from connects from a client's address, with a receive buffer of the given size in bytes; 0 keeps the default.
 func from(ctx context.Context, client string, port, buffer int) (net.Conn, error) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}, Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {
@@ -44,7 +44,7 @@ func from(ctx context.Context, client string, port, buffer int) (net.Conn, error
 	return d.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
-// hold connects as a client, and returns the connection if it is served.
+// hold connects from a client's address, and reports whether a request on the connection is served.
 func hold(t *testing.T, client string, port int) (net.Conn, bool) {
 	t.Helper()
 	c, err := from(t.Context(), client, port, 0)
@@ -55,7 +55,7 @@ func hold(t *testing.T, client string, port int) (net.Conn, bool) {
 	return c, ask(c)
 }
 
-// ask reports whether a connection is served.
+// ask sends a request, and reports whether it is served.
 func ask(c net.Conn) bool {
 	c.SetDeadline(time.Now().Add(harness.Patience))
 	if _, err := io.WriteString(c, harness.Request("GET", "/")); err != nil {
@@ -71,13 +71,13 @@ func ask(c net.Conn) bool {
 	return strings.HasPrefix(string(text), "HTTP/1.1 200 ")
 }
 
-// visits are those of a well-behaved client, who comes anew for each page.
+// visits are the requests of a well-behaved client, each on a new connection.
 type visits struct {
 	took   []time.Duration
 	failed int
 }
 
-// visit visits until ctx ends.
+// visit sends one request after another until ctx ends.
 func visit(ctx context.Context, port int) (v visits) {
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -89,13 +89,13 @@ func visit(ctx context.Context, port int) (v visits) {
 		if v.took = append(v.took, time.Since(began)); !ok {
 			v.failed++
 		}
-		time.Sleep(5 * time.Millisecond) // a person reads
+		time.Sleep(5 * time.Millisecond) // between two pages
 	}
 	slices.Sort(v.took)
 	return v
 }
 
-// quantile is that of how long visits took.
+// quantile returns the q-quantile of the times that requests took.
 func (v visits) quantile(q float64) time.Duration {
 	if len(v.took) == 0 {
 		return 0
@@ -103,8 +103,8 @@ func (v visits) quantile(q float64) time.Duration {
 	return v.took[int(q*float64(len(v.took)-1))]
 }
 
-// crowd opens connections as fast as it can until there are n, says the same on each, and
-// opens another for each that the server closes, until ctx ends. It reads nothing.
+// crowd opens n connections as fast as it can, sends the same text on each, and replaces each
+// connection that the server closes, until ctx ends. It reads nothing.
 func crowd(ctx context.Context, port, n, buffer int, say string) {
 	const dialers = 8
 	var wg sync.WaitGroup
@@ -119,7 +119,7 @@ func crowd(ctx context.Context, port, n, buffer int, say string) {
 			}()
 			for next := 0; ctx.Err() == nil; next++ {
 				if mine := (n + i) / dialers; len(open) >= mine {
-					// One after the other is looked at: has the server closed it?
+					// Check one connection in each turn: has the server closed it?
 					next %= len(open)
 					if c := open[next]; !closed(c) {
 						continue
@@ -139,8 +139,8 @@ func crowd(ctx context.Context, port, n, buffer int, say string) {
 	}
 }
 
-// closed reports whether the server has closed a connection; it takes at most a
-// millisecond.
+// closed reports whether the server has closed a connection. If not, it sleeps for a
+// millisecond first.
 func closed(c net.Conn) bool {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {

@@ -11,43 +11,43 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// All workers together have no more connections than they may; everybody is served,
-// because idle ones make room, and operators learn why.
+// The workers together never exceed --max-connections. Every client is served, because idle
+// connections are closed for new ones, and the log says that the limit was reached.
 func TestMaxConnections(t *testing.T) {
 	const most, clients = 20, 60
 	s, e := harness.Seen(t, tree(t), "--workers", "3", "--max-connections", "20")
 	began := time.Now()
 	for range clients {
 		if _, ok := hold(t, visitor, s.Port); !ok {
-			t.Fatal("a client is not served at the limit of connections")
+			t.Fatal("a client was not served at the connection limit")
 		}
 		if n := e.Pool().Total.Active; n > most {
-			t.Fatalf("%d connections are open, %d may be", n, most)
+			t.Fatalf("%d connections are open, want at most %d", n, most)
 		}
 	}
-	harness.Await(t, 5*time.Second, "each closed connection is counted", func() bool {
+	harness.Await(t, 5*time.Second, "a count of each closed connection", func() bool {
 		return e.Pool().Total.Limited["idle"] >= clients-most
 	})
 	s.AwaitText("limit of 20 connections (7 in this worker) reached")
-	if n := strings.Count(s.Log.String(), "connections (7 in this worker) reached"); n > 2 && time.Since(began) < time.Minute { // two of three have a share of 7
-		t.Errorf("%d alerts by two workers in less than a minute", n)
+	if n := strings.Count(s.Log.String(), "connections (7 in this worker) reached"); n > 2 && time.Since(began) < time.Minute { // two of the three workers have a share of 7
+		t.Errorf("%d alerts by two workers in less than a minute, want at most 2", n)
 	}
-	// With a worker less, the others' shares are larger.
+	// With one worker fewer, the shares of the others are larger.
 	s.Signal(syscall.SIGTTOU)
 	s.AwaitWorkers(2)
 	for range clients {
 		if _, ok := hold(t, visitor, s.Port); !ok {
-			t.Fatal("a client is not served after scaling")
+			t.Fatal("a client was not served after scaling")
 		}
 	}
 	if n := e.Pool().Total.Active; n > most {
-		t.Errorf("%d connections are open after scaling, %d may be", n, most)
+		t.Errorf("%d connections are open after scaling, want at most %d", n, most)
 	}
 }
 
-// One client has no more connections than it may, give or take the margin of
-// docs/limits.md, and another is served meanwhile. Those that are handed over at a reload,
-// or rescued, still count, and those that were closed no longer.
+// A client never has more connections than --max-connections-per-client, within the margin
+// that docs/limits.md gives, and another client is served meanwhile. Connections that were
+// handed over at a reload or rescued still count; closed ones do not.
 func TestMaxPerClient(t *testing.T) {
 	const limit, workers, tries = 20, 2, 120
 	s, e := harness.Seen(t, tree(t), "--workers", "2", "--max-connections-per-client", "20")
@@ -65,11 +65,11 @@ func TestMaxPerClient(t *testing.T) {
 			t.Errorf("%d connections of one client, %d before, want %d to %d", n, before, limit, bound)
 		}
 		if _, ok := hold(t, visitor, s.Port); !ok {
-			t.Error("another client is not served")
+			t.Error("another client was not served")
 		}
 	}
 	flood()
-	harness.Await(t, 5*time.Second, "each closed connection is counted", func() bool {
+	harness.Await(t, 5*time.Second, "a count of each closed connection", func() bool {
 		return e.Pool().Total.Limited["client"] == uint64(tries-len(open))
 	})
 	s.AwaitText("client 127.0.0.1 has reached the limit of connections per client (20 in all, 20 in this worker)")
@@ -88,7 +88,7 @@ func TestMaxPerClient(t *testing.T) {
 		c.Close()
 	}
 	open = nil
-	harness.Await(t, 5*time.Second, "connections in the place of those that ended", func() bool {
+	harness.Await(t, 5*time.Second, "a new connection after the others ended", func() bool {
 		_, ok := hold(t, attacker, s.Port)
 		return ok
 	})

@@ -1,4 +1,4 @@
-// Package limits attacks a running pool, beside a well-behaved client.
+// Package limits tests the connection limits of a running pool under attack.
 package limits
 
 import (

@@ -1,4 +1,4 @@
-// Package manual runs every command of the manual as its readers do.
+// Package manual runs the commands of the documentation as its readers would.
 package manual
 
 import (

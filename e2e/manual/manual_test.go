@@ -20,7 +20,7 @@ func pages(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob(harness.Repository(t, "docs/*.md"))
 	if err != nil || len(found) == 0 {
-		t.Fatal("no pages", err)
+		t.Fatal("no pages in docs", err)
 	}
 	all := []string{"README.md"}
 	for _, path := range found {
@@ -29,9 +29,8 @@ func pages(t *testing.T) []string {
 	return all
 }
 
-// TestManual runs the commands of each page as one session of a shell, and puts its
-// files where they say that they belong. No command is left out: those of a page are
-// in blocks of sh.
+// TestManual runs the commands of each page as one shell session, with the page's files in the places that
+// it names. All commands of a page are in sh blocks, and none is left out.
 func TestManual(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, pages(t), func(t *testing.T, page string) {
@@ -47,10 +46,10 @@ func TestManual(t *testing.T) {
 
 var (
 	fenced   = regexp.MustCompile("(?ms)^ *```(.*?)\n(.*?)^ *```$")
-	indented = regexp.MustCompile(`(?m)^\n(?: {4}|\t).*`) // lists go on without an empty line
+	indented = regexp.MustCompile(`(?m)^\n(?: {4}|\t).*`) // in Markdown, an indented block begins after an empty line
 )
 
-// session returns the script of a page, empty if there is nothing to run.
+// session returns the script of a page, or "" if it has no commands.
 func session(t *testing.T, page, text string) string {
 	t.Helper()
 	var script strings.Builder
@@ -64,20 +63,20 @@ func session(t *testing.T, page, text string) string {
 				fmt.Fprintf(&script, "cat >%s <<'END'\n%sEND\n", path, rest)
 			}
 			script.WriteString(arguments(t, block))
-		case "text", "go": // what is shown, and how code looks
+		case "text", "go": // output and code are not run
 		default:
-			t.Errorf("%s: a block of %q", page, language)
+			t.Errorf("%s: a block in the unknown language %q", page, language)
 		}
 	}
 	prose := fenced.ReplaceAllString(text, "")
 	for _, block := range indented.FindAllString(prose, -1) {
-		t.Errorf("%s: a block without a language: %s", page, block)
+		t.Errorf("%s: an indented block, which has no language: %s", page, block)
 	}
 	script.WriteString(cells(prose))
 	return script.String()
 }
 
-// arguments checks the command lines that files have as lists.
+// arguments checks the command lines that configuration files have as lists.
 func arguments(t *testing.T, block string) string {
 	t.Helper()
 	var b strings.Builder
@@ -97,8 +96,7 @@ func arguments(t *testing.T, block string) string {
 	return b.String()
 }
 
-// cells checks the flags in the last column of tables that put them beside those of
-// another server.
+// cells checks the flags in the last column of tables that compare them with another server's.
 func cells(prose string) string {
 	var b strings.Builder
 	for _, m := range regexp.MustCompile("(?m)^\\| [^|]+ \\| `(--[^`]*)` \\|$").FindAllStringSubmatch(prose, -1) {
@@ -111,8 +109,8 @@ func cells(prose string) string {
 	return b.String()
 }
 
-// run runs commands in namespaces of their own, where they may take every port and
-// write into /etc, /run, /srv, /var/lib and /var/log.
+// run runs commands in namespaces of their own, where they may listen on any port and write to /etc, /run,
+// /srv, /var/lib and /var/log.
 func run(t *testing.T, commands string) {
 	t.Helper()
 	setup, err := os.ReadFile("testdata/setup.sh")
@@ -127,7 +125,7 @@ func run(t *testing.T, commands string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What a reader finds in a clone of the repository.
+	// What a reader has in a clone of the repository.
 	clone := filepath.Join(work, "clone")
 	if err := os.MkdirAll(filepath.Join(clone, "bin"), 0o755); err != nil {
 		t.Fatal(err)
@@ -139,7 +137,7 @@ func run(t *testing.T, commands string) {
 			t.Fatal(err)
 		}
 	}
-	// The end of the first process of a namespace ends all others in it.
+	// When the first process of a PID namespace exits, the kernel kills all others in it.
 	flags := []string{"--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"}
 	if os.Geteuid() != 0 {
 		flags = append(flags, "--map-root-user")

@@ -15,14 +15,14 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// logged is a line of an access log. What the format does not have is empty.
+// logged is an access log line. Fields that its format lacks are empty.
 type logged struct {
 	client, method, target, protocol string
 	status, bytes                    int
 	referer, agent                   string
 }
 
-// quotedText is what stands between two quotes.
+// quotedText matches the text between two quotes, with escapes.
 const quotedText = `((?:[^"\\]|\\.)*)`
 
 var (
@@ -30,7 +30,7 @@ var (
 	combinedLine = regexp.MustCompile(strings.TrimSuffix(commonLine.String(), "$") + ` "` + quotedText + `" "` + quotedText + `"$`)
 )
 
-// readLogged understands a line, which is one of the format and of nothing else.
+// readLogged parses an access log line strictly.
 func readLogged(format, line string) (v logged, at time.Time, err error) {
 	if format == "json" {
 		return readJSONLogged(line)
@@ -41,7 +41,7 @@ func readLogged(format, line string) (v logged, at time.Time, err error) {
 	}
 	m := pattern.FindStringSubmatch(line)
 	if m == nil {
-		return v, at, fmt.Errorf("no line of the format %s: %.300q", format, line)
+		return v, at, fmt.Errorf("not a line in format %s: %.300q", format, line)
 	}
 	if at, err = time.Parse("02/Jan/2006:15:04:05 -0700", m[2]); err != nil {
 		return v, at, err
@@ -50,7 +50,7 @@ func readLogged(format, line string) (v logged, at time.Time, err error) {
 	if m[3] != "-" {
 		words := strings.Split(unquote(m[3]), " ")
 		if len(words) != 3 {
-			return v, at, fmt.Errorf("no request line: %.300q", m[3])
+			return v, at, fmt.Errorf("not a request line: %.300q", m[3])
 		}
 		v.method, v.target, v.protocol = words[0], words[1], words[2]
 	}
@@ -60,14 +60,14 @@ func readLogged(format, line string) (v logged, at time.Time, err error) {
 	return v, at, nil
 }
 
-// unquote undoes the escapes of Apache, which are those of Go; "-" is nothing.
+// unquote undoes Apache's escapes, which are those of Go. "-" means empty.
 func unquote(text string) string {
 	if text == "-" {
 		return ""
 	}
 	plain, err := strconv.Unquote(`"` + text + `"`)
 	if err != nil {
-		return "an odd escape in " + text
+		return "invalid escape in " + text
 	}
 	return plain
 }
@@ -81,13 +81,13 @@ func readJSONLogged(line string) (v logged, at time.Time, err error) {
 		Seconds                                   *float64
 	}
 	if err := json.Unmarshal([]byte(line), &e); err != nil || e.Seconds == nil || *e.Seconds < 0 || *e.Seconds > 60 {
-		return v, at, fmt.Errorf("no line of the format json: %w: %.300q", err, line)
+		return v, at, fmt.Errorf("not a line in format json: %w: %.300q", err, line)
 	}
 	return logged{e.Client, e.Method, e.Target, e.Protocol, e.Status, e.Bytes, e.Referer, e.Agent}, e.Time, nil
 }
 
-// inJSON is a text as it comes back from JSON: a byte that is part of no
-// character becomes the character of its number.
+// inJSON returns a text as it is after encoding to JSON: a byte that is not valid UTF-8 becomes the code
+// point of its value.
 func inJSON(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
@@ -101,7 +101,7 @@ func inJSON(text string) string {
 	return b.String()
 }
 
-// linesOf are the lines of a file, of which the last one is complete.
+// linesOf returns the lines of a file, which must not end with an incomplete one.
 func linesOf(t *testing.T, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -112,22 +112,22 @@ func linesOf(t *testing.T, path string) []string {
 		return nil
 	}
 	if text[len(text)-1] != '\n' {
-		t.Errorf("%s ends with half a line: %.100q", path, text[max(0, len(text)-100):])
+		t.Errorf("%s ends with an incomplete line: %.100q", path, text[max(0, len(text)-100):])
 	}
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
-// awaitLines waits until a file has so many lines, and returns them.
+// awaitLines waits until a file has at least n lines, and returns them.
 func awaitLines(t *testing.T, path string, n int) []string {
 	t.Helper()
 	found := 0
 	if !harness.Holds(10*time.Second, func() bool { found = countLines(path); return found >= n }) {
-		t.Fatalf("%s has %d lines, want %d", path, found, n)
+		t.Fatalf("%s has %d lines, want at least %d", path, found, n)
 	}
 	return linesOf(t, path)
 }
 
-// countLines is how many complete lines a file has that may be being written.
+// countLines returns the number of complete lines in a file that may be written meanwhile.
 func countLines(path string) int {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -13,14 +13,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// spoken is a request as it is sent, and what the log is to say of it.
+// spoken is a request and its expected access log line.
 type spoken struct {
 	text string
 	logged
 }
 
-// hostile are requests of all kinds, whose texts are to make the log say
-// something else.
+// hostile returns requests of all kinds, many of which try to forge log lines.
 func hostile() []spoken {
 	const tail = "Host: x\r\nConnection: close\r\n"
 	get := func(target, referer, agent string, status int) spoken {
@@ -56,15 +55,14 @@ func hostile() []spoken {
 		refused("GET / HTTP/1.1\r\n"+tail+"X: "+strings.Repeat("a", 17_000)+"\r\n\r\n", 431),
 	}
 	for i, s := range all {
-		if s.agent == "-" { // in these formats the same as none
+		if s.agent == "-" { // a field of "-" is logged like an absent one
 			all[i].agent, all[i].referer = "", ""
 		}
 	}
 	return all
 }
 
-// TestAccessLogFields compares each field of the line that a request has, in
-// every format.
+// TestAccessLogFields compares every field of the access log with the request, in each format.
 func TestAccessLogFields(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -82,28 +80,28 @@ func TestAccessLogFields(t *testing.T) {
 			lines := awaitLines(t, path, len(hostile()))
 			s.Stop(5 * time.Second)
 			if n := len(linesOf(t, path)); n != len(hostile()) {
-				t.Errorf("%d lines for %d requests", n, len(hostile()))
+				t.Errorf("%d lines for %d requests, want one each", n, len(hostile()))
 			}
 			for _, line := range lines {
 				got, at, err := readLogged(format, line)
 				if err != nil || want[got] == 0 {
-					t.Errorf("unexpected: %.500s\n%v %v", line, got, err)
+					t.Errorf("unexpected line %.500s\nread as %v, error %v", line, got, err)
 				}
 				if at.Before(began) || at.After(time.Now()) {
-					t.Errorf("at %v, it is %v: %.200s", at, time.Now(), line)
+					t.Errorf("the line's time is %v, the test began at %v and it is %v: %.200s", at, began, time.Now(), line)
 				}
 				want[got]--
 			}
 			for v, n := range want {
 				if n != 0 {
-					t.Errorf("%d lines are missing: %v", n, v)
+					t.Errorf("%d lines missing or, if negative, surplus: %v", n, v)
 				}
 			}
 		})
 	}
 }
 
-// say sends requests, one after the other, and returns what the log is to have.
+// say sends requests, one after the other, and returns the expected log lines.
 func say(s *harness.Server, all []spoken, format string) map[logged]int {
 	s.T.Helper()
 	want := map[logged]int{}
@@ -121,7 +119,7 @@ func say(s *harness.Server, all []spoken, format string) map[logged]int {
 	return want
 }
 
-// inFormat is what a format has of a logged.
+// inFormat returns the fields that a format logs.
 func (s spoken) inFormat(format string) logged {
 	v := s.logged
 	switch format {
@@ -136,19 +134,18 @@ func (s spoken) inFormat(format string) logged {
 	return v
 }
 
-// talk is clients who ask for paths that nobody else asks for.
+// talk is a group of clients, each of which requests paths of its own.
 type talk struct {
 	port   int
 	quit   chan struct{}
 	joined sync.WaitGroup
 
 	mu      sync.Mutex
-	replies []int // of each client
+	replies []int // responses to each client
 	errs    []error
 }
 
-// chat lets n clients ask, each over new connections for a few requests, until
-// they are told to leave.
+// chat starts n clients. Each makes a few requests on each of its connections, until leave is called.
 func chat(port, n int) *talk {
 	c := &talk{port: port, quit: make(chan struct{}), replies: make([]int, n)}
 	for i := range n {
@@ -185,7 +182,7 @@ func (c *talk) live(i int) {
 	}
 }
 
-// leave returns how many replies came.
+// leave stops the clients and returns the number of responses.
 func (c *talk) leave(t *testing.T) int {
 	t.Helper()
 	close(c.quit)
@@ -205,7 +202,7 @@ func (c *talk) sofar() (n int) {
 	return n
 }
 
-// check expects exactly one line for each reply.
+// check checks that each response has exactly one log line.
 func (c *talk) check(t *testing.T, lines []string) {
 	t.Helper()
 	seen := map[string]int{}
@@ -222,20 +219,20 @@ func (c *talk) check(t *testing.T, lines []string) {
 		for j := range n {
 			name := fmt.Sprintf("/c%d/r%d", i, j)
 			if seen[name] != 1 {
-				t.Errorf("%s has %d lines", name, seen[name])
+				t.Errorf("%s has %d log lines, want 1", name, seen[name])
 			}
 			delete(seen, name)
 		}
 	}
 	for name, n := range seen {
 		if strings.HasPrefix(name, "/c") {
-			t.Errorf("%s has %d lines, and no reply", name, n)
+			t.Errorf("%s has %d log lines but got no response", name, n)
 		}
 	}
 }
 
-// TestAccessLogRotation renames the file ten times while all workers write: no
-// line is lost or torn.
+// TestAccessLogRotation renames the file ten times while all workers write to it: no line is lost or
+// torn.
 func TestAccessLogRotation(t *testing.T) {
 	t.Parallel()
 	dir := harness.MemoryDir(t)
@@ -244,7 +241,7 @@ func TestAccessLogRotation(t *testing.T) {
 	c := chat(o.Port, 4)
 	for i := range 10 {
 		at := c.sofar()
-		harness.Await(t, 10*time.Second, "some replies more", func() bool { return c.sofar() > at+100 })
+		harness.Await(t, 10*time.Second, "100 more responses", func() bool { return c.sofar() > at+100 })
 		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, i)); err != nil {
 			t.Fatal(err)
 		}
@@ -258,11 +255,11 @@ func TestAccessLogRotation(t *testing.T) {
 	s := o.MustScrape()
 	for slot := range 3 {
 		if s.Sum("phalanx_http_requests_total", fmt.Sprintf(`slot="%d"`, slot)) < 50 {
-			t.Errorf("slot %d has nearly no requests", slot)
+			t.Errorf("slot %d has served fewer than 50 requests", slot)
 		}
 	}
 	if lost := s.Sum("phalanx_access_log_lost_lines_total"); lost != 0 {
-		t.Errorf("%v lines are lost", lost)
+		t.Errorf("%v lines were lost, want none", lost)
 	}
 	o.Server.Stop(5 * time.Second)
 	var lines []string
@@ -271,12 +268,12 @@ func TestAccessLogRotation(t *testing.T) {
 	}
 	c.check(t, lines)
 	if len(harness.FilesOf(t, dir)) != 11 || n < 1000 {
-		t.Errorf("%d replies in %q", n, harness.FilesOf(t, dir))
+		t.Errorf("%d responses, log files %q; want at least 1000, 11", n, harness.FilesOf(t, dir))
 	}
 }
 
-// TestAccessLogSurvivesKill kills all workers the moment that they have answered:
-// every reply is in the log.
+// TestAccessLogSurvivesKill kills all workers right after their last responses: every response is
+// logged.
 func TestAccessLogSurvivesKill(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--workers", "3"}, {"--model", "goroutine"}, {"--engine", "netpoll", "--workers", "2"}} {
@@ -286,7 +283,7 @@ func TestAccessLogSurvivesKill(t *testing.T) {
 			s := harness.ServeSilently(t, harness.Plan{Args: append(args, "--base", harness.Tree(t, nil), "--access-log", path)})
 			victims := s.Workers()
 			c := chat(s.Port, 4)
-			harness.Await(t, 10*time.Second, "some replies", func() bool { return c.sofar() > 300 })
+			harness.Await(t, 10*time.Second, "300 responses", func() bool { return c.sofar() > 300 })
 			c.leave(t)
 			for _, pid := range victims {
 				harness.Kill(t, pid, syscall.SIGKILL)

@@ -16,15 +16,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// longAsk is one request of some 7 KiB, and so is its line.
+// longAsk makes a request of about 7 KiB, whose log line is as long.
 func longAsk(s *harness.Server, c *harness.Client, i int) {
 	s.T.Helper()
 	if r := s.MustAsk(c, harness.Request("GET", fmt.Sprintf("/r%d?%s", i, strings.Repeat("x", 7000)))); r.Status != 404 {
-		s.T.Fatalf("request %d: %d", i, r.Status)
+		s.T.Fatalf("request %d: status %d, want 404", i, r.Status)
 	}
 }
 
-// overflow asks until lines have been lost; each request is answered at once.
+// overflow makes requests until log lines are lost. No request may be delayed.
 func overflow(o *harness.Operator) {
 	o.T.Helper()
 	c := o.Dial()
@@ -32,30 +32,30 @@ func overflow(o *harness.Operator) {
 		began := time.Now()
 		longAsk(o.Server, c, i)
 		if took := time.Since(began); took > harness.InTime(2*time.Second) {
-			o.T.Errorf("request %d took %v", i, took)
+			o.T.Errorf("request %d took %v, want at most 2 s", i, took)
 		}
 		if i%100 == 99 && lostLines(o) >= 100 {
 			return
 		}
 	}
-	o.T.Fatal("no line is lost")
+	o.T.Fatal("no log lines were lost")
 }
 
 func lostLines(o *harness.Operator) int {
 	return int(o.MustScrape().Sum("phalanx_access_log_lost_lines_total"))
 }
 
-// crampedDisk is where there is little room, until there is more.
+// crampedDisk is a directory with little space until room is called.
 type crampedDisk struct {
-	before []string                     // starts the server
-	dir    string                       // as the server sees it
-	words  string                       // when it is full
-	path   func(*harness.Server) string // of the log, as the test sees it
+	before []string                     // command that starts the server
+	dir    string                       // path in the server's namespace
+	words  string                       // the error when it is full
+	path   func(*harness.Server) string // of the log, in the test's namespace
 	room   func(*harness.Server)
 }
 
-// cramped is a small file system in the server's own mount namespace or, where
-// that is not allowed, a limit on the size of its files.
+// cramped returns a small file system in the server's own mount namespace or, if that is not permitted, a
+// directory with a limit on file sizes.
 func cramped(t *testing.T) crampedDisk {
 	t.Helper()
 	dir := harness.MemoryDir(t)
@@ -91,20 +91,19 @@ func cramped(t *testing.T) crampedDisk {
 	}
 }
 
-// upgrade replaces the program and the workers. Lines that are lost are counted on.
+// upgrade upgrades the master and all workers. The count of lost lines must not go down.
 func upgrade(o *harness.Operator) {
 	o.T.Helper()
 	lost, old := lostLines(o), o.Workers()
 	o.Signal(syscall.SIGUSR2)
 	reloaded(o, old)
 	if now := lostLines(o); now < lost {
-		o.T.Errorf("%d lines were lost before the upgrade, and %d after it", lost, now)
+		o.T.Errorf("%d lost lines were counted before the upgrade and %d after it", lost, now)
 	}
 }
 
-// TestAccessLogDiskFull fills the disk: serving goes on, lines that are lost
-// are counted, and when there is room the log goes on with all that were kept,
-// even by another program.
+// TestAccessLogDiskFull fills the disk: the server keeps serving and counts lost lines. Once there is
+// space again it writes the lines that it kept, even after an upgrade.
 func TestAccessLogDiskFull(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--workers", "2"}, {"--model", "goroutine"}} {
@@ -116,11 +115,11 @@ func TestAccessLogDiskFull(t *testing.T) {
 			overflow(o)
 			o.AwaitText("phalanx: access log: write ")
 			o.AwaitText(disk.words)
-			if disk.before != nil { // a limit on files is one on the memory of new workers too
+			if disk.before != nil { // a limit on file sizes also limits the shared memory of new workers
 				upgrade(o)
 			}
 			disk.room(o.Server)
-			harness.Await(t, 10*time.Second, "the lines that were kept", func() bool {
+			harness.Await(t, 10*time.Second, "the kept lines in the log", func() bool {
 				return countLines(path)+lostLines(o) == int(o.Look().Total.Answered)
 			})
 			lost, before := lostLines(o), countLines(path)
@@ -132,14 +131,14 @@ func TestAccessLogDiskFull(t *testing.T) {
 				}
 			}
 			if !strings.Contains(lines[before], `"GET /r-1?`) || lostLines(o) != lost {
-				t.Errorf("the last line is %.100q; %d lines are lost, and were %d", lines[before], lostLines(o), lost)
+				t.Errorf("the last line is %.100q; %d lines are lost, want %d", lines[before], lostLines(o), lost)
 			}
 			o.Server.Stop(5 * time.Second)
 		})
 	}
 }
 
-// fifo makes one and opens both of its ends, so that nobody waits.
+// fifo creates a FIFO and opens it for reading and writing, so that opening it again does not block.
 func fifo(t *testing.T) *os.File {
 	t.Helper()
 	path := filepath.Join(harness.OpenDir(t), "fifo")
@@ -154,8 +153,8 @@ func fifo(t *testing.T) *os.File {
 	return f
 }
 
-// TestAccessLogReaderStuck logs into a FIFO whose reader reads nothing for a
-// while: the same as for a disk that is full.
+// TestAccessLogReaderStuck logs to a FIFO that nobody reads for a while: the server behaves as for a full
+// disk.
 func TestAccessLogReaderStuck(t *testing.T) {
 	t.Parallel()
 	f := fifo(t)
@@ -169,12 +168,12 @@ func TestAccessLogReaderStuck(t *testing.T) {
 		_, _ = io.Copy(got, f) // until it is closed
 	}()
 	complete := func() bool { return len(got.Lines())+lostLines(o) == int(o.Look().Total.Answered) }
-	harness.Await(t, 10*time.Second, "the lines that were kept", complete)
+	harness.Await(t, 10*time.Second, "the kept lines in the FIFO", complete)
 	lost := lostLines(o)
 	longAsk(o.Server, o.Dial(), -1)
-	harness.Await(t, 5*time.Second, "a line more", complete)
+	harness.Await(t, 5*time.Second, "one more line", complete)
 	if lostLines(o) != lost {
-		t.Errorf("%d lines are lost, and were %d", lostLines(o), lost)
+		t.Errorf("%d lines are lost, want %d", lostLines(o), lost)
 	}
 	o.Server.Stop(5 * time.Second)
 	f.Close()
@@ -186,7 +185,7 @@ func TestAccessLogReaderStuck(t *testing.T) {
 	}
 }
 
-// TestAccessLogOnStdout logs to standard output, across an upgrade.
+// TestAccessLogOnStdout logs to standard output through reloads and upgrades.
 func TestAccessLogOnStdout(t *testing.T) {
 	t.Parallel()
 	dir := harness.Copies(t, "master", "worker")
@@ -199,18 +198,17 @@ func TestAccessLogOnStdout(t *testing.T) {
 		if sig != syscall.SIGUSR1 {
 			reloaded(o, old)
 		}
-		harness.Await(t, 10*time.Second, "some replies more", func() bool { return c.sofar() > at+100 })
+		harness.Await(t, 10*time.Second, "100 more responses", func() bool { return c.sofar() > at+100 })
 	}
 	c.leave(t)
 	s.Stop(5 * time.Second)
 	c.check(t, s.Out.Lines())
 	if text := s.Log.String(); text != "" {
-		t.Errorf("standard error has %q", text)
+		t.Errorf("standard error has %q, want nothing", text)
 	}
 }
 
-// TestAccessLogUpgrade replaces the program twice while all workers write: each
-// reply has its line.
+// TestAccessLogUpgrade upgrades the master twice while all workers write: every response is logged.
 func TestAccessLogUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := harness.Copies(t, "master", "worker")
@@ -221,17 +219,17 @@ func TestAccessLogUpgrade(t *testing.T) {
 		at, old := c.sofar(), o.Workers()
 		o.Signal(syscall.SIGUSR2)
 		reloaded(o, old)
-		harness.Await(t, 10*time.Second, "some replies more", func() bool { return c.sofar() > at+200 })
+		harness.Await(t, 10*time.Second, "200 more responses", func() bool { return c.sofar() > at+200 })
 	}
 	c.leave(t)
 	if lost := lostLines(o); lost != 0 {
-		t.Errorf("%d lines are lost", lost)
+		t.Errorf("%d lines were lost, want none", lost)
 	}
 	o.Server.Stop(5 * time.Second)
 	c.check(t, linesOf(t, path))
 }
 
-// TestAccessLogUnwritable names files that cannot be written.
+// TestAccessLogUnwritable refuses to start with a file that cannot be written, and says why.
 func TestAccessLogUnwritable(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -247,9 +245,9 @@ func TestAccessLogUnwritable(t *testing.T) {
 	}
 }
 
-// TestAccessLogSwitched switches the log on, to another file and format, and
-// off again, by a file of settings: from the moment that the workers are new,
-// every reply has its line. A file that cannot be written changes nothing.
+// TestAccessLogSwitched changes the access log by reloads: on, to another file and format, and off. Once
+// the workers are replaced, every response is logged there. A file that cannot be written changes
+// nothing.
 func TestAccessLogSwitched(t *testing.T) {
 	t.Parallel()
 	dir := harness.MemoryDir(t)
@@ -264,17 +262,17 @@ func TestAccessLogSwitched(t *testing.T) {
 		s.Signal(syscall.SIGHUP)
 		reloaded(o, old)
 		c := chat(s.Port, 2)
-		harness.Await(t, 10*time.Second, "some replies", func() bool { return c.sofar() > 100 })
+		harness.Await(t, 10*time.Second, "100 responses", func() bool { return c.sofar() > 100 })
 		c.leave(t)
 		return c
 	}
 	logs := turn("access-log = " + first + "\n")
-	harness.Await(t, 5*time.Second, "the lines", func() bool { return countLines(first) == logs.sofar() })
+	harness.Await(t, 5*time.Second, "a line for each response", func() bool { return countLines(first) == logs.sofar() })
 	logs.check(t, linesOf(t, first))
 
 	harness.Write(t, config, []byte("workers = 2\naccess-log = "+dir+"/none/log\n"))
 	s.Signal(syscall.SIGHUP)
-	harness.Await(t, 5*time.Second, "a line of complaint", func() bool { return strings.Contains(s.Log.String(), "no such file") })
+	harness.Await(t, 5*time.Second, "an error about the file", func() bool { return strings.Contains(s.Log.String(), "no such file") })
 	if text := s.Log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, dir+"/none/log") {
 		t.Errorf("standard error has %q, want one line with the path", text)
 	}

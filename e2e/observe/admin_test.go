@@ -15,7 +15,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// tardy writes a worker that waits for a file before it becomes the real one.
+// tardy returns a worker binary that waits until the file gate exists.
 func tardy(t *testing.T) (worker, gate string) {
 	t.Helper()
 	dir := harness.OpenDir(t)
@@ -25,9 +25,9 @@ func tardy(t *testing.T) (worker, gate string) {
 	return worker, gate
 }
 
-// TestListsTakeTurns has many ask for the connections of one worker at the same time: all get
-// the list, and the worker is not taken for one that floods its master.
-func TestListsTakeTurns(t *testing.T) {
+// TestConcurrentConnectionLists requests the connections of one worker many times at once: every client
+// gets the list, and the master does not take the worker for one that floods it.
+func TestConcurrentConnectionLists(t *testing.T) {
 	t.Parallel()
 	path := harness.SocketPath(t)
 	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1", "--admin", path)
@@ -37,7 +37,7 @@ func TestListsTakeTurns(t *testing.T) {
 		asking.Go(func() {
 			for range 5 {
 				if code, body, err := e.Ask("GET", fmt.Sprintf("/connections?slot=0&pid=%d", pid)); code != 200 {
-					t.Errorf("%d %s, %v", code, body, err)
+					t.Errorf("list of connections: %d %s, error %v; want 200", code, body, err)
 					return
 				}
 			}
@@ -45,12 +45,11 @@ func TestListsTakeTurns(t *testing.T) {
 	}
 	asking.Wait()
 	if now := s.Workers(); !slices.Equal(now, []int{pid}) {
-		t.Errorf("worker %d was replaced by %d", pid, now)
+		t.Errorf("worker %d was replaced by %v", pid, now)
 	}
 }
 
-// TestHealth asks in every phase of a server's life, over both kinds of address,
-// whether it lives and whether it is ready.
+// TestHealth requests /healthz and /readyz in every state of a server, over a unix socket and TCP.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -61,7 +60,7 @@ func TestHealth(t *testing.T) {
 			worker, gate := tardy(t)
 			e := harness.EndpointAt(t, addr)
 			s := harness.Launch(t, harness.Plan{Args: append(harness.Verbosely(base), "--workers", "2", "--worker", worker, "--lame-duck", "1m", "--admin", addr)})
-			harness.Await(t, 5*time.Second, "starting", func() bool { return e.Says("/readyz", 503, "starting") })
+			harness.Await(t, 5*time.Second, "state starting", func() bool { return e.Says("/readyz", 503, "starting") })
 			e.MustSay("/healthz", 200, "starting")
 
 			harness.Write(t, gate, nil)
@@ -71,13 +70,13 @@ func TestHealth(t *testing.T) {
 
 			slow := s.Begin("/huge", 64<<10)
 			s.Signal(syscall.SIGTERM)
-			harness.Await(t, 5*time.Second, "lame duck", func() bool { return e.Says("/readyz", 503, "lame-duck") })
+			harness.Await(t, 5*time.Second, "state lame-duck", func() bool { return e.Says("/readyz", 503, "lame-duck") })
 			e.MustSay("/healthz", 200, "lame-duck")
 			s.MustServe("/", "front")
 			time.Sleep(50 * time.Millisecond) // a stop within 30 ms of another is the same one
 
 			s.Signal(syscall.SIGTERM)
-			harness.Await(t, 5*time.Second, "draining", func() bool { return e.Says("/readyz", 503, "draining") })
+			harness.Await(t, 5*time.Second, "state draining", func() bool { return e.Says("/readyz", 503, "draining") })
 			e.MustSay("/healthz", 200, "draining")
 			s.AwaitRefusal()
 			slow.Close()
@@ -85,7 +84,7 @@ func TestHealth(t *testing.T) {
 				t.Errorf("exit status %d, want 0", code)
 			}
 			if code, body, err := e.Ask("GET", "/healthz"); err == nil {
-				t.Errorf("the server is gone, and %s answers %d %s", addr, code, body)
+				t.Errorf("after the server has exited, %s responds with %d %s", addr, code, body)
 			}
 			if kind == "unix" {
 				e.MustBeGone()
@@ -94,8 +93,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestAdminInUse starts a second master at the address of the first, which goes
-// on as if nothing had been.
+// TestAdminInUse starts a second server with the first one's admin address: it refuses to start, and the
+// first one is not affected.
 func TestAdminInUse(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -109,10 +108,10 @@ func TestAdminInUse(t *testing.T) {
 			e := harness.EndpointAt(t, addr)
 			e.MustSay("/readyz", 200, "serving")
 			if pid := e.Pool().PID; pid != s.PID() {
-				t.Errorf("%s is that of %d now, not of %d", addr, pid, s.PID())
+				t.Errorf("%s belongs to master %d, want %d", addr, pid, s.PID())
 			}
 			if now := s.Workers(); !slices.Equal(now, workers) {
-				t.Errorf("workers %v became %v", workers, now)
+				t.Errorf("the workers are %v, want %v", now, workers)
 			}
 			s.MustServe("/", "front")
 			s.Stop(5 * time.Second)
@@ -120,8 +119,8 @@ func TestAdminInUse(t *testing.T) {
 	}
 }
 
-// TestAdminSocketFile looks at the file of a socket: who may use it, who has to
-// remove it, and whose place it takes.
+// TestAdminSocketFile checks the socket file: only its owner may use it, a stale one of a killed master
+// is replaced, and a master removes its own when it stops.
 func TestAdminSocketFile(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -133,27 +132,28 @@ func TestAdminSocketFile(t *testing.T) {
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
 		t.Fatalf("%s: %v, %v; want a socket of mode 0600", path, info.Mode(), err)
 	}
-	if os.Geteuid() == 0 { // else there is no other user to be
+	if os.Geteuid() == 0 { // only root can run a command as another user
 		harness.Attempt(t, harness.Plan{Nobody: true, Args: []string{"status", "--admin", path}}).Rejects(t, 1, path, "permission denied", "run this command as user 0")
 	}
 	s.Signal(syscall.SIGKILL)
 	s.Wait(5 * time.Second)
 	if _, err := os.Lstat(path); err != nil {
-		t.Fatalf("a master that was killed has left no socket: %v", err)
+		t.Fatalf("the socket of the killed master is gone: %v", err)
 	}
 	e.Order("status").Rejects(t, 1, path, "connection refused", "has exited")
 
 	next := harness.ServeAs(t, generous)
 	e.MustSay("/readyz", 200, "serving")
 	if pid := e.Pool().PID; pid != next.PID() {
-		t.Errorf("the socket is that of %d, want %d", pid, next.PID())
+		t.Errorf("the socket belongs to master %d, want %d", pid, next.PID())
 	}
 	next.Stop(5 * time.Second)
 	e.MustBeGone()
 	e.Order("status").Rejects(t, 1, path, "no such socket")
 }
 
-// TestAdminForeignFile gives the path of something that is no socket.
+// TestAdminForeignFile refuses to start if --admin is the path of something other than a socket, and leaves
+// it alone.
 func TestAdminForeignFile(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -175,15 +175,15 @@ func TestAdminForeignFile(t *testing.T) {
 		harness.MustBeFree(t, port)
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(text) != "precious" {
-		t.Errorf("the file is %q, %v", text, err)
+		t.Errorf("the file is %q, error %v; want it unchanged", text, err)
 	}
 	if target, err := os.Readlink(filepath.Join(dir, "link")); err != nil || target != "file" {
-		t.Errorf("the link leads to %q, %v", target, err)
+		t.Errorf("the link points to %q, error %v; want it unchanged", target, err)
 	}
 }
 
-// TestOrdersOverTCP gives orders where they are not taken.
-func TestOrdersOverTCP(t *testing.T) {
+// TestCommandsRefusedOverTCP checks that reload, stop and scale need a unix socket.
+func TestCommandsRefusedOverTCP(t *testing.T) {
 	t.Parallel()
 	addr := harness.Loopback(harness.FreePort(t))
 	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--admin", addr)
@@ -193,7 +193,7 @@ func TestOrdersOverTCP(t *testing.T) {
 		for _, method := range []string{"POST", "GET", "PUT"} {
 			code, body, err := e.Ask(method, target)
 			if err != nil || code != 403 || !strings.Contains(body, "unix socket") {
-				t.Errorf("%s %s: %d %q, %v; want 403", method, target, code, body, err)
+				t.Errorf("%s %s: %d %q, error %v; want 403", method, target, code, body, err)
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func TestOrdersOverTCP(t *testing.T) {
 		e.Order(order...).Rejects(t, 1, addr, "reload, stop and scale need a unix socket", "--admin /PATH/TO/SOCKET")
 	}
 	if now := s.Workers(); !slices.Equal(now, workers) {
-		t.Errorf("workers %v became %v", workers, now)
+		t.Errorf("the workers are %v, want %v", now, workers)
 	}
 	s.Stop(5 * time.Second)
 }

@@ -16,23 +16,23 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// This file is the clients of TestCounters, who count themselves what they got.
+// This file defines the clients of TestCounters, which count what they receive.
 
 const (
 	auditSize   = 8 << 20
-	auditBuffer = 64 << 10 // of a socket, so that the server feels a slow client
+	auditBuffer = 64 << 10 // of a socket, small so that the server has to wait for a slow client
 )
 
-// ledger is what clients have counted.
+// ledger holds what the clients have counted.
 type ledger struct {
 	mu       sync.Mutex
-	begun    map[string]int64 // heads of replies that came, by class of status
-	whole    int64            // replies that came to their end
-	lost     int64            // requests that may have been read, and got no head
-	conns    int64            // that were established
-	answered int64            // of them, those on which a head came
-	bytes    int64            // that came, heads included
-	errs     []error          // what nobody expects
+	begun    map[string]int64 // response heads received, by class of status
+	whole    int64            // responses received completely
+	lost     int64            // requests that may have been read but got no response head
+	conns    int64            // connections established
+	answered int64            // connections on which a response head was received
+	bytes    int64            // bytes received, heads included
+	errs     []error          // unexpected errors
 }
 
 func newLedger() *ledger { return &ledger{begun: map[string]int64{}} }
@@ -54,17 +54,17 @@ func (l *ledger) total() (n int64) {
 type auditor struct {
 	*ledger
 	port    int
-	buffer  int         // of the socket; 0: as the kernel likes it
-	excused func() bool // whether a connection may end at any time, now
-	lapses  bool        // whether an idle one may
+	buffer  int         // size of the socket's receive buffer; 0: the kernel's choice
+	excused func() bool // reports whether any connection may end now
+	lapses  bool        // an idle connection may end at any time
 	quit    chan struct{}
 	rng     *rand.Rand
 
 	conn  *harness.Client
-	heads int // on this connection
+	heads int // received on this connection
 }
 
-// metered counts what is read from a connection.
+// metered counts the bytes read from a connection.
 type metered struct {
 	io.Reader
 	*ledger
@@ -76,15 +76,15 @@ func (m metered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// query is a request and the reply that belongs to it.
+// query is a request and its expected response.
 type query struct {
 	text   string
 	status int
-	length int64 // of the body; -1: whatever is said
-	last   bool  // the server ends the connection
+	length int64 // of the body; -1: whatever Content-Length says
+	last   bool  // the server closes the connection
 }
 
-// auditable is the tree that the queries are about.
+// auditable returns the document root for the queries.
 func auditable(t *testing.T) string {
 	t.Helper()
 	base := harness.Tree(t, map[string]string{"index.html": "front", "directory/index.html": "inside"})
@@ -128,15 +128,15 @@ func (a *auditor) reach() error {
 	return nil
 }
 
-// ask sends requests in one piece and reads the replies, up to one that says
-// that it is the last.
+// ask sends requests at once and reads the responses, up to one that announces the end of the
+// connection.
 func (a *auditor) ask(pace func(n int64) error, all ...query) error {
 	if err := a.reach(); err != nil {
 		return err
 	}
 	defer func() {
 		if a.conn != nil && a.conn.In.Buffered() > 0 {
-			a.note(func() { a.errs = append(a.errs, errors.New("more came than was asked for")) })
+			a.note(func() { a.errs = append(a.errs, errors.New("bytes after the last response")) })
 		}
 	}()
 	text, before := "", a.heads
@@ -156,13 +156,13 @@ func (a *auditor) ask(pace func(n int64) error, all ...query) error {
 		}
 	}
 	if heads := a.heads - before; err != nil && harness.IsCut(err) {
-		// Who is told that a reply is the last knows that nothing behind it was read.
+		// After a response that announces the end, the server has read no further request.
 		a.note(func() { a.lost += int64(len(all) - heads) })
 	}
 	return err
 }
 
-// receive reads one reply.
+// receive reads one response.
 func (a *auditor) receive(q query, pace func(n int64) error) (*harness.Reply, error) {
 	r, err := a.conn.Head()
 	if err != nil {
@@ -181,7 +181,7 @@ func (a *auditor) receive(q query, pace func(n int64) error) (*harness.Reply, er
 	}
 	if r.Status != q.status || q.length >= 0 && body != q.length || q.last && !r.Closes() {
 		line, _, _ := strings.Cut(q.text, "\r\n")
-		return nil, fmt.Errorf("%w: %s: %d with %d bytes, want %d with %d", harness.ErrWrong, line, r.Status, body, q.status, q.length)
+		return nil, fmt.Errorf("%w: %s: status %d with %d bytes, want %d with %d", harness.ErrWrong, line, r.Status, body, q.status, q.length)
 	}
 	if err := pace(body); err != nil {
 		return nil, err
@@ -190,22 +190,22 @@ func (a *auditor) receive(q query, pace func(n int64) error) (*harness.Reply, er
 	return r, nil
 }
 
-// ending reads the announced end of the connection.
+// ending reads the end of the connection that a response announced.
 func (a *auditor) ending() error {
 	defer a.close()
 	if b, err := a.conn.In.ReadByte(); err != io.EOF {
-		return fmt.Errorf("%w: %q and %v behind the last reply", harness.ErrWrong, b, err)
+		return fmt.Errorf("%w: %q and error %v after the last response", harness.ErrWrong, b, err)
 	}
 	return nil
 }
 
-// swallow reads a body at once.
+// swallow reads a body at full speed.
 func (a *auditor) swallow(n int64) error {
 	_, err := io.CopyN(io.Discard, a.conn.In, n)
 	return err
 }
 
-// sip reads a body so slowly that much happens meanwhile.
+// sip reads a body slowly, 64 KiB every 10 ms.
 func (a *auditor) sip(n int64) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -223,7 +223,7 @@ func (a *auditor) sip(n int64) error {
 	return nil
 }
 
-// live asks until it is time to leave.
+// live makes requests until the audit ends.
 func (a *auditor) live(act func() error) {
 	defer a.close()
 	for {
@@ -256,7 +256,7 @@ func (a *auditor) part() error {
 	return a.ask(a.swallow, a.any())
 }
 
-// pipe sends eight requests at once, of which the last may end the connection.
+// pipe pipelines eight requests; the last one may end the connection.
 func (a *auditor) pipe() error {
 	all := queries()
 	var some []query
@@ -272,7 +272,7 @@ func (a *auditor) download() error {
 	return a.ask(a.sip, query{harness.Request("GET", "/large"), 200, auditSize, false})
 }
 
-// audit lets clients of all kinds come, until leave is called.
+// audit runs clients of all kinds until leave is called.
 type audit struct {
 	*ledger
 	quit   chan struct{}
@@ -295,10 +295,10 @@ func newAudit(port int, lapses bool) *audit {
 	return a
 }
 
-// peril lets connections end at any time from now on.
+// peril allows connections to end at any time from now on.
 func (a *audit) peril() { a.danger.Store(true) }
 
-// leave waits until every client has what it asked for.
+// leave stops the clients after their current requests.
 func (a *audit) leave() {
 	select {
 	case <-a.quit:
@@ -308,7 +308,7 @@ func (a *audit) leave() {
 	a.joined.Wait()
 }
 
-// sofar is how many replies have come.
+// sofar returns the number of responses so far.
 func (a *audit) sofar() (n int64) {
 	a.note(func() { n = a.total() })
 	return n

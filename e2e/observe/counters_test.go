@@ -14,9 +14,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestCounters compares what the server has counted with what its clients have,
-// while its workers and its program are replaced: it is the same, to the byte.
-// Then workers are killed: what was under way may be lost, and no more.
+// TestCounters compares the server's counters with what clients counted while workers were replaced and
+// the master upgraded: they are equal, to the byte. Then it kills workers: the counters may differ by what
+// was under way.
 func TestCounters(t *testing.T) {
 	t.Parallel()
 	base := auditable(t)
@@ -35,13 +35,13 @@ func TestCounters(t *testing.T) {
 			fall(o, newAudit(o.Port, false), calm)
 			w.Leave()
 			if w.Count < 30 {
-				t.Errorf("%d scrapes", w.Count)
+				t.Errorf("%d scrapes, want at least 30", w.Count)
 			}
 		})
 	}
 }
 
-// settled is the picture once nothing is being counted any more.
+// settled returns the status once the counters have stopped changing.
 func settled(o *harness.Operator) (p harness.Picture) {
 	o.T.Helper()
 	harness.Await(o.T, harness.Patience, "counters that stand still", func() bool {
@@ -52,17 +52,16 @@ func settled(o *harness.Operator) (p harness.Picture) {
 	return p
 }
 
-// reloaded waits until every worker has been replaced, and the old ones have
-// gone.
+// reloaded waits until all old workers have exited and as many new ones run.
 func reloaded(o *harness.Operator, old []int) {
 	o.T.Helper()
-	harness.Await(o.T, 20*time.Second, fmt.Sprintf("workers in the place of %v", old), func() bool {
+	harness.Await(o.T, 20*time.Second, fmt.Sprintf("new workers in place of %v", old), func() bool {
 		now := o.Workers()
 		return len(now) == len(old) && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(old, pid) })
 	})
 }
 
-// comeAndGo replaces everything while clients count.
+// comeAndGo reloads, upgrades and, if scales, scales the pool while clients count.
 func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool) {
 	o.T.Helper()
 	defer a.leave()
@@ -71,7 +70,7 @@ func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool
 		at, old := a.sofar(), o.Workers()
 		o.Signal(sig)
 		reloaded(o, old)
-		harness.Await(o.T, harness.Patience, "some hundred replies more", func() bool { return a.sofar() > at+400 })
+		harness.Await(o.T, harness.Patience, "400 more responses", func() bool { return a.sofar() > at+400 })
 	}
 	if scales {
 		o.Order("scale", strconv.Itoa(n+2))
@@ -88,30 +87,29 @@ func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool
 	}
 	var got map[string]int64
 	if !harness.Holds(3*time.Second, func() bool { got = since(o, start); return reflect.DeepEqual(got, want) }) {
-		o.T.Errorf("counted %v\nclients have %v, lost %d", got, want, a.lost)
+		o.T.Errorf("the server counted %v\nclients counted %v, and %d requests without a response", got, want, a.lost)
 	}
 	if a.begun["5xx"] == 0 || a.begun["3xx"] == 0 || a.whole < 1500 {
-		o.T.Errorf("too little has happened: %v", want)
+		o.T.Errorf("too few responses for a meaningful result: %v", want)
 	}
-	o.T.Logf("%v; %d connections that were kept ended before a request was read", want, a.lost)
+	o.T.Logf("%v; %d requests were sent on connections that were just closed", want, a.lost)
 }
 
-// since is what has been counted since a picture was taken.
+// since returns what the server has counted since a status was taken.
 func since(o *harness.Operator, start harness.Picture) map[string]int64 {
 	p, s := o.Look().Total, start.Total
 	got := map[string]int64{"accepted": p.Accepted - s.Accepted, "bytes": p.Bytes - s.Bytes, "answered": p.Answered - s.Answered, "truncated": p.Truncated - s.Truncated}
 	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
 		got[class] = p.Requests[class] - s.Requests[class]
 	}
-	// Those of before were whole.
+	// Responses before the start were complete.
 	got["whole"] = int64(o.MustScrape().Sum("phalanx_http_request_duration_seconds_count")) - s.Answered
 	return got
 }
 
-// fall kills workers while clients count. What a worker had just sent when it
-// was killed may not be counted yet, and what it had counted and not sent is counted
-// again by the worker that rescues the connection: one send each, of at most a MiB or of
-// the replies to one client's requests.
+// fall kills workers while clients count. What a killed worker had just sent may not be counted yet, and
+// what it had counted but not sent is counted again by the worker that rescues the connection. Each is
+// one send, of at most 1 MiB or of the responses to one client's pipelined requests.
 func fall(o *harness.Operator, a *audit, start harness.Picture) {
 	o.T.Helper()
 	defer a.leave()
@@ -119,12 +117,12 @@ func fall(o *harness.Operator, a *audit, start harness.Picture) {
 	a.peril()
 	for range kills {
 		at := a.sofar()
-		harness.Await(o.T, 10*time.Second, "some hundred replies more", func() bool { return a.sofar() > at+400 })
+		harness.Await(o.T, 10*time.Second, "400 more responses", func() bool { return a.sofar() > at+400 })
 		victim := servingWorker(o)
 		harness.Kill(o.T, victim, syscall.SIGKILL)
 		harness.AwaitEnd(o.T, 5*time.Second, victim)
-		// Else the server could be stopped before it has noticed the death.
-		harness.Await(o.T, 5*time.Second, "the death to be noticed", func() bool {
+		// Or the server could be stopped before it has noticed the death.
+		harness.Await(o.T, 5*time.Second, "a status without the killed worker", func() bool {
 			for _, w := range o.Look().Workers {
 				if w.PID == victim && w.State == "serving" {
 					return false
@@ -152,13 +150,13 @@ func fall(o *harness.Operator, a *audit, start harness.Picture) {
 	within("accepted", a.answered, a.conns)
 	within("bytes", a.bytes-kills*mostSent, a.bytes+(a.lost+a.total()-a.whole)*(auditSize+1000))
 	within("whole", a.whole-kills*mostReplies, a.total()+a.lost)
-	o.T.Logf("%v for %d replies, %d of them whole; %d requests lost", got, a.total(), a.whole, a.lost)
+	o.T.Logf("%v for %d responses, %d of them complete; %d requests without a response", got, a.total(), a.whole, a.lost)
 }
 
-// servingWorker is one that takes new connections.
+// servingWorker returns the pid of a worker that accepts new connections.
 func servingWorker(o *harness.Operator) (pid int) {
 	o.T.Helper()
-	harness.Await(o.T, 15*time.Second, "a worker that serves", func() bool {
+	harness.Await(o.T, 15*time.Second, "a serving worker", func() bool {
 		for _, w := range o.Look().Workers {
 			if w.State == "serving" {
 				pid = w.PID

@@ -19,9 +19,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestDashboard draws every line of the Grafana dashboard from a real run: Prometheus has
-// values for each query while clients use HTTP and HTTPS and a worker is killed. The metrics
-// that the rules for alerts and for replicas name are among those that it has scraped.
+// TestDashboard runs every query of the Grafana dashboard on Prometheus, which scrapes a server while
+// clients use HTTP and HTTPS and a worker is killed: each query has values. The metrics that the
+// alert rules and the autoscaling rules name are among the scraped ones.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	port, secure, admin := harness.FreePort(t), harness.Loopback(harness.FreePort(t)), harness.Loopback(harness.FreePort(t))
@@ -31,7 +31,7 @@ func TestDashboard(t *testing.T) {
 	}})
 	p := startPrometheus(t, admin, 1, "1s")
 	var crowd []*harness.Client
-	for range 40 { // more than a client may have
+	for range 40 { // more than --max-connections-per-client
 		if c, err := harness.Connect(port); err == nil {
 			crowd = append(crowd, c)
 		}
@@ -41,7 +41,7 @@ func TestDashboard(t *testing.T) {
 	}
 	if c, err := tls.Dial("tcp", secure, &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, InsecureSkipVerify: true}); err == nil {
 		c.Close()
-		t.Error("TLS 1.1 is spoken")
+		t.Error("the server accepts TLS 1.1")
 	}
 	old := s.Workers()
 	harness.Kill(t, old[0], syscall.SIGKILL)
@@ -69,7 +69,7 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// mustKnow fails if a file of rules names a metric that has not been scraped.
+// mustKnow fails if a rules file names a metric that was not scraped.
 func (p *prometheus) mustKnow(files ...string) {
 	p.t.Helper()
 	known := p.names()
@@ -81,16 +81,16 @@ func (p *prometheus) mustKnow(files ...string) {
 		asked := regexp.MustCompile(`phalanx_[a-z0-9_]+`).FindAllString(string(text), -1)
 		for _, name := range asked {
 			if !slices.Contains(known, name) && name != "phalanx_http_requests_per_second" && name != "phalanx_acme_failures" {
-				p.t.Errorf("%s names %s, which is no metric", file, name)
+				p.t.Errorf("%s names %s, which was not scraped", file, name)
 			}
 		}
 		if len(asked) == 0 {
-			p.t.Errorf("%s names no metric", file)
+			p.t.Errorf("%s names no metrics", file)
 		}
 	}
 }
 
-// visitUntil asks for a page again and again, in the clear and then by HTTP/2.
+// visitUntil requests pages until ctx ends, the first over HTTP/1.1 and the second over HTTP/2.
 func visitUntil(ctx context.Context, urls ...string) error {
 	var clients []*http.Client
 	for _, http2 := range []bool{false, true} {
@@ -115,8 +115,7 @@ func visitUntil(ctx context.Context, urls ...string) error {
 	return nil
 }
 
-// panelQueries returns each query of the dashboard, with what Grafana puts in place of its
-// variables.
+// panelQueries returns each query of the dashboard, with Grafana's variables replaced, by panel.
 func panelQueries(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(harness.Repository(t, "deploy", "grafana", "phalanx.json"))
@@ -144,14 +143,14 @@ func panelQueries(t *testing.T) map[string]string {
 			for y := range panel.GridPos.H {
 				place := [2]int{panel.GridPos.X + x, panel.GridPos.Y + y}
 				if taken[place] != "" {
-					t.Fatalf("%q covers %q", panel.Title, taken[place])
+					t.Fatalf("the panel %q overlaps %q", panel.Title, taken[place])
 				}
 				taken[place] = panel.Title
 			}
 		}
 	}
 	if len(dashboard.Panels) < 10 || len(all) < len(dashboard.Panels) {
-		t.Fatalf("%d panels have %d queries", len(dashboard.Panels), len(all))
+		t.Fatalf("%d panels with %d queries, want at least 10, each with a query", len(dashboard.Panels), len(all))
 	}
 	return all
 }

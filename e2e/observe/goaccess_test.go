@@ -19,12 +19,12 @@ import (
 const (
 	goLines   = 1_000_000
 	goClients = 4
-	goBatch   = 50 // requests that are sent at once
+	goBatch   = 50 // pipelined requests
 	goRefused = 1000
 )
 
-// crawlers is a batch of requests as hostile as the log has to bear them: every
-// one is answered, so that every one has a line.
+// crawlers returns a batch of requests with hostile header fields. None is refused, so that each has a
+// complete log line.
 func crawlers() string {
 	targets := []string{
 		"/", "/page?q=%22quoted%22", `/"q"`, `/a"b\`, `/\`, `/"`, "/caf\xc3\xa9", "/\xff\xfe", "/%00%0a%0d", "/[2026]", "/a=b&c;d", "/'--", "/<script>", "/%",
@@ -45,7 +45,7 @@ func crawlers() string {
 	return b.String()
 }
 
-// unreadable are requests that are refused before it is known what they ask for.
+// unreadable returns requests that are refused before their target is known.
 func unreadable() []string {
 	return []string{
 		"GET /\x1b HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/3.0\r\n\r\n",
@@ -53,8 +53,8 @@ func unreadable() []string {
 	}
 }
 
-// fillUp asks for as many lines as are missing because they were lost: who is
-// asked by more than the machine can do may lose some.
+// fillUp makes requests for log lines that were lost, as some may be when clients send more than the
+// machine can log.
 func fillUp(o *harness.Operator, lines int) {
 	o.T.Helper()
 	c := o.Dial()
@@ -63,20 +63,19 @@ func fillUp(o *harness.Operator, lines int) {
 		if missing <= 0 {
 			return
 		}
-		o.T.Logf("%d lines more", missing)
+		o.T.Logf("%d lines were lost", missing)
 		for range missing {
 			o.MustAsk(c, harness.Request("GET", "/more"))
 		}
 	}
-	o.T.Fatal("lines are lost however slowly one asks")
+	o.T.Fatal("lines are lost even with one request at a time")
 }
 
-// TestGoAccess has GoAccess read a million lines that the server has written of
-// hostile requests: it understands every one.
+// TestGoAccess writes a million access log lines of hostile requests: GoAccess parses every one.
 func TestGoAccess(t *testing.T) {
 	t.Parallel()
 	goaccess := harness.Tool(t, "apt-get install goaccess", "goaccess")
-	dir := harness.OpenDir(t) // not in memory, of which there may be little
+	dir := harness.OpenDir(t) // on disk, because memory may be short
 	path := filepath.Join(dir, "log")
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	o := harness.Operated(t, harness.Plan{Args: []string{"--base", base, "--workers", "2", "--access-log", path}})
@@ -87,7 +86,7 @@ func TestGoAccess(t *testing.T) {
 	}
 	for i := range goRefused {
 		if r, err := harness.Exchange(o.Port, unreadable()[i%len(unreadable())]); err != nil || r.Status < 400 {
-			t.Fatalf("refusal %d: %v, %v", i, r, err)
+			t.Fatalf("refusal %d: response %v, error %v", i, r, err)
 		}
 	}
 	for range goClients {
@@ -96,21 +95,21 @@ func TestGoAccess(t *testing.T) {
 		}
 	}
 	fillUp(o, goLines)
-	t.Logf("asked within %v", time.Since(began))
+	t.Logf("requests took %v", time.Since(began))
 	o.Server.Stop(5 * time.Second)
-	// GoAccess is to see these requests alone, not those of the start.
+	// Remove the lines of the server's start.
 	if n := lastLines(t, path, goLines); n != goLines {
 		t.Fatalf("%d lines, want %d", n, goLines)
 	}
 	began = time.Now()
 	got := analysed(t, goaccess, path, "COMBINED")
-	t.Logf("read within %v", time.Since(began))
+	t.Logf("GoAccess took %v", time.Since(began))
 	if g := got.General; g.Total != goLines || g.Valid != goLines || g.Failed != 0 {
-		t.Errorf("GoAccess has %+v, want %d valid ones", g, goLines)
+		t.Errorf("GoAccess found %+v, want %d valid lines", g, goLines)
 	}
 }
 
-// TestGoAccessSites has it tell sites apart.
+// TestGoAccessSites writes an access log of several sites, which GoAccess tells apart.
 func TestGoAccessSites(t *testing.T) {
 	t.Parallel()
 	goaccess := harness.Tool(t, "apt-get install goaccess", "goaccess")
@@ -120,7 +119,7 @@ func TestGoAccessSites(t *testing.T) {
 	hosts := map[string]string{"a.example": "a.example", "b.example:80": "a.example", "any.c.example": "*.c.example", "other.example": "*"}
 	for host := range hosts {
 		if r, err := harness.Exchange(s.Port, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n"); err != nil || r.Status != 200 {
-			t.Fatalf("%s: %v, %v", host, r, err)
+			t.Fatalf("%s: response %v, error %v", host, r, err)
 		}
 	}
 	s.Stop(5 * time.Second)
@@ -130,11 +129,11 @@ func TestGoAccessSites(t *testing.T) {
 		seen[v.Data] = true
 	}
 	if g := got.General; g.Failed != 0 || g.Total < len(hosts) || len(seen) != 3 || !seen["a.example"] || !seen["*.c.example"] || !seen["*"] {
-		t.Errorf("GoAccess has %+v and the sites %v", g, seen)
+		t.Errorf("GoAccess found %+v and the sites %v, want three sites", g, seen)
 	}
 }
 
-// analysis is what GoAccess says of a log.
+// analysis is GoAccess's report on a log.
 type analysis struct {
 	General struct {
 		Total  int `json:"total_requests"`
@@ -146,7 +145,7 @@ type analysis struct {
 	}
 }
 
-// analysed has GoAccess read a log in a format of its own name.
+// analysed runs GoAccess on a log, in a format by GoAccess's name for it.
 func analysed(t *testing.T, goaccess, path, format string) (got analysis) {
 	t.Helper()
 	dir := filepath.Dir(path)
@@ -166,8 +165,8 @@ func analysed(t *testing.T, goaccess, path, format string) (got analysis) {
 	return got
 }
 
-// crawl sends the batch again and again, over one connection. Every time the
-// replies have the same length.
+// crawl sends the batch of requests repeatedly over one connection. The responses always have the same
+// total length.
 func crawl(port, times int) error {
 	c, err := harness.Connect(port)
 	if err != nil {
@@ -187,12 +186,12 @@ func crawl(port, times int) error {
 	for line := range strings.Lines(text) {
 		if method, rest, _ := strings.Cut(line, " "); strings.HasSuffix(rest, " HTTP/1.1\r\n") {
 			if r, err := first.Reply(method); err != nil || r.Closes() {
-				return fmt.Errorf("%q: %w, %v", line, err, r)
+				return fmt.Errorf("%q: %w, response %v", line, err, r)
 			}
 		}
 	}
 	if n := first.In.Buffered(); n > 0 {
-		return fmt.Errorf("%d bytes more than the replies", n)
+		return fmt.Errorf("%d bytes after the responses", n)
 	}
 	for range times - 1 {
 		if err := c.Send(text); err != nil {
@@ -216,7 +215,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lastLines leaves the last lines in a file and returns how many there are.
+// lastLines reduces a file to its last n lines and returns how many it has.
 func lastLines(t *testing.T, path string, n int) int {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -15,7 +15,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestRequestLine checks every field of the one line that a request has.
+// TestRequestLine checks every field of a request's log line.
 func TestRequestLine(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front", "sub/index.html": "sub"})
@@ -37,27 +37,27 @@ func TestRequestLine(t *testing.T) {
 				c.bytes = len(r.Body)
 			}
 			if e.Text("method") != c.method || e.Text("path") != c.target || e.Number("status") != c.status || e.Number("bytes") != c.bytes {
-				t.Errorf("%s %s answered with %d and %d bytes is logged as %v", c.method, c.target, r.Status, len(r.Body), e)
+				t.Errorf("%s %s with a response of status %d and %d bytes is logged as %v", c.method, c.target, r.Status, len(r.Body), e)
 			}
 			if c.status != r.Status {
 				t.Errorf("%s %s: %d, want %d", c.method, c.target, r.Status, c.status)
 			}
 			if e.Number("slot") < 0 || e.Number("slot") >= len(workers) || !slices.Contains(workers, e.Number("pid")) {
-				t.Errorf("slot %v and pid %v, the workers are %v", e["slot"], e["pid"], workers)
+				t.Errorf("slot %v and pid %v; the workers are %v", e["slot"], e["pid"], workers)
 			}
 			if ms, ok := e["ms"].(float64); !ok || ms < 0 || ms > 5000 {
-				t.Errorf("ms is %v", e["ms"])
+				t.Errorf("ms is %v, want 0 to 5000", e["ms"])
 			}
 		}
 		if n := len(s.AwaitRequests(len(cases))); n != len(cases) {
-			t.Errorf("%d lines for %d requests", n, len(cases))
+			t.Errorf("%d lines for %d requests, want one each", n, len(cases))
 		}
 	})
 }
 
-// TestLogStaysWhole lets four workers log long lines at the same time into
-// one pipe, and into one file.
-func TestLogStaysWhole(t *testing.T) {
+// TestConcurrentLogLines has four workers log long lines at the same time into one pipe, and into one
+// file: no line is lost or torn.
+func TestConcurrentLogLines(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Each(t, []string{"pipe", "file"}, func(t *testing.T, kind string) {
@@ -74,11 +74,11 @@ func TestLogStaysWhole(t *testing.T) {
 		}
 		s := harness.Launch(t, p)
 		follow(s, file)
-		const clients, requests = 40, 30 // no slot goes without, but once in 10^4 runs
+		const clients, requests = 40, 30 // enough that every slot serves some, except once in 10^4 runs
 		chatter(s, clients, requests)
 		if file == nil {
-			// A server that ends waits a second for a slow reader of its lines, as this
-			// process is on a busy machine, and drops the rest.
+			// A server that exits waits a second for a slow reader of its log, such as this process on
+			// a busy machine, and drops the rest.
 			s.AwaitRequests(clients * requests)
 		}
 		s.Stop(5 * time.Second)
@@ -98,18 +98,18 @@ func TestLogStaysWhole(t *testing.T) {
 		for i := range clients {
 			for j := range requests {
 				if n := seen[fmt.Sprintf("/c%d/r%d", i, j)]; n != 1 {
-					t.Errorf("request %d of client %d has %d lines", j, i, n)
+					t.Errorf("request %d of client %d has %d log lines, want 1", j, i, n)
 				}
 			}
 		}
 		if len(slots) != 4 {
-			t.Errorf("the lines come from slots %v, want all four", slots)
+			t.Errorf("the log lines are from slots %v, want all four", slots)
 		}
 	})
 }
 
-// TestLogUpgrade replaces the program of the master while workers log: each request has
-// its line, whoever was to read it.
+// TestLogUpgrade upgrades the master while workers log: every request has its line, whichever master
+// reads it.
 func TestLogUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := harness.Copies(t, "master", "worker")
@@ -139,7 +139,7 @@ func TestLogUpgrade(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		old := s.Workers()
 		s.Signal(syscall.SIGUSR2)
-		s.Log.Await(t, 20*time.Second, "an upgrade", s.Exited, func(all []harness.Event) bool { return len(harness.WithMessage(all, "master upgraded")) == n })
+		s.Log.Await(t, 20*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool { return len(harness.WithMessage(all, "master upgraded")) == n })
 		s.AwaitWorkers(2, old...)
 	}
 	close(stop)
@@ -159,11 +159,11 @@ func TestLogUpgrade(t *testing.T) {
 		}
 	}
 	if lost > 0 || len(odd) > 0 || asked[0] < 10 {
-		t.Errorf("of %v requests %d have not one line; %d lines are no JSON", asked, lost, len(odd))
+		t.Errorf("%v requests by client: %d of them do not have one log line; %d lines are not JSON", asked, lost, len(odd))
 	}
 }
 
-// follow waits until the log, which may be a file, says where the port is.
+// follow waits until the log, which may be a file, has the serving line with the port.
 func follow(s *harness.Server, file *os.File) {
 	s.T.Helper()
 	if file != nil {
@@ -176,7 +176,7 @@ func follow(s *harness.Server, file *os.File) {
 	s.AwaitServing()
 }
 
-// reload reads a log that is a file anew.
+// reload reads a log file again.
 func reload(s *harness.Server, file *os.File) {
 	s.T.Helper()
 	if file == nil {
@@ -187,12 +187,12 @@ func reload(s *harness.Server, file *os.File) {
 		s.T.Fatal(err)
 	}
 	s.Log = harness.NewJournal()
-	// A journal takes everything.
+	// Writing to a journal cannot fail.
 	_, _ = s.Log.Write(text)
 }
 
-// chatter makes clients ask at the same time, each for paths of its own, of
-// all lengths up to 7 KiB.
+// chatter makes requests from several clients at the same time, each for paths of its own with lengths
+// up to 7 KiB.
 func chatter(s *harness.Server, clients, requests int) {
 	s.T.Helper()
 	var all sync.WaitGroup
@@ -218,8 +218,8 @@ func chatter(s *harness.Server, clients, requests int) {
 	}
 }
 
-// TestLogForgery sends what would be lines of their own, or would move the
-// cursor of whoever reads them.
+// TestLogForgery sends requests that contain log lines and terminal control characters: they are
+// escaped.
 func TestLogForgery(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -244,7 +244,7 @@ func TestLogForgery(t *testing.T) {
 						"GET / HTTP/1.1\r\nHost: x\r\nX: " + target + "\r\nConnection: close\r\n\r\n",
 						target + " / HTTP/1.1\r\n" + target + "\r\n\r\n",
 					} {
-						// Most of these get 400, and how is not the point.
+						// Most of these get 400; only the log matters here.
 						_, _ = harness.Exchange(port, text)
 					}
 				}
@@ -255,28 +255,28 @@ func TestLogForgery(t *testing.T) {
 	}
 }
 
-// checkForgery looks at the raw bytes of the log.
+// checkForgery checks the raw bytes of the log.
 func checkForgery(s *harness.Server, format string) {
 	s.T.Helper()
 	for _, line := range s.Log.Lines() {
 		if strings.HasPrefix(line, "{") != (format == "json") {
-			s.T.Errorf("a line that is not %s: %q", format, line)
+			s.T.Errorf("line not in format %s: %q", format, line)
 		}
 		for _, c := range line {
 			if c < 0x20 || c == 0x7f || c == '\ufffd' || c == '\u2028' || c == '\u202e' {
-				s.T.Errorf("the character %q in the line %q", c, line)
+				s.T.Errorf("unescaped character %q in line %q", c, line)
 			}
 		}
 	}
 	events, _ := s.Log.All()
 	for _, e := range events {
 		if e.Text("path") == "/forged" {
-			s.T.Errorf("a request has written the line %v", e)
+			s.T.Errorf("a request has forged the line %v", e)
 		}
 	}
 }
 
-// TestVerbosityLevels counts what each -v adds.
+// TestVerbosityLevels checks what each -v adds to the log.
 func TestVerbosityLevels(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -293,51 +293,51 @@ func TestVerbosityLevels(t *testing.T) {
 			s.Stop(5 * time.Second)
 			events, odd := s.Log.All()
 			if len(odd) > 0 || len(events) <= before {
-				t.Errorf("%s logs %d lines, the level below %d, and %q that are not JSON", level, len(events), before, odd)
+				t.Errorf("%s logs %d lines, the previous level %d; want more. Lines that are not JSON: %q", level, len(events), before, odd)
 			}
 			before = len(events)
 			if n := len(harness.WithMessage(events, "request")); n != 1 {
-				t.Errorf("%s has %d lines for one request", level, n)
+				t.Errorf("%s logs %d lines for one request, want 1", level, n)
 			}
 			if shown := strings.Contains(s.Log.String(), "haystack"); shown != (level != "-v") {
-				t.Errorf("%s shows the head: %v", level, shown)
+				t.Errorf("%s logs the request head: %v", level, shown)
 			}
 			got := 0
 			for size, n := range s.RecvSizes() {
 				got += size * n
 			}
 			if want := len(text); (level == "-vvv") != (got == want) || level != "-vvv" && got != 0 {
-				t.Errorf("%s logs recv() of %d bytes in all, the request has %d", level, got, want)
+				t.Errorf("%s logs recv() calls of %d bytes in total; the request has %d, and only -vvv logs them", level, got, want)
 			}
 		}
 	})
 }
 
-// TestRecvOne logs each recv() of one byte.
-func TestRecvOne(t *testing.T) {
+// TestRecvOfOneByte reads a request byte by byte with --recv 1 and logs each recv().
+func TestRecvOfOneByte(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model, "--recv", "1", "-vv")
 		text := harness.Request("GET", "/", "Connection: close")
 		if r, err := harness.Exchange(s.Port, text); err != nil || string(r.Body) != "front" {
-			t.Fatalf("%v %v", r, err)
+			t.Fatalf("response %v, error %v; want \"front\"", r, err)
 		}
 		s.AwaitRequests(1)
 		s.Stop(5 * time.Second)
 		sizes := s.RecvSizes()
 		if sizes[1] != len(text) {
-			t.Errorf("%d recv() of one byte for a request of %d", sizes[1], len(text))
+			t.Errorf("%d recv() calls of one byte for a request of %d bytes", sizes[1], len(text))
 		}
 		for size := range sizes {
 			if size != 0 && size != 1 {
-				t.Errorf("a recv() of %d bytes", size)
+				t.Errorf("a recv() of %d bytes, want 1", size)
 			}
 		}
 	})
 }
 
-// TestPoolIsLogged follows a worker's life in the log.
+// TestPoolIsLogged checks the log lines about workers and the start of the server.
 func TestPoolIsLogged(t *testing.T) {
 	t.Parallel()
 	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
@@ -353,17 +353,16 @@ func TestPoolIsLogged(t *testing.T) {
 	}
 	for _, pid := range workers {
 		if lines[pid] < 3 {
-			t.Errorf("%d lines about worker %d, want its start, its being ready and its end", lines[pid], pid)
+			t.Errorf("%d lines about worker %d, want at least 3: started, ready and exited", lines[pid], pid)
 		}
 	}
 	serving := harness.WithMessage(events, "serving")[0]
 	if serving.Text("model") != "process" || serving.Number("workers") != 2 || serving.Text("base") == "" {
-		t.Errorf("the serving line is %v", serving)
+		t.Errorf("serving line: %v", serving)
 	}
 }
 
-// TestLogReaderGone closes the other end of the log's pipe: the server goes
-// on.
+// TestLogReaderGone closes the reading end of the log's pipe: the server keeps serving.
 func TestLogReaderGone(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})

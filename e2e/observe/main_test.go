@@ -1,4 +1,4 @@
-// Package observe looks into a running pool: its admin endpoint, top, metrics and logs.
+// Package observe tests the admin endpoint, top, the metrics and the logs of a running pool.
 package observe
 
 import (

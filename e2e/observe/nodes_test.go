@@ -9,8 +9,9 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// TestNodes looks at two servers together; one that does not answer is an error.
-func TestNodes(t *testing.T) {
+// TestStatusOfSeveralNodes asks two servers for their status at once. One that does not respond is an
+// error.
+func TestStatusOfSeveralNodes(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "x"})
 	first, second := harness.Operated(t, harness.Plan{Args: []string{"--base", base, "--workers", "1"}}), harness.Operated(t, harness.Plan{Args: []string{"--base", base, "--workers", "3"}})
@@ -18,7 +19,7 @@ func TestNodes(t *testing.T) {
 	o := harness.Attempt(t, harness.Plan{Args: both})
 	for _, want := range []string{"2, 2 ready", "1/1", "3/3"} {
 		if o.Code != 0 || !strings.Contains(o.Out, want) {
-			t.Errorf("exit status %d, no %q in\n%s%s", o.Code, want, o.Out, o.Err)
+			t.Errorf("exit status %d, want 0 with %q in the output:\n%s%s", o.Code, want, o.Out, o.Err)
 		}
 	}
 	o = harness.Attempt(t, harness.Plan{Args: append(both, "--json")})
@@ -27,7 +28,7 @@ func TestNodes(t *testing.T) {
 		Pool  status.Pool
 	}
 	if err := json.Unmarshal([]byte(o.Out), &nodes); err != nil || len(nodes) != 2 || nodes[1].Admin != second.Endpoint || nodes[1].Pool.Slots != 3 {
-		t.Errorf("%v: %s", err, o.Out)
+		t.Errorf("status --json: error %v: %s", err, o.Out)
 	}
 	second.Order("stop")
 	o = harness.Attempt(t, harness.Plan{Args: both})

@@ -11,8 +11,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestOrders has the commands do what the signals do, and say what they did.
-func TestOrders(t *testing.T) {
+// TestAdminCommands runs reload and scale through the admin endpoint: each command waits until it is
+// done and prints the result, and invalid ones are refused.
+func TestAdminCommands(t *testing.T) {
 	t.Parallel()
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	idle := s.OneForEach()
@@ -23,12 +24,12 @@ func TestOrders(t *testing.T) {
 	s.AwaitWorkers(4)
 	e.Order("scale", "1").Does(t, "1 worker serving")
 	if p := e.Pool(); p.Slots != 1 {
-		t.Errorf("there are %d slots, want 1", p.Slots)
+		t.Errorf("%d slots, want 1", p.Slots)
 	}
 	e.Order("scale", "1").Does(t, "1 worker serving")
 	for pid, c := range idle {
 		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-			t.Errorf("a client of worker %d: %d, closes %v", pid, r.Status, r.Closes())
+			t.Errorf("connection to worker %d: status %d, closes %v; want 200 on a connection that stays open", pid, r.Status, r.Closes())
 		}
 	}
 	for _, n := range []string{"0", "5000", "two", ""} {
@@ -38,18 +39,18 @@ func TestOrders(t *testing.T) {
 	for _, n := range []string{"0", "5000", "-1", "two", ""} {
 		code, body, err := e.Ask("POST", "/scale?workers="+n)
 		if err != nil || code != 400 && code != 409 || strings.Count(body, "\n") != 1 {
-			t.Errorf("POST /scale?workers=%s: %d %q, %v; want a refusal in one line", n, code, body, err)
+			t.Errorf("POST /scale?workers=%s: %d %q, error %v; want 400 or 409 with one line", n, code, body, err)
 		}
 	}
 	if p := e.Pool(); p.Slots != 1 || p.State != "serving" {
-		t.Errorf("there are %d slots, %s; want 1, serving", p.Slots, p.State)
+		t.Errorf("%d slots, state %s; want 1, serving", p.Slots, p.State)
 	}
 	s.Stop(15 * time.Second)
 }
 
-// TestOrdersNotDone spoils what a reload needs: the command fails and says why,
-// and the pool goes on.
-func TestOrdersNotDone(t *testing.T) {
+// TestReloadCommandFails gives a reload an invalid options file, a changed option that needs a restart,
+// and a worker that does not start: the command fails and says why, and the pool goes on.
+func TestReloadCommandFails(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	dir, path := harness.Copies(t, "master", "worker"), harness.SocketPath(t)
@@ -66,20 +67,20 @@ func TestOrdersNotDone(t *testing.T) {
 	harness.MustInstall(t, worker, []byte("#!/bin/sh\necho broken for good >&2\nexit 3\n"))
 	e.Order("reload").Rejects(t, 1, worker)
 	if now := s.Workers(); !slices.Equal(now, old) {
-		t.Errorf("the workers are %v, and were %v", now, old)
+		t.Errorf("after failed reloads the workers are %v, want %v", now, old)
 	}
 	e.MustSay("/healthz", 200, "serving")
 	s.MustServe("/", "front")
 
 	harness.MustInstall(t, worker, harness.Original(t, "worker"))
 	if o := e.Order("reload"); o.Code != 0 || !strings.HasSuffix(o.Out, "workers replaced\n") {
-		t.Errorf("with everything as it was: %+v", o)
+		t.Errorf("after the repair: %+v, want a successful reload", o)
 	}
 	s.Stop(15 * time.Second)
 }
 
-// TestStopWaitsForDownload lets a download finish before the command says that the server
-// has stopped.
+// TestStopWaitsForDownload stops the server with the stop command during a download: server and command
+// exit once the download is completed.
 func TestStopWaitsForDownload(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -89,10 +90,10 @@ func TestStopWaitsForDownload(t *testing.T) {
 	command := harness.Launch(t, harness.Plan{Args: []string{"stop", "--admin", e.Addr}})
 	s.AwaitRefusal()
 	if err := slow.Trickle(16<<10, 700*time.Millisecond); err != nil {
-		t.Errorf("the throttled part: %v", err)
+		t.Errorf("during the drain: %v", err)
 	}
 	if command.Gone() || s.Gone() {
-		t.Error("somebody did not wait for the download")
+		t.Error("the server or the command exited before the download ended")
 	}
 	s.MustComplete(slow)
 	harness.Outcome{Code: command.Wait(5 * time.Second), Out: command.Out.String(), Err: command.Log.String()}.Does(t, "stopped")
@@ -102,9 +103,9 @@ func TestStopWaitsForDownload(t *testing.T) {
 	e.MustBeGone()
 }
 
-// TestOrdersAtOnce gives several orders in the same moment: each is answered,
-// and the pool is whole afterwards.
-func TestOrdersAtOnce(t *testing.T) {
+// TestConcurrentAdminCommands sends several commands at once: each gets a response, and the pool is
+// complete afterwards.
+func TestConcurrentAdminCommands(t *testing.T) {
 	t.Parallel()
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	answers := make(chan string)
@@ -113,7 +114,7 @@ func TestOrdersAtOnce(t *testing.T) {
 		go func() {
 			code, body, err := e.Ask("POST", target)
 			if err != nil || code != 200 && code != 409 {
-				t.Errorf("POST %s: %d %q, %v", target, code, body, err)
+				t.Errorf("POST %s: %d %q, error %v; want 200 or 409", target, code, body, err)
 			}
 			answers <- target + ": " + strings.TrimSpace(body)
 		}()

@@ -18,10 +18,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestPrometheus has the real one scrape a server through ten rolling restarts
-// and two upgrades, five times a second: every scrape succeeds, no counter is
-// ever reset, and what it has counted is what clients were answered. Its own
-// tool finds nothing to say of the metrics.
+// TestPrometheus scrapes a server with Prometheus through ten reloads and two upgrades: every scrape
+// succeeds, no counter is ever reset, and the counters equal what clients have counted. promtool
+// accepts the metrics.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	base := auditable(t)
@@ -43,7 +42,7 @@ func TestPrometheus(t *testing.T) {
 		at, old := p.samples(), o.Workers()
 		o.Signal(sig)
 		reloaded(o, old)
-		harness.Await(t, 10*time.Second, "another sample", func() bool { return p.samples() > at })
+		harness.Await(t, 10*time.Second, "one more sample", func() bool { return p.samples() > at })
 	}
 	a.leave()
 	for _, err := range a.errs {
@@ -65,11 +64,11 @@ func TestPrometheus(t *testing.T) {
 			t.Errorf("%s is %v, want %v", query, got, want)
 		}
 	}
-	t.Logf("%d samples, %d replies", p.samples(), a.total())
+	t.Logf("%d samples, %d responses", p.samples(), a.total())
 	checkMetrics(o)
 }
 
-// checkMetrics has Prometheus' tool read a scrape.
+// checkMetrics checks a scrape with promtool.
 func checkMetrics(o *harness.Operator) {
 	o.T.Helper()
 	text, err := o.Read("/metrics")
@@ -83,19 +82,20 @@ func checkMetrics(o *harness.Operator) {
 	}
 }
 
-// prometheus is a running one.
+// prometheus is a running Prometheus.
 type prometheus struct {
 	t    *testing.T
 	http http.Client
 	api  string
 }
 
-// scrapers is how many jobs scrape, each every five seconds: no scrape may take
-// longer than the time between two, and a busy machine can take more than one.
+// scrapers is the number of jobs that scrape, each every five seconds. One job could not scrape as
+// often: a scrape must not take longer than the interval, and a busy machine may need more than a
+// second.
 const scrapers = 15
 
-// startPrometheus returns when it is ready; each of its jobs scrapes the target at an
-// interval. It ends with the test, or after two minutes.
+// startPrometheus starts Prometheus and waits until it is ready. Each of its jobs scrapes the target at
+// an interval. It is stopped at the end of the test, or after two minutes.
 func startPrometheus(t *testing.T, target string, jobs int, interval string) *prometheus {
 	t.Helper()
 	dir := harness.OpenDir(t)
@@ -111,7 +111,7 @@ func startPrometheus(t *testing.T, target string, jobs int, interval string) *pr
 		"--web.listen-address="+addr, "--log.level=warn")
 	cmd.Env, cmd.Dir = harness.BareEnv(), dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second // then it is killed
+	cmd.WaitDelay = 5 * time.Second // then Go kills it
 	var words bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &words, &words
 	if err := cmd.Start(); err != nil {
@@ -121,12 +121,12 @@ func startPrometheus(t *testing.T, target string, jobs int, interval string) *pr
 	t.Cleanup(func() {
 		p.http.CloseIdleConnections()
 		cancel()
-		_ = cmd.Wait() // it was told to end
+		_ = cmd.Wait() // it was stopped by a signal
 		if t.Failed() {
-			t.Logf("prometheus said:\n%s", words.String())
+			t.Logf("output of prometheus:\n%s", words.String())
 		}
 	})
-	harness.Await(t, 20*time.Second, "prometheus to be ready", func() bool {
+	harness.Await(t, 20*time.Second, "a ready prometheus", func() bool {
 		r, err := p.http.Get(p.api + "/-/ready")
 		if err != nil {
 			return false
@@ -137,7 +137,7 @@ func startPrometheus(t *testing.T, target string, jobs int, interval string) *pr
 	return p
 }
 
-// get fetches what the API has to say and returns its data.
+// get makes a request to the API and decodes its data.
 func (p *prometheus) get(path string, query url.Values, data any) error {
 	r, err := p.http.Get(p.api + path + "?" + query.Encode())
 	if err != nil {
@@ -158,7 +158,7 @@ func (p *prometheus) get(path string, query url.Values, data any) error {
 	return nil
 }
 
-// mustAsk returns the values of a query.
+// mustAsk returns the values of a query's result.
 func (p *prometheus) mustAsk(query string) (values []float64) {
 	p.t.Helper()
 	var data struct {
@@ -177,7 +177,7 @@ func (p *prometheus) mustAsk(query string) (values []float64) {
 	return values
 }
 
-// agree reports whether every job says the same.
+// agree reports whether a query has the same value for every job.
 func (p *prometheus) agree(query string, want int64) bool {
 	p.t.Helper()
 	values := p.mustAsk(query)
@@ -189,7 +189,7 @@ func (p *prometheus) agree(query string, want int64) bool {
 	return len(values) == scrapers
 }
 
-// samples is how many times it has scraped.
+// samples returns the number of scrapes so far.
 func (p *prometheus) samples() int {
 	p.t.Helper()
 	values := p.mustAsk("sum(count_over_time(up[10m]))")
@@ -199,7 +199,7 @@ func (p *prometheus) samples() int {
 	return int(values[0])
 }
 
-// names returns the names of all metrics that it has scraped.
+// names returns the names of all scraped metrics.
 func (p *prometheus) names() (names []string) {
 	p.t.Helper()
 	if err := p.get("/api/v1/label/__name__/values", nil, &names); err != nil {
@@ -208,7 +208,7 @@ func (p *prometheus) names() (names []string) {
 	return names
 }
 
-// noResets asks of every counter whether it has ever gone down.
+// noResets checks that no counter has ever gone down.
 func (p *prometheus) noResets() {
 	p.t.Helper()
 	looked := 0
@@ -218,10 +218,10 @@ func (p *prometheus) noResets() {
 		}
 		looked++
 		if got := p.mustAsk("max(resets(" + name + "[10m]))"); len(got) != 1 || got[0] != 0 {
-			p.t.Errorf("resets of %s: %v", name, got)
+			p.t.Errorf("resets of %s: %v, want 0", name, got)
 		}
 	}
 	if looked < 15 {
-		p.t.Errorf("only %d counters among %q", looked, p.names())
+		p.t.Errorf("%d counters among %q, want at least 15", looked, p.names())
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// variants are the ways of serving that see into a request differently.
+// variants returns the models and engines that log requests in different ways.
 func variants() [][]string {
 	return [][]string{{"--workers", "2"}, {"--model", "goroutine"}, {"--engine", "netpoll", "--workers", "1"}}
 }
 
-// eachVariant runs a test for all of them at the same time.
+// eachVariant runs a test for all variants in parallel.
 func eachVariant(t *testing.T, test func(t *testing.T, args []string)) {
 	t.Helper()
 	for _, args := range variants() {
@@ -26,8 +26,8 @@ func eachVariant(t *testing.T, test func(t *testing.T, args []string)) {
 	}
 }
 
-// TestRequestID compares the id in the log with that in the reply: the client's
-// own if it is one, and else one that nobody else has.
+// TestRequestID compares the ID in the log with the one in the response: the client's own if it is valid,
+// else a new unique one.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -55,14 +55,14 @@ func TestRequestID(t *testing.T) {
 			id := r.Header.Get("X-Request-Id")
 			switch {
 			case c.taken && id != c.sent:
-				t.Errorf("the id %q became %q", c.sent, id)
+				t.Errorf("X-Request-Id %q became %q", c.sent, id)
 			case !c.taken && !made.MatchString(id), len(r.Header.Values("X-Request-Id")) != 1, seen[id]:
-				t.Errorf("%q got the id %q", c.sent, r.Header.Values("X-Request-Id"))
+				t.Errorf("X-Request-Id %q became %q, want one new unique ID", c.sent, r.Header.Values("X-Request-Id"))
 			}
 			seen[id] = true
 			ids = append(ids, id)
 			if e := s.AwaitRequestOf(conn); e.Text("id") != id {
-				t.Errorf("the reply has the id %q, its line %v", id, e)
+				t.Errorf("the response has the ID %q, its log line is %v", id, e)
 			}
 		}
 		numbersPipeline(s, t, seen)
@@ -70,18 +70,18 @@ func TestRequestID(t *testing.T) {
 		text := strings.Join(linesOf(t, path), "\n")
 		for _, id := range ids {
 			if strings.Count(text, `"request_id":"`+id+`"`) != 1 {
-				t.Errorf("the access log has %q not once", id)
+				t.Errorf("the access log does not have the ID %q exactly once", id)
 			}
 		}
 	})
 }
 
-// numbersPipeline expects that requests on one connection have an id each, also
-// one that is refused.
+// numbersPipeline checks that every request on a connection has an ID of its own, even one that is
+// refused.
 func numbersPipeline(s *harness.Server, t *testing.T, seen map[string]bool) {
 	t.Helper()
 	c := s.Dial()
-	defer c.Close() // which the server waits for
+	defer c.Close() // the server waits for it
 	if err := c.Send(harness.Request("GET", "/") + harness.Request("HEAD", "/none") + harness.Request("GET", "/", "X-Request-Id: mine") + "nonsense\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +91,14 @@ func numbersPipeline(s *harness.Server, t *testing.T, seen map[string]bool) {
 			t.Fatal(err)
 		}
 		if id := r.Header.Get("X-Request-Id"); id == "" || seen[id] || (i == 2) != (id == "mine") {
-			t.Errorf("request %d of four has the id %q", i, id)
+			t.Errorf("request %d of four has the ID %q", i, id)
 		} else {
 			seen[id] = true
 		}
 	}
 }
 
-// TestRequestIDFlag looks that ids are there when they are asked for, alone.
+// TestRequestIDFlag checks that responses have an ID with --request-id only.
 func TestRequestIDFlag(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -106,7 +106,7 @@ func TestRequestIDFlag(t *testing.T) {
 		s := harness.ServeSilently(t, harness.Plan{Args: append(args, "--base", base, "--workers", "1")})
 		r := s.MustAsk(s.Dial(), harness.Request("GET", "/", "X-Request-Id: mine", "Connection: close"))
 		if id := r.Header.Get("X-Request-Id"); (id == "mine") != (args != nil) || args == nil && id != "" {
-			t.Errorf("%q: the id is %q", args, id)
+			t.Errorf("%q: X-Request-Id is %q", args, id)
 		}
 	}
 }

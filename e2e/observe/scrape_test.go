@@ -20,7 +20,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// scrape reads /metrics and adds the values of a metric up over its labels.
+// scrape reads /metrics and returns the sum of a metric over its labels.
 func scrape(e *harness.Endpoint, metric string) (float64, error) {
 	code, body, err := e.Ask("GET", "/metrics")
 	if err != nil || code != 200 {
@@ -39,12 +39,12 @@ func scrape(e *harness.Endpoint, metric string) (float64, error) {
 		sum, found = sum+n, true
 	}
 	if !found {
-		return 0, fmt.Errorf("GET /metrics: there is no %s", metric)
+		return 0, fmt.Errorf("GET /metrics: no metric %s", metric)
 	}
 	return sum, nil
 }
 
-// count asks every 2 ms on one connection, and counts the answers.
+// count sends a request every 2 ms on one connection, and counts the responses.
 func count(s *harness.Server, quit <-chan struct{}, sent *atomic.Int64) {
 	c, err := harness.Connect(s.Port)
 	if err != nil {
@@ -66,9 +66,9 @@ func count(s *harness.Server, quit <-chan struct{}, sent *atomic.Int64) {
 	}
 }
 
-// TestScrapes reads the counters all the time while every worker is replaced ten
-// times: each scrape is answered, and no counter goes back or counts twice.
-func TestScrapes(t *testing.T) {
+// TestScrapesDuringReloads scrapes the counters all the time during ten reloads: each scrape succeeds,
+// and no counter goes down or counts twice.
+func TestScrapesDuringReloads(t *testing.T) {
 	t.Parallel()
 	const restarts, metric = 10, "phalanx_http_requests_total"
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
@@ -86,7 +86,7 @@ func TestScrapes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n < last || n < float64(least) || n > float64(most) {
-			t.Errorf("%s is %v after %v, want %d to %d", metric, n, last, least, most)
+			t.Errorf("%s is %v, previously %v; want %d to %d", metric, n, last, least, most)
 		}
 		last = n
 	}
@@ -112,18 +112,18 @@ func TestScrapes(t *testing.T) {
 	joined.Wait()
 	look()
 	if last != float64(sent.Load()) {
-		t.Errorf("%v requests were counted, %d were answered", last, sent.Load())
+		t.Errorf("%v requests were counted, want %d", last, sent.Load())
 	}
 	if n, err := scrape(e, "phalanx_reloads_total"); err != nil || n != restarts {
-		t.Errorf("%v reloads were counted, want %d (%v)", n, restarts, err)
+		t.Errorf("%v reloads were counted, error %v; want %d", n, err, restarts)
 	}
-	t.Logf("%d scrapes during %d restarts, %d requests", during, restarts, sent.Load())
+	t.Logf("%d scrapes during %d reloads, %d requests", during, restarts, sent.Load())
 	s.Stop(5 * time.Second)
 }
 
-// TestStuckScrapers has many clients of the admin endpoint that never read what
-// they ask for, and many that never ask: the pool serves as before, others are
-// answered, and the end comes in time.
+// TestStuckScrapers opens many connections to the admin endpoint that never read their responses or
+// never complete a request: requests to the server and to the endpoint are served, and the server
+// stops in time.
 func TestStuckScrapers(t *testing.T) {
 	t.Parallel()
 	for kind, addr := range map[string]string{"unix": harness.SocketPath(t), "tcp": harness.Loopback(harness.FreePort(t))} {
@@ -143,26 +143,26 @@ func TestStuckScrapers(t *testing.T) {
 					t.Fatal(err)
 				}
 				text := []string{greedy, "", "GET /status.json HTTP/1.1\r\nHo"}[i%3]
-				// It reads no further when its replies are not taken.
+				// The server stops reading when its responses are not read.
 				if _, err := io.WriteString(c, text); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !harness.IsCut(err) {
 					t.Fatal(err)
 				}
 			}
-			harness.Await(t, 15*time.Second, "an answer to an honest client", func() bool { return e.Says("/healthz", 200, "serving") })
+			harness.Await(t, 15*time.Second, "a response to another client", func() bool { return e.Says("/healthz", 200, "serving") })
 			worst := worstOf(s, 100)
-			t.Logf("with 150 stuck clients of the endpoint a request takes %v at most", worst)
+			t.Logf("with 150 stuck clients of the endpoint, a request takes at most %v", worst)
 			if worst > harness.InTime(250*time.Millisecond) {
-				t.Errorf("a request took %v", worst)
+				t.Errorf("a request took %v, want at most 250 ms", worst)
 			}
 			if now := s.Workers(); fmt.Sprint(now) != fmt.Sprint(workers) {
-				t.Errorf("workers %v became %v", workers, now)
+				t.Errorf("workers %v were replaced by %v", workers, now)
 			}
 			s.Stop(7 * time.Second)
 		})
 	}
 }
 
-// worstOf is the longest that one of n requests on a connection took.
+// worstOf returns the longest time of n requests on one connection.
 func worstOf(s *harness.Server, n int) time.Duration {
 	s.T.Helper()
 	c := s.Dial()
@@ -176,8 +176,8 @@ func worstOf(s *harness.Server, n int) time.Duration {
 	return worst
 }
 
-// TestAdminSocketSurvivesUpgrade replaces the master's program under clients who ask the
-// endpoint all the time: it is the same socket, and nobody is refused.
+// TestAdminSocketSurvivesUpgrade upgrades the master while clients use the admin endpoint: it keeps its
+// socket, and no connection is refused.
 func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 	t.Parallel()
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
@@ -200,7 +200,7 @@ func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 				reply, err := askUnix(e.Addr, "/healthz")
 				asked.Add(1)
 				if err != nil || !strings.HasPrefix(reply, "HTTP/1.1 200") {
-					t.Errorf("/healthz: %q, %v", reply, err)
+					t.Errorf("/healthz: %q, error %v; want 200", reply, err)
 				}
 			}
 		})
@@ -208,7 +208,7 @@ func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		old := s.Workers()
 		s.Signal(syscall.SIGUSR2)
-		s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
+		s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
 			return len(harness.WithMessage(all, "master upgraded")) == n
 		})
 		s.AwaitWorkers(2, old...)
@@ -216,21 +216,20 @@ func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 	close(quit)
 	joined.Wait()
 	if asked.Load() < 6 {
-		t.Errorf("%d requests", asked.Load())
+		t.Errorf("%d requests, want at least 6", asked.Load())
 	}
 	if after, err := os.Lstat(e.Addr); err != nil || !os.SameFile(before, after) {
-		t.Errorf("the socket is another one: %v", err)
+		t.Errorf("the upgrade replaced the socket file, error %v", err)
 	}
 	if p := e.Pool(); p.PID != s.PID() || !p.Started.Equal(started) {
-		t.Errorf("pid %d started at %v, want %d, %v", p.PID, p.Started, s.PID(), started)
+		t.Errorf("pid %d, started at %v; want %d, %v", p.PID, p.Started, s.PID(), started)
 	}
 	e.Order("reload").Does(t, "2 workers replaced")
 	s.Stop(5 * time.Second)
 	e.MustBeGone()
 }
 
-// askUnix makes a request without the repetitions of net/http and returns the
-// status line.
+// askUnix makes a request, without the retries of net/http, and returns the status line.
 func askUnix(path, target string) (string, error) {
 	c, err := net.Dial("unix", path)
 	if err != nil {
@@ -246,9 +245,8 @@ func askUnix(path, target string) (string, error) {
 	return bufio.NewReader(c).ReadString('\n')
 }
 
-// TestScrapesDuringUpgrade looks at a server over a new connection each time, as
-// curl and `master status` do, while its program is replaced: every look is
-// answered.
+// TestScrapesDuringUpgrade scrapes a server over new connections, as curl and `master status` do, while
+// the master is upgraded: every scrape succeeds.
 func TestScrapesDuringUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := harness.Copies(t, "master", "worker")

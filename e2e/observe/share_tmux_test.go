@@ -13,11 +13,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// changing are the parts of a screen that are different each time.
+// changing replaces the characters of a progress bar that differ each time.
 var changing = strings.NewReplacer("━", "─")
 
-// snapshot is a screen without its empty lines and without what is different each time:
-// digits are 0, and a row of spaces or of a bar is as long as one.
+// snapshot returns a screen without empty lines and without what differs each time: digits become 0, and a
+// run of spaces or bar characters becomes one.
 func snapshot(screen string) string {
 	screen = changing.Replace(screen)
 	for _, part := range [][2]string{{`\d+([.,]\d+)?`, "0"}, {`─+`, "─"}, {`0 (min|s|h)( 0 s)? left`, "0 s left"}, {`0 [kM]?B`, "0 B"}, {` +`, " "}} {
@@ -32,7 +32,7 @@ func snapshot(screen string) string {
 	return strings.Join(lines, "\n")
 }
 
-// slowly reads a little every now and then, until it is to hurry, and then the rest.
+// slowly reads a little at a time until hurry is closed, and then the rest.
 func slowly(body io.Reader, hurry <-chan struct{}) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -49,8 +49,8 @@ func slowly(body io.Reader, hurry <-chan struct{}) error {
 	}
 }
 
-// TestShareInTmux plays a share on a terminal, narrow and wide: the address, who does what,
-// a download as it goes, the drain that waits for it, and the summary.
+// TestShareInTmux runs share on a narrow and a wide terminal: it shows the address, the clients' requests,
+// the progress of a download, the drain that waits for it, and a summary.
 func TestShareInTmux(t *testing.T) {
 	t.Parallel()
 	for width, bar := range map[int]string{80: "", 140: " ─"} {
@@ -95,7 +95,7 @@ func TestShareInTmux(t *testing.T) {
 				t.Helper()
 				screen := p.shows()
 				if got := snapshot(strings.NewReplacer(base, "BASE", "127.0.0.1", "HOST").Replace(screen)); got != want {
-					t.Errorf("got\n%s\nwant\n%s\nof\n%s", got, want, screen)
+					t.Errorf("the screen is\n%s\nwant\n%s\nunedited:\n%s", got, want, screen)
 				}
 			}
 			expect(head + under2 + "\nStopping when 0 download has finished; press Ctrl-C again to stop now.")

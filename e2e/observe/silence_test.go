@@ -11,8 +11,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestQuietWithoutVerbose expects not one byte from a session in which clients do
-// whatever clients do, good and bad.
+// TestQuietWithoutVerbose expects no output from a server without -v, whatever its clients do.
 func TestQuietWithoutVerbose(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front", "sub/index.html": "sub"})
@@ -25,7 +24,7 @@ func TestQuietWithoutVerbose(t *testing.T) {
 		defer out.Close()
 		s := harness.ServeSilently(t, harness.Plan{Out: out, Args: []string{"--base", base, "--model", model}})
 		for _, text := range conversation() {
-			// Whether and what the server answers is not the point here.
+			// Only the output matters here, not the responses.
 			if c := s.Dial(); c.Send(text) == nil {
 				_, _ = c.Reply("GET")
 				c.Close()
@@ -52,8 +51,8 @@ func TestQuietWithoutVerbose(t *testing.T) {
 	})
 }
 
-// conversation is what gets an answer, of one kind or another. Each ends the
-// connection, so that the serial model is not held up.
+// conversation returns requests that get a response, of any status. Each ends its connection, so that the
+// serial model goes on.
 func conversation() []string {
 	final := "Connection: close"
 	return []string{
@@ -67,7 +66,7 @@ func conversation() []string {
 	}
 }
 
-// rudeness is what clients do that do not wait for an answer.
+// rudeness opens connections that end without waiting for a response.
 func rudeness(s *harness.Server) {
 	s.T.Helper()
 	s.Dial().Close()
@@ -76,7 +75,7 @@ func rudeness(s *harness.Server) {
 		if err := gone.Send(text); err != nil {
 			s.T.Error(err)
 		}
-		gone.Close() // with or without unread data, so also by a reset
+		gone.Close() // some with unread data, which resets the connection
 	}
 	reset := s.Begin("/big.bin", 64<<10)
 	if err := reset.Take(1 << 20); err != nil {

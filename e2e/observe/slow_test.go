@@ -12,10 +12,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// slowPause is how long a part of a request takes that is slow.
+// slowPause is the duration of the slow part of a request.
 const slowPause = 1200 * time.Millisecond
 
-// dribble sends a request of which each byte comes soon, and the last one late.
+// dribble sends a request byte by byte, so that its receipt is slow.
 func dribble(c *harness.Client) error {
 	text := harness.Request("GET", "/", "Connection: close")
 	for i := range text {
@@ -28,7 +28,7 @@ func dribble(c *harness.Client) error {
 	return err
 }
 
-// hesitate reads nothing for a while.
+// hesitate waits before it reads the response.
 func hesitate(c *harness.Client) error {
 	if err := c.Send(harness.Request("GET", "/huge", "Connection: close")); err != nil {
 		return err
@@ -38,7 +38,7 @@ func hesitate(c *harness.Client) error {
 	return err
 }
 
-// ponder is idle between two requests, which is the time of neither.
+// ponder is idle between two requests, which counts for neither.
 func ponder(c *harness.Client) error {
 	if _, err := c.Ask(harness.Request("GET", "/")); err != nil {
 		return err
@@ -48,8 +48,8 @@ func ponder(c *harness.Client) error {
 	return err
 }
 
-// TestSlowPartIsLogged has requests that take more than a second say which part of them was
-// slow, and others nothing; also when another worker takes them over meanwhile.
+// TestSlowPartIsLogged checks that requests of more than a second are logged with the part that was slow,
+// and others without, also when another worker takes them over meanwhile.
 func TestSlowPartIsLogged(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -82,7 +82,7 @@ func TestSlowPartIsLogged(t *testing.T) {
 	})
 }
 
-// checkSlow looks at the line of a request; part is empty for one that was fast.
+// checkSlow checks the log line of a request. part is empty for a fast one.
 func checkSlow(s *harness.Server, t *testing.T, part string, ask func(c *harness.Client) error) {
 	t.Helper()
 	c, err := harness.ConnectNarrow(s.Port, 64<<10)
@@ -95,7 +95,7 @@ func checkSlow(s *harness.Server, t *testing.T, part string, ask func(c *harness
 	}
 	if part == "" {
 		if e := lastRequestOf(s, c); e["slow"] != nil || e.Number("ms") > 1000 {
-			t.Errorf("the line of a fast request is %v", e)
+			t.Errorf("a fast request is logged as %v, want no slow part", e)
 		}
 		return
 	}
@@ -103,14 +103,14 @@ func checkSlow(s *harness.Server, t *testing.T, part string, ask func(c *harness
 	all, _ := e["ms"].(float64)
 	lasted, _ := e["slow_ms"].(float64)
 	if e.Text("slow") != part || lasted < 1000 || lasted > all || lasted < all*0.9 {
-		t.Errorf("slow part %q: %v", part, e)
+		t.Errorf("a request with slow part %q is logged as %v", part, e)
 	}
 }
 
-// lastRequestOf waits for the second line of a client.
+// lastRequestOf waits for the second request line of a client, and returns it.
 func lastRequestOf(s *harness.Server, c *harness.Client) (last harness.Event) {
 	s.T.Helper()
-	s.Log.Await(s.T, 10*time.Second, "second line of "+c.LocalAddr().String(), s.Exited, func(all []harness.Event) bool {
+	s.Log.Await(s.T, 10*time.Second, "a second request line of "+c.LocalAddr().String(), s.Exited, func(all []harness.Event) bool {
 		n := 0
 		for _, e := range harness.WithMessage(all, "request") {
 			if e.Text("client") == c.LocalAddr().String() {
@@ -122,8 +122,8 @@ func lastRequestOf(s *harness.Server, c *harness.Client) (last harness.Event) {
 	return last
 }
 
-// TestDeathNamesRequest kills a worker in a long download: the line of its death says
-// what it was at, and what has become of it.
+// TestDeathNamesRequest kills a worker during a long download: the line about its death names the request
+// and says what became of it.
 func TestDeathNamesRequest(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -132,7 +132,7 @@ func TestDeathNamesRequest(t *testing.T) {
 		o := harness.Operated(t, harness.Plan{Args: append(args, "--base", base)})
 		o.Begin("/huge?a%20b", 16<<10)
 		victim := 0
-		harness.Await(t, 10*time.Second, "a worker that is seen to be at the download", func() bool {
+		harness.Await(t, 10*time.Second, "a worker with the download in the pool's status", func() bool {
 			for _, w := range o.Look().Workers {
 				if w.Oldest != nil && strings.Contains(w.Oldest.Line, "GET /huge?a%20b") && w.Oldest.Age >= 1 {
 					victim = w.PID
@@ -148,7 +148,7 @@ func TestDeathNamesRequest(t *testing.T) {
 		}
 		line := regexp.MustCompile(fmt.Sprintf(
 			`(?m)^phalanx: worker \d \(pid %d\) died: killed by SIGKILL; .*oldest request "GET /huge\?a%%20b" \(\ds\); %s$`, victim, became))
-		harness.Await(t, 10*time.Second, "a line that names the download, and what became of it", func() bool { return line.MatchString(o.Log.String()) })
+		harness.Await(t, 10*time.Second, "a line with the download and what became of it", func() bool { return line.MatchString(o.Log.String()) })
 		o.MustServe("/", "front")
 		if n := strings.Count(o.Log.String(), "\n"); n != 1 {
 			t.Errorf("standard error has %d lines, want 1", n)

@@ -11,8 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestLogInTmux reads the log of -v as a user does: each request is one row, which shows the
-// end of a path that is too long, also after the window was made wider.
+// TestLogInTmux reads the log of -v on a terminal: each request is one row, which shows the end of a
+// path that is too long, and uses a window that has become wider.
 func TestLogInTmux(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -40,7 +40,7 @@ func TestLogInTmux(t *testing.T) {
 	first, second := row(`200 GET /`+end), row(`!404 GET …[a-z/]*/the-end`+end)
 	if column := func(line string) int { return strings.Index(strings.ReplaceAll(line, "…", "."), " 127.0.0.1") }; len(first) > 82 ||
 		len([]rune(first)) != len([]rune(second)) || column(first) < 0 {
-		t.Errorf("not in columns:\n%s\n%s", first, second)
+		t.Errorf("the rows are too long or not aligned:\n%s\n%s", first, second)
 	}
 	p.resize(140, 24)
 	get(long + "?wide")
@@ -49,8 +49,8 @@ func TestLogInTmux(t *testing.T) {
 	p.awaitText("stopped")
 }
 
-// TestVerboseDrainInTmux drains with -v while a download goes on: the drain is one line
-// that changes, and requests that end meanwhile have their rows above it.
+// TestVerboseDrainInTmux drains with -v during downloads: the drain is one line that is updated in
+// place, and requests that end meanwhile appear above it.
 func TestVerboseDrainInTmux(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -71,14 +71,14 @@ func TestVerboseDrainInTmux(t *testing.T) {
 	p.press("C-c")
 	p.awaitText("draining: 2 connections, 8.")
 	downloads[0].Body.Close()
-	screen := p.await("one download and the row of the other", func(screen string) bool {
+	screen := p.await("one download in the drain line, and a row for the other", func(screen string) bool {
 		return strings.Contains(screen, "draining: 1 connection, 4.") && strings.Contains(screen, "/huge.bin?first")
 	})
 	if n := strings.Count(screen, "draining:"); n != 1 {
-		t.Errorf("%d lines of the drain:\n%s", n, screen)
+		t.Errorf("%d drain lines, want 1:\n%s", n, screen)
 	}
 	p.press("C-c")
 	if screen := p.awaitText("stopped immediately"); strings.Contains(screen, "draining:") {
-		t.Errorf("the line of the drain is left:\n%s", screen)
+		t.Errorf("the drain line remains after the stop:\n%s", screen)
 	}
 }

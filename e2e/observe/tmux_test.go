@@ -12,16 +12,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// pane is a window of a terminal as tmux has it, with a shell in it: what is seen in it is
-// what a user would see.
+// pane is a tmux window with a shell. Its content is what a user would see.
 type pane struct {
 	t    *testing.T
-	path string // of the socket of a tmux of its own
-	dir  string // for files of the shell's
-	n    int    // commands so far
+	path string // of the tmux server's socket
+	dir  string // for files that the shell writes
+	n    int    // files so far
 }
 
-// openPane starts a tmux whose only window has a size in cells and runs a shell.
+// openPane starts a tmux server with one window of the given size in cells.
 func openPane(t *testing.T, width, height int, env ...string) *pane {
 	t.Helper()
 	harness.Tool(t, "apt-get install tmux", "tmux")
@@ -45,7 +44,7 @@ func openPane(t *testing.T, width, height int, env ...string) *pane {
 	return p
 }
 
-// tmux runs one of its commands and returns what that prints.
+// tmux runs a tmux command and returns its output.
 func (p *pane) tmux(args ...string) string {
 	p.t.Helper()
 	out, err := exec.Command("tmux", append([]string{"-S", p.path}, args...)...).CombinedOutput()
@@ -55,19 +54,19 @@ func (p *pane) tmux(args ...string) string {
 	return string(out)
 }
 
-// says asks for what tmux knows of the pane.
+// says expands a tmux format for the pane.
 func (p *pane) says(format string) string {
 	p.t.Helper()
 	return strings.TrimSpace(p.tmux("display-message", "-p", format))
 }
 
-// shows is the text on the screen.
+// shows returns the text on the screen.
 func (p *pane) shows() string { return p.tmux("capture-pane", "-p") }
 
-// press sends keys by their names.
+// press sends keys by tmux's names.
 func (p *pane) press(keys ...string) { p.tmux(append([]string{"send-keys"}, keys...)...) }
 
-// write types a line for the shell.
+// write types a command for the shell.
 func (p *pane) write(line string) {
 	p.tmux("send-keys", "-l", line)
 	p.press("Enter")
@@ -77,7 +76,7 @@ func (p *pane) resize(width, height int) {
 	p.tmux("resize-window", "-x", strconv.Itoa(width), "-y", strconv.Itoa(height))
 }
 
-// await waits until the screen holds, and returns it.
+// await waits until the screen satisfies ok, and returns it.
 func (p *pane) await(what string, ok func(screen string) bool) string {
 	p.t.Helper()
 	var screen string
@@ -87,23 +86,23 @@ func (p *pane) await(what string, ok func(screen string) bool) string {
 	return screen
 }
 
-// awaitText waits until the screen has a text.
+// awaitText waits until the screen contains a text.
 func (p *pane) awaitText(text string) string {
 	p.t.Helper()
 	return p.await(text, func(screen string) bool { return strings.Contains(screen, text) })
 }
 
-// clean is what of a terminal a program has to leave as it was.
+// clean is the terminal state that a program has to restore.
 type clean struct{ modes, flags string }
 
-// state runs stty in the shell.
+// state returns the terminal state, from stty in the shell and from tmux.
 func (p *pane) state() clean {
 	p.t.Helper()
 	p.n++
 	file := filepath.Join(p.dir, "stty"+strconv.Itoa(p.n))
 	p.write("stty -g >" + file + ".new; mv " + file + ".new " + file)
 	var modes string
-	harness.Await(p.t, 5*time.Second, "stty", func() bool {
+	harness.Await(p.t, 5*time.Second, "the output of stty", func() bool {
 		out, err := exec.Command("cat", file).Output()
 		modes = string(out)
 		return err == nil
@@ -112,5 +111,5 @@ func (p *pane) state() clean {
 	return clean{modes, p.says(flags)}
 }
 
-// colour is a sequence that sets one.
+// colour matches an escape sequence that sets a colour.
 var colour = regexp.MustCompile(`\x1b\[([0-9;]*;)?(3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;:]*m`)

@@ -12,9 +12,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestToken asks a server over TCP with the right token, none and a wrong one, changes the
-// token, and starts one whose token others can read.
-func TestToken(t *testing.T) {
+// TestAdminToken makes requests to an endpoint over TCP with the right token, none and a wrong one, and
+// replaces the token. A token that is malformed or readable by others is refused at the start.
+func TestAdminToken(t *testing.T) {
 	t.Parallel()
 	base, dir, addr := harness.Tree(t, map[string]string{"index.html": "front"}), harness.OpenDir(t), harness.Loopback(harness.FreePort(t))
 	file, wrong := filepath.Join(dir, "token"), filepath.Join(dir, "wrong")
@@ -29,12 +29,12 @@ func TestToken(t *testing.T) {
 	put(wrong, "another-secret-altogether\n", 0o600)
 	refused := exec.Command(harness.Binary("master"), "--base", base, "--port", "0", "--admin", addr, "--admin-token-file", file)
 	if out, err := refused.CombinedOutput(); refused.ProcessState.ExitCode() != 78 || !strings.Contains(string(out), "--admin-token-file "+file+": the token has spaces") {
-		t.Errorf("with spaces: %v: %s", err, out)
+		t.Errorf("a token with spaces: error %v: %s", err, out)
 	}
 	put(file, "a-secret-of-some-characters\n", 0o644)
 	refused = exec.Command(harness.Binary("master"), "--base", base, "--check", "--admin", addr, "--admin-token-file", file)
 	if out, err := refused.CombinedOutput(); refused.ProcessState.ExitCode() != 78 || !strings.Contains(string(out), "it has mode 0644, so others can read or change it; run chmod 600") {
-		t.Errorf("readable by all: %v: %s", err, out)
+		t.Errorf("a token file that all can read: error %v: %s", err, out)
 	}
 	put(file, "a-secret-of-some-characters\n", 0o600)
 	s := harness.Serve(t, base, "--workers", "1", "--admin", addr, "--admin-token-file", file)
@@ -51,18 +51,19 @@ func TestToken(t *testing.T) {
 	}
 	const refusal = "the token was refused; give the same --admin-token-file as the server's"
 	if out, err := status("--admin-token-file", wrong); err == nil || !strings.Contains(out, refusal) {
-		t.Errorf("with another token: %v: %s", err, out)
+		t.Errorf("with the wrong token: error %v: %s", err, out)
 	}
 	put(file, "another-secret-altogether\n", 0o600)
 	s.Signal(syscall.SIGHUP)
 	s.Log.Await(t, 20*time.Second, "the reload", s.Exited, func(all []harness.Event) bool {
 		return len(harness.WithMessage(all, "workers replaced")) > 0
 	})
-	harness.Await(t, 5*time.Second, "the new token", func() bool { _, err := status("--admin-token-file", wrong); return err == nil })
+	harness.Await(t, 5*time.Second, "a status with the new token", func() bool { _, err := status("--admin-token-file", wrong); return err == nil })
 	s.Stop(5 * time.Second)
 }
 
-// TestExposedEndpoint has an endpoint that other machines could ask: a line says so once.
+// TestExposedEndpoint listens with the admin endpoint on all addresses without a token: one line warns
+// about it.
 func TestExposedEndpoint(t *testing.T) {
 	t.Parallel()
 	_, port, _ := strings.Cut(harness.Loopback(harness.FreePort(t)), ":")
@@ -72,6 +73,6 @@ func TestExposedEndpoint(t *testing.T) {
 	harness.Await(t, 10*time.Second, "the warning", func() bool { return strings.Contains(s.Log.String(), line) })
 	s.Stop(5 * time.Second)
 	if n := strings.Count(s.Log.String(), line); n != 1 {
-		t.Errorf("%d warnings: %s", n, s.Log)
+		t.Errorf("%d warnings, want 1: %s", n, s.Log)
 	}
 }

@@ -18,18 +18,17 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// master is the path of the program under test.
+// master returns the path of the master binary.
 func master() string { return harness.Binary("master") }
 
-// watch runs `master top` in a pane until it shows a pool, and says its exit
-// status when it ends.
+// watch runs `master top` in a pane, followed by its exit status, and waits until it shows a pool.
 func (p *pane) watch(e *harness.Endpoint) {
 	p.t.Helper()
 	p.write(master() + " top --interval 200ms --admin " + e.Addr + `; echo "top ended with $?"`)
 	p.awaitText("serving")
 }
 
-// line is a worker in top's table at 80 cells.
+// line is a worker's row in top's table, at a width of 80 cells.
 type line struct {
 	slot, pid              int
 	state                  string
@@ -48,7 +47,7 @@ func lines(screen string) []line {
 			continue
 		}
 		l := line{slot: harness.Atoi(f[0]), pid: harness.Atoi(f[1]), state: f[2], p50: f[7], p99: f[8], queue: f[9], memory: f[11], lives: f[12]}
-		// Slots without a process have dashes in their place.
+		// Slots without a worker have dashes instead.
 		fmt.Sscanf(f[4], "%d/%d", &l.active, &l.idle)
 		l.rate, _ = strconv.ParseFloat(f[5], 64)
 		l.CPU, _ = strconv.ParseFloat(f[10], 64)
@@ -57,14 +56,13 @@ func lines(screen string) []line {
 	return all
 }
 
-// awaitLines waits until the table holds.
+// awaitLines waits until the table satisfies ok, and returns it.
 func (p *pane) awaitLines(what string, ok func([]line) bool) []line {
 	p.t.Helper()
 	return lines(p.await(what, func(screen string) bool { return ok(lines(screen)) }))
 }
 
-// load keeps every worker busy with some requests a second, each client on a
-// connection of its own, which it closes in the end.
+// load sends requests on each client's connection until stop is called, and then closes it.
 func load(s *harness.Server, clients map[int]*harness.Client) (stop func()) {
 	s.T.Helper()
 	quit := make(chan struct{})
@@ -92,7 +90,7 @@ func load(s *harness.Server, clients map[int]*harness.Client) (stop func()) {
 	return sync.OnceFunc(func() { close(quit); joined.Wait() })
 }
 
-// TestTop watches a pool under light load at 80 by 24 cells.
+// TestTop shows a pool under light load on a terminal of 80 by 24 cells, sorts its table and pauses.
 func TestTop(t *testing.T) {
 	t.Parallel()
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "3")
@@ -108,7 +106,7 @@ func TestTop(t *testing.T) {
 	for i, l := range rows {
 		if l.slot != i || !slices.Contains(workers, l.pid) || l.state != "serving" || l.active < 1 || l.idle > l.active ||
 			l.rate > 100 || l.CPU > 50 || !strings.HasSuffix(l.memory, "M") || l.queue != "0" || l.lives != "1/0" || l.p50 == "-" || l.p99 == "-" {
-			t.Errorf("worker %d shows %+v; the workers are %v", i, l, workers)
+			t.Errorf("row %d is %+v; the workers are %v", i, l, workers)
 		}
 	}
 	p.sorts()
@@ -116,13 +114,13 @@ func TestTop(t *testing.T) {
 	p.press("q")
 	p.awaitText("top ended with 0")
 	if after := p.state(); after != before {
-		t.Errorf("the terminal was left with\n%+v, and was\n%+v", after, before)
+		t.Errorf("terminal state after top:\n%+v\nwant\n%+v", after, before)
 	}
 	quiet()
 	s.Stop(5 * time.Second)
 }
 
-// sorts presses the keys that order the table.
+// sorts presses the keys that sort the table.
 func (p *pane) sorts() {
 	p.t.Helper()
 	marked := regexp.MustCompile(`▼([A-Z0-9#%/]+)`)
@@ -132,7 +130,7 @@ func (p *pane) sorts() {
 		seen = append(seen, mark)
 		p.press("s")
 		last := mark
-		p.await("another column marked than "+last, func(screen string) bool {
+		p.await("a sort mark in another column than "+last, func(screen string) bool {
 			m := marked.FindStringSubmatch(screen)
 			if m != nil {
 				mark = m[1]
@@ -144,7 +142,7 @@ func (p *pane) sorts() {
 		}
 	}
 	if want := []string{"#", "PID", "STATE", "UP", "CONN/IDLE", "REQ/S", "MB/S", "P50", "P99", "QUEUE", "CPU%", "MEM", "GEN/D"}; !slices.Equal(seen, want) {
-		p.t.Errorf("it sorts by %q, want %q", seen, want)
+		p.t.Errorf("top sorts by the columns %q, want %q", seen, want)
 	}
 	slots := func(all []line) (n []int) {
 		for _, l := range all {
@@ -153,28 +151,28 @@ func (p *pane) sorts() {
 		return n
 	}
 	p.press("r")
-	p.awaitLines("the slots backwards", func(all []line) bool { return slices.Equal(slots(all), []int{2, 1, 0}) })
+	p.awaitLines("the slots in reverse order", func(all []line) bool { return slices.Equal(slots(all), []int{2, 1, 0}) })
 	p.press("r", "S") // by the column before the first: the last
 	p.awaitText("▼GEN/D")
 	p.press("s")
 	p.awaitLines("the slots in order", func(all []line) bool { return slices.Equal(slots(all), []int{0, 1, 2}) })
 }
 
-// pauses holds the picture while the pool goes on.
+// pauses pauses the display while the pool goes on serving.
 func (p *pane) pauses(e *harness.Endpoint) {
 	p.t.Helper()
 	p.press("p")
 	held := p.awaitText("PAUSED")
 	answered := e.Pool().Total.Answered
-	harness.Await(p.t, 10*time.Second, "a second of requests", func() bool { return e.Pool().Total.Answered > answered+150 })
+	harness.Await(p.t, 10*time.Second, "150 more requests", func() bool { return e.Pool().Total.Answered > answered+150 })
 	if now := p.shows(); now != held {
-		p.t.Errorf("the picture is paused and changes from\n%s\nto\n%s", held, now)
+		p.t.Errorf("the paused display changed from\n%s\nto\n%s", held, now)
 	}
 	p.press("p")
-	p.await("another picture", func(screen string) bool { return screen != held && !strings.Contains(screen, "PAUSED") })
+	p.await("an updated display", func(screen string) bool { return screen != held && !strings.Contains(screen, "PAUSED") })
 }
 
-// takeSlowly reads 128 KiB every 10 ms, until it is to quit.
+// takeSlowly reads 128 KiB every 10 ms until quit is closed.
 func takeSlowly(d *harness.Download, taken sync.Locker, quit <-chan struct{}) error {
 	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
 		select {
@@ -191,8 +189,7 @@ func takeSlowly(d *harness.Download, taken sync.Locker, quit <-chan struct{}) er
 	}
 }
 
-// TestTopConnections looks at the connections of a worker while one client of it
-// downloads slowly.
+// TestTopConnections shows the connections of a worker while one of its clients downloads slowly.
 func TestTopConnections(t *testing.T) {
 	t.Parallel()
 	const size = 200 << 20
@@ -211,7 +208,7 @@ func TestTopConnections(t *testing.T) {
 	p.awaitText("2 connections")
 	row := regexp.MustCompile(regexp.QuoteMeta(slow.LocalAddr().String()) + ` +send +/big\.iso\S* +\S*[░▏▎▍▌▋▊▉█]+ +(\d+)% +\S+/210M +([0-9.]+[kMG]?) +(\S+) +([0-9.]+)s`)
 	last, before := -1, 0.0
-	for range 4 { // it has to go forward, and that four times
+	for range 4 { // the progress has to advance four times
 		screen := p.await("progress beyond "+strconv.Itoa(last)+"%", func(screen string) bool {
 			m := row.FindStringSubmatch(screen)
 			return m != nil && harness.Atoi(m[1]) > last && strings.HasSuffix(m[2], "M")
@@ -221,10 +218,10 @@ func TestTopConnections(t *testing.T) {
 		taken.Lock()
 		received := float64(slow.Taken) / size * 100
 		taken.Unlock()
-		// What the client has is no more than was sent; the rest of that is in
-		// the buffers of two sockets. The picture is newer than the one before.
+		// The client cannot have received more than was sent; the difference is in the buffers of two
+		// sockets. The display is newer than the previous value.
 		if float64(last) > received+5 || float64(last) < before-5 {
-			t.Errorf("it shows %d%%, and the client had %.1f%% at the last look and has %.1f%%", last, before, received)
+			t.Errorf("top shows %d%%, but the client had received %.1f%% before and %.1f%% now", last, before, received)
 		}
 		before = received
 	}
@@ -246,7 +243,7 @@ func TestTopConnections(t *testing.T) {
 	s.Stop(5 * time.Second)
 }
 
-// TestTopResized makes the window small and large again under every screen.
+// TestTopResized makes the window small and large again on each of top's screens.
 func TestTopResized(t *testing.T) {
 	t.Parallel()
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "3")
@@ -263,7 +260,7 @@ func TestTopResized(t *testing.T) {
 			p.awaitText(screen.large)
 		}
 		p.resize(20, 5)
-		p.await("something in 20 by 5 cells", func(text string) bool {
+		p.await("a screen of 20 by 5 cells", func(text string) bool {
 			all := strings.Split(strings.TrimRight(text, "\n"), "\n")
 			wide := slices.ContainsFunc(all, func(l string) bool { return utf8.RuneCountInString(l) > 20 })
 			return len(all) > 2 && len(all) <= 5 && !wide
@@ -283,14 +280,13 @@ func TestTopResized(t *testing.T) {
 	p.press("q")
 	p.awaitText("top ended with 0")
 	if after := p.state(); after != before {
-		t.Errorf("the terminal was left with\n%+v, and was\n%+v", after, before)
+		t.Errorf("terminal state after top:\n%+v\nwant\n%+v", after, before)
 	}
 	quiet()
 	s.Stop(5 * time.Second)
 }
 
-// TestTopRestoresTerminal ends top in other ways than by its key: the terminal is left as it
-// was.
+// TestTopRestoresTerminal ends top with signals: the terminal is restored.
 func TestTopRestoresTerminal(t *testing.T) {
 	t.Parallel()
 	_, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1")
@@ -302,12 +298,12 @@ func TestTopRestoresTerminal(t *testing.T) {
 		shell := harness.Atoi(p.says("#{pane_pid}"))
 		top := harness.ChildrenOf(shell)
 		if len(top) != 1 {
-			t.Fatalf("the shell has the children %v, want top alone", top)
+			t.Fatalf("the shell's child processes are %v, want only top", top)
 		}
 		harness.Kill(t, top[0], sig)
 		p.awaitText("top ended with 0")
 		if after := p.state(); after != before {
-			t.Errorf("after %s the terminal was left with\n%+v, and was\n%+v", unix.SignalName(sig), after, before)
+			t.Errorf("terminal state after %s:\n%+v\nwant\n%+v", unix.SignalName(sig), after, before)
 		}
 	}
 }

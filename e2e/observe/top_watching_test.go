@@ -14,8 +14,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestTopFollowsPool has top look on while everything happens to a pool: it shows
-// what happens, in words when it is over, and goes on with the next server.
+// TestTopFollowsPool runs top while the pool is reloaded, scaled, upgraded, killed and stopped: it shows
+// each event and continues with the next server at the same address.
 func TestTopFollowsPool(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -49,7 +49,7 @@ func TestTopFollowsPool(t *testing.T) {
 
 	victim := awaitSlots(s, e, 4)[1]
 	harness.Kill(t, victim, syscall.SIGKILL)
-	p.awaitLines("a death of worker 1", func(all []line) bool {
+	p.awaitLines("the death of worker 1", func(all []line) bool {
 		return slices.ContainsFunc(all, func(l line) bool {
 			return l.slot == 1 && l.pid != victim && l.state == "serving" && strings.HasSuffix(l.lives, "/1")
 		})
@@ -68,17 +68,16 @@ func TestTopFollowsPool(t *testing.T) {
 	p.press("q")
 	p.awaitText("top ended with 0")
 	if after := p.state(); after != before {
-		t.Errorf("the terminal was left with\n%+v, and was\n%+v", after, before)
+		t.Errorf("terminal state after top:\n%+v\nwant\n%+v", after, before)
 	}
 	next.Wait(5 * time.Second)
 }
 
-// awaitSlots waits until a pool has so many processes, and returns their pids by
-// slot.
+// awaitSlots waits until n workers serve, and returns their pids by slot.
 func awaitSlots(s *harness.Server, e *harness.Endpoint, n int) []int {
 	s.T.Helper()
 	var pids []int
-	harness.Await(s.T, 20*time.Second, "as many processes as slots", func() bool {
+	harness.Await(s.T, 20*time.Second, "a serving worker in each slot", func() bool {
 		pids = nil
 		for _, w := range e.Pool().Workers {
 			if w.State == "serving" {
@@ -90,8 +89,7 @@ func awaitSlots(s *harness.Server, e *harness.Endpoint, n int) []int {
 	return pids
 }
 
-// endsWatched stops a server while a download is under way, and looks at what
-// the pane shows of it.
+// endsWatched stops a server during a download and checks what top shows of it.
 func endsWatched(s *harness.Server, p *pane) {
 	s.T.Helper()
 	slow := s.Begin("/huge", 64<<10)
@@ -99,7 +97,7 @@ func endsWatched(s *harness.Server, p *pane) {
 	p.awaitText("● lame-duck")
 	s.Signal(syscall.SIGTERM)
 	p.awaitText("● draining")
-	p.awaitLines("a worker that drains", func(all []line) bool {
+	p.awaitLines("a draining worker", func(all []line) bool {
 		return slices.ContainsFunc(all, func(l line) bool { return l.state == "draining" })
 	})
 	slow.Close()
@@ -109,14 +107,14 @@ func endsWatched(s *harness.Server, p *pane) {
 	p.awaitText("server stopped; waiting for it to start again")
 }
 
-// TestTopPlain runs top where there is no terminal to draw on: it prints one look
-// and ends.
+// TestTopPlain runs top without a terminal that it can draw on: it prints the pool's status once and
+// exits.
 func TestTopPlain(t *testing.T) {
 	t.Parallel()
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	o := e.Order("top")
 	if o.Code != 0 || o.Err != "" {
-		t.Errorf("%+v", o)
+		t.Errorf("top: %+v, want success and no errors", o)
 	}
 	checkLook(s, o.Out)
 	checkLook(s, e.Order("status").Out)
@@ -128,7 +126,7 @@ func TestTopPlain(t *testing.T) {
 		}
 		top := harness.Launch(t, harness.Plan{Tty: screen.Slave, Args: []string{"top", "--admin", e.Addr}, Env: []string{"TERM=" + term}})
 		if code := top.Wait(5 * time.Second); code != 0 {
-			t.Errorf("TERM=%s: exit status %d", term, code)
+			t.Errorf("TERM=%s: exit status %d, want 0", term, code)
 		}
 		checkLook(s, strings.ReplaceAll(screen.Shown(), "\r\n", "\n"))
 	}
@@ -137,11 +135,11 @@ func TestTopPlain(t *testing.T) {
 	s.Stop(5 * time.Second)
 }
 
-// checkLook expects one plain look at a pool that serves.
+// checkLook checks that the text is one plain report of a pool that serves.
 func checkLook(s *harness.Server, text string) {
 	s.T.Helper()
 	if strings.ContainsRune(text, '\x1b') {
-		s.T.Errorf("it has escape sequences: %q", text)
+		s.T.Errorf("the report has escape sequences: %q", text)
 	}
 	words := []string{": serving, pid " + strconv.Itoa(s.PID()), harness.Loopback(s.Port), "2 of 2 serving"}
 	for _, pid := range s.Workers() {
@@ -149,15 +147,15 @@ func checkLook(s *harness.Server, text string) {
 	}
 	for _, word := range words {
 		if strings.Count(text, word) == 0 {
-			s.T.Errorf("it has no %q:\n%s", word, text)
+			s.T.Errorf("the report lacks %q:\n%s", word, text)
 		}
 	}
 	if n := strings.Count(text, "CONN/IDLE"); n != 1 {
-		s.T.Errorf("it shows %d tables, want one:\n%s", n, text)
+		s.T.Errorf("the report has %d tables, want 1:\n%s", n, text)
 	}
 }
 
-// TestTopColours looks for colours where they are wanted, and where they are not.
+// TestTopColours uses colours by default, and none with NO_COLOR.
 func TestTopColours(t *testing.T) {
 	t.Parallel()
 	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1")
@@ -170,7 +168,7 @@ func TestTopColours(t *testing.T) {
 		p.awaitLines("the worker", func(all []line) bool { return len(all) == 1 })
 		text := p.tmux("capture-pane", "-p", "-e")
 		if got := colour.MatchString(text); got != c.coloured {
-			t.Errorf("with %v it has colours: %v, want %v\n%q", c.env, got, c.coloured, text)
+			t.Errorf("with %v: colours %v, want %v\n%q", c.env, got, c.coloured, text)
 		}
 		p.press("q")
 		p.awaitText("top ended with 0")

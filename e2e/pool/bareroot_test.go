@@ -13,9 +13,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestBareRoot gives the pool a root directory that holds nothing but the two
-// programs and what they are told to read: no /proc, no /dev, no /etc. It does
-// all that it does elsewhere.
+// TestBareRoot runs the pool in a root directory with only the two programs and the files that they are
+// given, without /proc, /dev and /etc: it serves, rescues, reloads and upgrades as elsewhere.
 func TestBareRoot(t *testing.T) {
 	t.Parallel()
 	root := harness.Copies(t, "master", "worker")
@@ -39,17 +38,17 @@ func TestBareRoot(t *testing.T) {
 		return err == nil && strings.Count(string(text), "\n") == 1
 	})
 
-	// A reload without the access log, in whose place nothing is opened.
+	// Reload without the access log: nothing may be opened in its place.
 	harness.Write(t, config, []byte("workers = 2\n"))
 	s.Signal(syscall.SIGHUP)
 	old = append(s.AwaitWorkers(2, old...), old...)
 	s.MustServe("/", "front")
 	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), "\n") != 1 {
-		t.Errorf("the access log that was switched off: %q, %v", text, err)
+		t.Errorf("the access log after it was switched off: %q, error %v; want one line", text, err)
 	}
 
 	s.Signal(syscall.SIGUSR2)
-	s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
+	s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
 		return len(harness.WithMessage(all, "master upgraded")) == 1
 	})
 	s.AwaitWorkers(2, old...)
@@ -57,13 +56,13 @@ func TestBareRoot(t *testing.T) {
 	endpoint := harness.EndpointAt(t, filepath.Join(root, "admin.sock"))
 	endpoint.MustSay("/readyz", 200, "serving")
 	if code, text, err := endpoint.Ask("GET", "/metrics"); err != nil || code != 200 || !strings.Contains(text, "\nphalanx_ready 1\n") {
-		t.Errorf("metrics: %d, %v, %.200q", code, err, text)
+		t.Errorf("metrics: status %d, error %v, %.200q", code, err, text)
 	}
 	s.Stop(5 * time.Second)
 }
 
-// TestBinaries looks at what is installed: it needs no interpreter, has no
-// symbol table and names no directory of the machine it was built on.
+// TestBinaries checks the installed programs: they are statically linked, have no symbol table and contain
+// no path of the build machine.
 func TestBinaries(t *testing.T) {
 	t.Parallel()
 	here, err := os.Getwd()
@@ -80,14 +79,14 @@ func TestBinaries(t *testing.T) {
 			t.Errorf("%s needs a dynamic linker", name)
 		}
 		if _, err := f.Symbols(); !errors.Is(err, elf.ErrNoSymbols) {
-			t.Errorf("%s has a symbol table (%v)", name, err)
+			t.Errorf("%s has a symbol table, error %v", name, err)
 		}
 		text, err := os.ReadFile(harness.Binary(name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if root := filepath.Dir(filepath.Dir(here)); strings.Contains(string(text), root+"/") {
-			t.Errorf("%s names %s", name, root)
+			t.Errorf("%s contains the path %s", name, root)
 		}
 	}
 }

@@ -11,13 +11,12 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// spoilt is a file that is no program of the pool, and the line, as a regular
-// expression, in which the master says so.
+// spoilt is a file that is not the expected program, and a regular expression for the line in which the
+// master reports it.
 type spoilt struct{ content, line string }
 
-// outlive puts one spoilt file after the other in the place of a program, and
-// tells the master to use it: the pool must serve on with the workers it has,
-// and take the program when it is whole again.
+// outlive replaces a program by each bad file and sends the master the signal to use it: the pool has to
+// keep serving with its workers, and to use the program once it is restored.
 func outlive(t *testing.T, name string, order syscall.Signal, bad ...spoilt) {
 	t.Helper()
 	dir := harness.Copies(t, "master", "worker")
@@ -29,13 +28,13 @@ func outlive(t *testing.T, name string, order syscall.Signal, bad ...spoilt) {
 		line := regexp.MustCompile(b.line)
 		harness.MustInstall(t, path, []byte(b.content))
 		s.Signal(order)
-		s.Log.Await(t, 5*time.Second, "line "+b.line, s.Exited, func([]harness.Event) bool {
+		s.Log.Await(t, 5*time.Second, "a line that matches "+b.line, s.Exited, func([]harness.Event) bool {
 			return slices.ContainsFunc(s.Log.Lines(), line.MatchString)
 		})
 		s.MustServe("/", "front")
 	}
 	if now := s.Workers(); !slices.Equal(now, old) {
-		t.Errorf("the workers are %v, and were %v", now, old)
+		t.Errorf("the workers are %v, want %v", now, old)
 	}
 	harness.MustInstall(t, path, harness.Original(t, name))
 	s.Signal(order)

@@ -15,8 +15,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestConfineWithoutLandlock runs on a kernel that seems to have no Landlock: required
-// refuses to start, auto says what is missing, once, and serves.
+// TestConfineWithoutLandlock runs on a kernel without Landlock, by strace: --confine required refuses to
+// start, and auto logs once what is missing, and serves.
 func TestConfineWithoutLandlock(t *testing.T) {
 	t.Parallel()
 	without := []string{
@@ -26,28 +26,28 @@ func TestConfineWithoutLandlock(t *testing.T) {
 	args := append(harness.Verbosely(harness.Tree(t, map[string]string{"index.html": "front"})), "--workers", "2", "--confine")
 	s := harness.Launch(t, harness.Plan{Before: without, Args: append(args, "required")})
 	if code := s.Wait(20 * time.Second); code != 78 || !strings.Contains(s.Log.String(), "--confine required: the kernel has no Landlock; use a newer kernel, or --confine auto") {
-		t.Errorf("exit status %d: %s", code, s.Log)
+		t.Errorf("exit status %d, want 78 and the reason: %s", code, s.Log)
 	}
 	s = harness.ServeAs(t, harness.Plan{Before: without, Args: append(args, "auto")})
 	s.MustServe("/", "front")
 	events, _ := s.Log.All()
 	if n := len(harness.WithMessage(events, "sandbox of workers incomplete")); n != 1 {
-		t.Errorf("%d lines say what is missing: %s", n, s.Log)
+		t.Errorf("%d lines say what is missing, want 1: %s", n, s.Log)
 	}
-	harness.Kill(t, harness.ChildrenOf(s.PID())[0], syscall.SIGINT) // strace keeps signals to itself
+	harness.Kill(t, harness.ChildrenOf(s.PID())[0], syscall.SIGINT) // strace does not forward signals
 	if code := s.Wait(20 * time.Second); code != 0 {
-		t.Errorf("exit status %d", code)
+		t.Errorf("exit status %d, want 0", code)
 	}
 }
 
-// TestUnprivileged starts the master as the systemd unit does: not as root, with the
-// capability to bind ports below 1024. Its workers do not have that, are in the sandbox
-// all the same, and their connections are rescued; reload and upgrade work.
+// TestUnprivileged starts the master as the systemd unit does: not as root, with the capability to bind ports
+// below 1024. Its workers are sandboxed and do not have the capability, rescues work, and so do a reload and
+// an upgrade.
 func TestUnprivileged(t *testing.T) {
 	t.Parallel()
 	args := append(harness.Verbosely(harness.Tree(t, map[string]string{"index.html": "front"})), "--workers", "2", "--confine", "required")
 	var before []string
-	if os.Geteuid() == 0 { // else it is not root anyway, and has no such capability
+	if os.Geteuid() == 0 { // other users cannot have the capability here
 		before = []string{
 			harness.Tool(t, "apt-get install util-linux", "setpriv"), "--reuid", strconv.Itoa(harness.Nobody), "--regid", strconv.Itoa(harness.Nobody), "--clear-groups",
 			"--bounding-set", "-all,+net_bind_service", "--inh-caps", "-all,+net_bind_service", "--ambient-caps", "-all,+net_bind_service", "--no-new-privs",
@@ -59,7 +59,7 @@ func TestUnprivileged(t *testing.T) {
 		switch after {
 		case "a reload":
 			s.Signal(syscall.SIGHUP)
-		case "an upgrade": // after which the workers are replaced too
+		case "an upgrade": // which also replaces the workers
 			s.Signal(syscall.SIGUSR2)
 		}
 		s.Log.Await(t, 30*time.Second, after, s.Exited, func(all []harness.Event) bool {
@@ -73,15 +73,15 @@ func TestUnprivileged(t *testing.T) {
 		harness.Kill(t, victim, syscall.SIGKILL)
 		s.AwaitWorkers(2, victim)
 		if r := s.MustAsk(client, harness.Request("GET", "/")); string(r.Body) != "front" {
-			t.Errorf("after %s and a kill: %q", after, r.Body)
+			t.Errorf("after %s and a kill: %q, want \"front\"", after, r.Body)
 		}
 	}
 	s.Stop(10 * time.Second)
 }
 
-// TestPrivateRoot serves a directory that only its owner may enter: root is told once that
-// its workers cannot, and not of every file in there; anybody else cannot start.
-func TestPrivateRoot(t *testing.T) {
+// TestPrivateDocumentRoot serves a directory that only its owner may enter: as root, one line says that the
+// workers cannot read it, and none is about a file in it; other users cannot start.
+func TestPrivateDocumentRoot(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front", "_redirects": "/a /b"})
 	mode := map[bool]os.FileMode{true: 0o700, false: 0}[os.Geteuid() == 0]
@@ -96,7 +96,7 @@ func TestPrivateRoot(t *testing.T) {
 	s := harness.Serve(t, base, "--workers", "2")
 	s.Stop(10 * time.Second)
 	if text := s.Log.String(); strings.Count(text, "workers cannot read the document root") != 1 || strings.Contains(text, "_redirects") {
-		t.Error(text)
+		t.Errorf("the log does not have exactly one line about the document root:\n%s", text)
 	}
 }
 
@@ -113,7 +113,7 @@ func privilegedPort(t *testing.T) int {
 	return 0
 }
 
-// powerless checks what the kernel says of a worker.
+// powerless checks in /proc that a worker is not root, has no capabilities and is sandboxed.
 func powerless(t *testing.T, pid int) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -122,7 +122,7 @@ func powerless(t *testing.T, pid int) {
 	}
 	for _, want := range []string{`CapPrm:\s0+`, `CapEff:\s0+`, `CapAmb:\s0+`, `NoNewPrivs:\s1`, `Seccomp:\s2`, `Uid:\s[1-9]\d*\s`} {
 		if !regexp.MustCompile(`(?m)^` + want + `\s*`).Match(status) {
-			t.Errorf("no %s in\n%s", want, status)
+			t.Errorf("/proc/PID/status does not match %s:\n%s", want, status)
 		}
 	}
 }

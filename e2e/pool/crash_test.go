@@ -8,7 +8,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// pool starts a model with three workers where it may have more than one.
+// pool starts a model with three workers, or with one if the model has only one.
 func pool(t *testing.T, base, model string) *harness.Server {
 	t.Helper()
 	args := []string{"--model", model}
@@ -22,8 +22,8 @@ func pool(t *testing.T, base, model string) *harness.Server {
 	return s
 }
 
-// TestWorkerKilled kills a worker while clients wait in its accept queue and
-// while the other workers have connections of their own.
+// TestWorkerKilled kills a worker while clients wait in its accept queue and the other workers have
+// connections: all clients are served.
 func TestWorkerKilled(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -36,8 +36,7 @@ func TestWorkerKilled(t *testing.T) {
 		}
 		victim := s.Workers()[0]
 		harness.Hold(t, victim)
-		// Sixty connections over three queues: one that is empty is as good
-		// as impossible.
+		// Sixty connections to three queues: it is practically impossible that one of them is empty.
 		var waiting []*harness.Client
 		for range 60 {
 			c := s.Dial()
@@ -57,21 +56,20 @@ func TestWorkerKilled(t *testing.T) {
 				s.MustEnd(c, 2*time.Second, "the victim's own client")
 				continue
 			}
-			// The victim's own is rescued.
+			// The victim's own client is rescued.
 			if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-				t.Errorf("a client of worker %d: %d, closes %v", pid, r.Status, r.Closes())
+				t.Errorf("connection to worker %d: status %d, closes %v; want 200 on a connection that stays open", pid, r.Status, r.Closes())
 			}
 		}
 		s.AwaitWorkers(harness.PoolSize(model, 3), victim)
 		s.MustReap()
-		// Otherwise the test would show nothing.
-		harness.Await(t, 2*time.Second, "a request that waited in the victim's queue", func() bool { return tookOver(s, victim) > 0 })
+		// Or the test would not have tested the accept queue.
+		harness.Await(t, 2*time.Second, "a request from the victim's accept queue", func() bool { return tookOver(s, victim) > 0 })
 		s.Stop(5 * time.Second)
 	})
 }
 
-// tookOver counts the requests that the victim's slot served by another
-// process than the victim.
+// tookOver counts the requests that the victim's slot served after the victim.
 func tookOver(s *harness.Server, victim int) int {
 	events, _ := s.Log.All()
 	requests := harness.WithMessage(events, "request")
@@ -90,8 +88,8 @@ func tookOver(s *harness.Server, victim int) int {
 	return n
 }
 
-// TestEveryWorkerKilled takes the whole pool away at once, twice, so that a
-// slot's second death comes soon after its first.
+// TestEveryWorkerKilled kills all workers at once, twice, so that each slot's second death comes soon after
+// its first: all clients are served.
 func TestEveryWorkerKilled(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -111,7 +109,7 @@ func TestEveryWorkerKilled(t *testing.T) {
 	})
 }
 
-// TestMasterKilled leaves the workers alone: they end their work and go.
+// TestMasterKilled kills the master: the workers finish what is under way and exit.
 func TestMasterKilled(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -134,11 +132,11 @@ func TestMasterKilled(t *testing.T) {
 		}
 		s.MustComplete(d)
 		s.MustEnd(d.Client, 2*time.Second, "the completed download")
-		harness.Await(t, 3*time.Second, "the end of the workers", func() bool { return len(s.Session()) == 0 })
+		harness.Await(t, 3*time.Second, "the exit of the workers", func() bool { return len(s.Session()) == 0 })
 	})
 }
 
-// TestWorkerInterrupted drains one worker by hand; another takes its place.
+// TestWorkerInterrupted sends SIGINT to every worker: they drain, and their slots are served by new workers.
 func TestWorkerInterrupted(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -153,13 +151,13 @@ func TestWorkerInterrupted(t *testing.T) {
 		for _, pid := range before {
 			harness.Kill(t, pid, syscall.SIGINT)
 		}
-		// Their slots are served while they finish.
+		// Their slots are served while they drain.
 		for range 10 {
 			s.MustServe("/", "front")
 		}
 		for _, d := range slow {
 			s.MustComplete(d)
-			s.MustEnd(d.Client, 3*time.Second, "the completed download of a draining worker")
+			s.MustEnd(d.Client, 3*time.Second, "the connection of a completed download from a draining worker")
 		}
 		for range 10 {
 			s.MustServe("/", "front")
@@ -169,8 +167,8 @@ func TestWorkerInterrupted(t *testing.T) {
 	})
 }
 
-// TestOneWorkerInterrupted keeps the others at work, and the clients that
-// wait for the interrupted one are served in the end.
+// TestOneWorkerInterrupted sends SIGINT to one worker: it drains, the others go on, and clients in its
+// accept queue are served.
 func TestOneWorkerInterrupted(t *testing.T) {
 	t.Parallel()
 	s := pool(t, harness.Tree(t, map[string]string{"index.html": "front"}), "process")
@@ -184,7 +182,7 @@ func TestOneWorkerInterrupted(t *testing.T) {
 	s.AwaitWorkers(3, victim)
 	for pid, c := range owned {
 		if pid == victim {
-			s.MustEnd(c, time.Second, "the interrupted worker's own client")
+			s.MustEnd(c, time.Second, "the client of the interrupted worker")
 			continue
 		}
 		s.MustAsk(c, harness.Request("GET", "/"))

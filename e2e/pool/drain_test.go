@@ -9,8 +9,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestDrain stops a server that has nothing to do, and one whose clients are
-// idle: it must not take the 30 s of their keep-alive.
+// TestDrain stops a server whose only clients are idle or silent: it exits without waiting for the 30 s of
+// --keepalive.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -27,21 +27,21 @@ func TestDrain(t *testing.T) {
 					t.Errorf("exit status %d, want 0", code)
 				}
 				s.MustEnd(idle, time.Second, "the idle connection")
-				// The kernel may have kept a client that never spoke from
-				// the server; then only its first word meets the end.
+				// The kernel may not have given the silent connection to the server yet (TCP_DEFER_ACCEPT),
+				// so send something to meet its end.
 				_ = silent.Send("GET")
 				s.MustEnd(silent, time.Second, "the silent connection")
 				if !harness.Refused(s.Port) {
-					t.Error("somebody still listens")
+					t.Error("the port still accepts connections")
 				}
 			})
 		}
 	}
 }
 
-// TestQueueIsServed stops the server while requests wait in the accept
-// queue, because its workers are held up: each must still be answered.
-func TestQueueIsServed(t *testing.T) {
+// TestAcceptQueueIsServed stops the server while requests wait in the accept queues of its stopped
+// workers: each gets a response.
+func TestAcceptQueueIsServed(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
@@ -66,10 +66,10 @@ func TestQueueIsServed(t *testing.T) {
 		for i, c := range waiting {
 			r, err := c.Reply("GET")
 			if err != nil || r.Status != 200 || string(r.Body) != "front" {
-				t.Errorf("client %d of %d in the queue: %v %v", i+1, len(waiting), r, err)
+				t.Errorf("client %d of %d in the accept queue: %v, error %v", i+1, len(waiting), r, err)
 				continue
 			}
-			s.MustEnd(c, 2*time.Second, "a client of the queue")
+			s.MustEnd(c, 2*time.Second, "a client of the accept queue")
 			c.Close()
 		}
 		if code := s.Wait(5 * time.Second); code != 0 {
@@ -78,8 +78,8 @@ func TestQueueIsServed(t *testing.T) {
 	})
 }
 
-// TestPipelineIsServed stops the server when it has read the first of
-// several requests: all of them had been sent, so all are answered.
+// TestPipelineIsServed stops the server when it has read only the first of several pipelined requests: all
+// get a response.
 func TestPipelineIsServed(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -98,17 +98,17 @@ func TestPipelineIsServed(t *testing.T) {
 		for i := range 5 {
 			r, err := d.Reply("GET")
 			if err != nil || string(r.Body) != "front" {
-				t.Fatalf("answer %d of 5: %v %v", i+1, r, err)
+				t.Fatalf("response %d of 5: %v, error %v", i+1, r, err)
 			}
 			if r.Closes() {
 				if i < 4 {
-					t.Errorf("answer %d of 5 closes", i+1)
+					t.Errorf("response %d of 5 has Connection: close", i+1)
 				}
 				break
 			}
 		}
-		s.MustEnd(d.Client, 2*time.Second, "after the last answer")
-		// The server waits a while for the end of one who may have more to say.
+		s.MustEnd(d.Client, 2*time.Second, "after the last response")
+		// The server waits a while for the client to close, as it may still be sending.
 		d.Close()
 		if code := s.Wait(3 * time.Second); code != 0 {
 			t.Errorf("exit status %d, want 0", code)
@@ -116,9 +116,8 @@ func TestPipelineIsServed(t *testing.T) {
 	})
 }
 
-// TestDrainUnderLoad stops the server while many clients ask as fast as they
-// can: a connection may be refused, but a request that was accepted is
-// answered.
+// TestDrainUnderLoad stops the server while many clients make requests as fast as they can: a connection may
+// be refused, but every request on an accepted one gets a response.
 func TestDrainUnderLoad(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -139,13 +138,13 @@ func TestDrainUnderLoad(t *testing.T) {
 	})
 }
 
-// prompt is how soon a client asks that means to be heard: a server that drains
-// listens until nothing has come for 50 ms (serve.Quiet). One that was kept from
-// asking for longer, on a busy machine, may be refused after its connect.
+// prompt is the time within which a client sends its request after connecting. A server that drains keeps
+// listening until no connection has come for 50 ms (serve.Quiet); a client that was slower, on a busy
+// machine, may be disconnected.
 const prompt = 40 * time.Millisecond
 
-// untilRefused asks over new connections until nobody listens any more, and
-// returns the first answer that was not right.
+// untilRefused makes requests on new connections until the port refuses them, and returns the first error or
+// wrong response.
 func untilRefused(port int) error {
 	for {
 		began := time.Now()
@@ -164,10 +163,10 @@ func untilRefused(port int) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("a connection was accepted and not answered: %w", err)
+			return fmt.Errorf("no response on an accepted connection: %w", err)
 		}
 		if r.Status != 200 || string(r.Body) != "front" {
-			return fmt.Errorf("answer %d %q", r.Status, r.Body)
+			return fmt.Errorf("response %d %q, want 200 with \"front\"", r.Status, r.Body)
 		}
 	}
 }

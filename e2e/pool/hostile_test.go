@@ -11,11 +11,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestHostile has one of two workers turn on its master: each time for a second it sends messages,
-// lies, descriptors, nonsense, output, wake-ups, and lines of the log as fast as it can. Its
-// sibling serves on and each of its requests is logged, the master answers, uses no more
-// than half of a CPU meanwhile, and has no more memory and descriptors afterwards.
-func TestHostile(t *testing.T) {
+// TestHostileWorker makes one of two workers flood its master, each time for a second: with messages, false
+// statements, descriptors, garbage, output, wake-ups and log lines. The other worker keeps serving and
+// logging, the master responds with at most half of a CPU, and afterwards it has no more memory and
+// descriptors than before.
+func TestHostileWorker(t *testing.T) {
 	t.Parallel()
 	o := harness.Operated(t, harness.Plan{
 		Binary: filepath.Join(harness.Tagged(t, "killpoints,thief"), "master"),
@@ -29,7 +29,7 @@ func TestHostile(t *testing.T) {
 	for _, what := range []string{"messages", "lies", "renders", "garbage", "output", "bell", "forgery", "log"} {
 		asked += turnsOn(t, o, what)
 	}
-	o.Log.Await(t, 10*time.Second, "the requests of siblings in the log", o.Exited, func(all []harness.Event) bool {
+	o.Log.Await(t, 10*time.Second, "a log line for each request to the other worker", o.Exited, func(all []harness.Event) bool {
 		n := 0
 		for _, e := range harness.WithMessage(all, "request") {
 			if e.Text("path") == "/?sibling" {
@@ -40,29 +40,29 @@ func TestHostile(t *testing.T) {
 	})
 	all, _ := o.Log.All()
 	if n := len(harness.WithMessage(all, "forged")); n > 0 {
-		t.Errorf("%d lines are forged", n)
+		t.Errorf("%d forged log lines, want none", n)
 	}
-	harness.Await(t, 10*time.Second, "as few descriptors as before", func() bool {
+	harness.Await(t, 10*time.Second, "no more descriptors than before", func() bool {
 		_, now := held(t, o.PID())
 		return now <= files+4
 	})
 	if now, _ := held(t, o.PID()); now > memory+48<<20 {
-		t.Errorf("the master has %d MiB, and had %d", now>>20, memory>>20)
+		t.Errorf("the master's memory grew to %d MiB from %d, want at most 48 more", now>>20, memory>>20)
 	}
 	if n := strings.Count(o.Log.String(), "sandbox of workers incomplete"); n != 0 {
-		t.Errorf("a lie was repeated %d times", n)
+		t.Errorf("a false statement was logged %d times, want none", n)
 	}
 	if !strings.Contains(o.Log.String(), "sent more than 5000 messages within a second, killed") {
-		t.Errorf("no worker was killed for its messages")
+		t.Errorf("no worker was killed for flooding")
 	}
 	if strings.Contains(o.Log.String(), "\x1b") {
-		t.Errorf("the master has repeated what a terminal would obey: %q", o.Log)
+		t.Errorf("the master's log has escape sequences: %q", o.Log)
 	}
 	o.Stop(10 * time.Second)
 }
 
-// turnsOn makes one worker an enemy, and asks the other and the master meanwhile. It
-// returns how often it has asked.
+// turnsOn makes one worker flood the master, and makes requests to the other and the master meanwhile. It
+// returns the number of requests.
 func turnsOn(t *testing.T, o *harness.Operator, what string) (asked int) {
 	t.Helper()
 	o.AwaitWorkers(2)
@@ -74,19 +74,19 @@ func turnsOn(t *testing.T, o *harness.Operator, what string) (asked int) {
 		t.Fatalf("%s: %v", what, err)
 	}
 	begin, before := time.Now(), cpu(t, o.PID())
-	pace := time.NewTicker(20 * time.Millisecond) // so that not the test makes the master work
+	pace := time.NewTicker(20 * time.Millisecond) // slow enough not to use much CPU time itself
 	defer pace.Stop()
 	for ; time.Since(begin) < time.Second; <-pace.C {
 		asked++
 		if r := o.MustAsk(sibling, harness.Request("GET", "/?sibling")); string(r.Body) != "front" {
-			t.Fatalf("%s: the sibling answers %q", what, r.Body)
+			t.Fatalf("%s: the other worker responds with %q", what, r.Body)
 		}
 		if p := o.Look(); p.State != "serving" {
-			t.Errorf("%s: the pool is %s", what, p.State)
+			t.Errorf("%s: the pool's state is %s, want serving", what, p.State)
 		}
 	}
 	if used, took := cpu(t, o.PID())-before, time.Since(begin); used > took/2 {
-		t.Errorf("%s: the master used %v of CPU time within %v", what, used, took)
+		t.Errorf("%s: the master used %v of CPU time in %v, want at most half", what, used, took)
 	}
 	o.MustServe("/", "front")
 	return asked
@@ -99,11 +99,11 @@ func cpu(t *testing.T, pid int) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // from the third on, see proc_pid_stat(5)
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // from field 3 on, see proc_pid_stat(5)
 	return time.Duration(harness.Atoi(fields[11])+harness.Atoi(fields[12])) * (time.Second / 100)
 }
 
-// held returns the resident memory of a process in bytes, and how many descriptors it has.
+// held returns the resident memory of a process in bytes, and its number of descriptors.
 func held(t *testing.T, pid int) (memory, files int) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

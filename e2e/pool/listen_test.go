@@ -20,9 +20,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// door is one of the addresses at which a server listens.
+// door is one of a server's listen addresses.
 type door struct {
-	url  string // as --listen has it
+	url  string // as in --listen
 	idle *harness.Client
 }
 
@@ -47,7 +47,7 @@ func (d *door) connect() (*harness.Client, error) {
 	return c, err
 }
 
-// visit asks for a page on a connection of its own.
+// visit requests a page on a new connection.
 func (d *door) visit() error {
 	c, err := d.connect()
 	if err != nil {
@@ -61,7 +61,7 @@ func (d *door) visit() error {
 	return nil
 }
 
-// doors waits until the server listens, and returns its addresses.
+// doors waits until the server listens, and returns its addresses, each with an open connection.
 func doors(t *testing.T, s *harness.Server) (all []*door) {
 	t.Helper()
 	s.AwaitServing()
@@ -79,8 +79,7 @@ func doors(t *testing.T, s *harness.Server) (all []*door) {
 	return all
 }
 
-// crowd visits doors all the time until the returned function is called, which reports
-// the first visit that failed.
+// crowd visits all doors again and again until leave is called, which returns the errors.
 func crowd(all []*door) (leave func() error) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -104,9 +103,9 @@ func crowd(all []*door) (leave func() error) {
 	}
 }
 
-// TestSeveralAddresses serves at two ports and a unix socket, through a reload, more and
-// fewer workers, an upgrade and the death of a worker: no client at any of them
-// notices, but those of a unix socket that the dead worker had.
+// TestSeveralAddresses serves on two ports and a unix socket through a reload, more workers, an upgrade and
+// the death of a worker: no client of any address notices, except for connections of the dead worker from
+// the unix socket.
 func TestSeveralAddresses(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"epoll", "netpoll"} {
@@ -127,7 +126,7 @@ func several(t *testing.T, engine string) {
 	}})
 	all := doors(t, s)
 	if len(all) != 3 || all[0].url == all[1].url || all[2].url != "unix:"+path {
-		t.Fatalf("it listens at %v", all)
+		t.Fatalf("listen addresses %v, want two ports and the unix socket", all)
 	}
 	stages(t, s, all, engine == "epoll")
 	if engine == "epoll" {
@@ -135,17 +134,17 @@ func several(t *testing.T, engine string) {
 	}
 	s.Stop(10 * time.Second)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the file of the unix socket is left: %v", err)
+		t.Errorf("the socket file remains after the stop: %v", err)
 	}
 	for _, d := range all {
 		if err := d.visit(); err == nil {
-			t.Errorf("somebody still serves at %s", d.url)
+			t.Errorf("%s is still served after the stop", d.url)
 		}
 	}
 }
 
-// stages takes a pool of two workers through all that loses nobody. Only with the epoll
-// engine idle clients are handed over.
+// stages takes a pool of two workers through everything that must not affect clients. Only the epoll engine
+// hands idle connections over.
 func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
 	t.Helper()
 	for stage, step := range []struct {
@@ -179,7 +178,7 @@ func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
 					t.Fatal(err)
 				}
 			case err != nil || r.Status != 200 || r.Closes():
-				t.Fatalf("after %s, an idle client of %s: %+v, %v", step.name, d.url, r, err)
+				t.Fatalf("after %s, an idle connection to %s: %+v, error %v", step.name, d.url, r, err)
 			}
 		}
 		if err := leave(); err != nil {
@@ -188,9 +187,9 @@ func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
 	}
 }
 
-// TestSeveralSecureAddresses serves at two ports by HTTPS and at a unix socket in the
-// clear, through a reload and an upgrade.
-func TestSeveralSecureAddresses(t *testing.T) {
+// TestSeveralHTTPSAddresses serves on two HTTPS ports and, without TLS, a unix socket through a reload and an
+// upgrade.
+func TestSeveralHTTPSAddresses(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	dir := harness.Copies(t, "master", "worker")
@@ -210,12 +209,12 @@ func TestSeveralSecureAddresses(t *testing.T) {
 	}
 	r, err := all[2].idle.Ask(harness.Request("GET", "/"))
 	if err != nil || r.Status != 200 || r.Closes() {
-		t.Errorf("an idle client of the unix socket: %+v, %v", r, err)
+		t.Errorf("an idle connection to the unix socket: %+v, error %v", r, err)
 	}
 	s.Stop(10 * time.Second)
 }
 
-// killOne kills a worker: another takes its place at every address.
+// killOne kills a worker: its replacement serves every address.
 func killOne(t *testing.T, s *harness.Server, all []*door) {
 	t.Helper()
 	leave := crowd(all[:2])
@@ -223,7 +222,7 @@ func killOne(t *testing.T, s *harness.Server, all []*door) {
 	harness.Kill(t, victim, syscall.SIGKILL)
 	s.AwaitWorkers(3, victim)
 	if err := leave(); err != nil {
-		t.Fatalf("when a worker was killed: %v", err)
+		t.Fatalf("while a worker was killed: %v", err)
 	}
 	for _, d := range all {
 		for range 20 {
@@ -236,14 +235,14 @@ func killOne(t *testing.T, s *harness.Server, all []*door) {
 			continue // its worker was killed
 		}
 		if err != nil || r.Status != 200 {
-			t.Errorf("after a death, an idle client of %s: %+v, %v", d.url, r, err)
+			t.Errorf("after a worker's death, an idle connection to %s: %+v, error %v", d.url, r, err)
 		}
 	}
 }
 
-// TestSecondServerAtOneOfSeveral refuses a second server at each address of the first,
-// and leaves none of the others' open.
-func TestSecondServerAtOneOfSeveral(t *testing.T) {
+// TestSecondServerAtSharedAddress starts a second server with one of the first one's addresses and another
+// one: it refuses to start and serves neither. A killed server's socket file can be reused.
+func TestSecondServerAtSharedAddress(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	path := filepath.Join(harness.OpenDir(t), "http.sock")
@@ -256,7 +255,7 @@ func TestSecondServerAtOneOfSeveral(t *testing.T) {
 		o := harness.Attempt(t, harness.Plan{Args: []string{"--base", base, "--listen", free, "--listen", d.url}})
 		o.Rejects(t, 1, "--listen "+d.url+": already in use by ", "; stop it or choose another p")
 		if err := (&door{url: free}).visit(); err == nil {
-			t.Error("the second server serves at its other address")
+			t.Error("the second server serves its other address")
 		}
 		for range 10 {
 			if err := d.visit(); err != nil {
@@ -264,18 +263,18 @@ func TestSecondServerAtOneOfSeveral(t *testing.T) {
 			}
 		}
 	}
-	// Killed with its workers, it leaves the file of its socket to the next server.
+	// A server that is killed with its workers leaves its socket file to the next one.
 	s.Signal(syscall.SIGKILL)
 	<-s.Exited
-	harness.Await(t, 5*time.Second, "the end of all its processes", func() bool {
+	harness.Await(t, 5*time.Second, "the exit of all its processes", func() bool {
 		left := s.Session()
 		for _, p := range left {
-			_ = syscall.Kill(p.PID, syscall.SIGKILL) // it may be gone by now
+			_ = syscall.Kill(p.PID, syscall.SIGKILL) // it may have exited
 		}
 		return len(left) == 0
 	})
 	if _, err := os.Lstat(path); err != nil {
-		t.Fatalf("nothing is left of the unix socket: %v", err)
+		t.Fatalf("the socket file of the killed server is gone: %v", err)
 	}
 	next := harness.Launch(t, harness.Plan{Args: []string{
 		"--base", base, "--listen", "unix:" + path, "--listen", all[0].url, "-v", "--log-format", "json",
@@ -287,9 +286,9 @@ func TestSecondServerAtOneOfSeveral(t *testing.T) {
 	}
 }
 
-// TestSeveralActivated is given two TCP sockets and a unix socket by systemd, in whose
-// queues clients wait, and leaves them to the next server.
-func TestSeveralActivated(t *testing.T) {
+// TestSeveralActivatedSockets passes two TCP sockets and a unix socket to the server, with clients in their
+// accept queues, and again to a second server.
+func TestSeveralActivatedSockets(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	path := filepath.Join(harness.OpenDir(t), "http.sock")
@@ -320,11 +319,11 @@ func TestSeveralActivated(t *testing.T) {
 		})
 		served := doors(t, s)
 		if !slices.EqualFunc(served, all, func(a, b *door) bool { return a.url == b.url }) {
-			t.Fatalf("it serves at %v, want %v", served, all)
+			t.Fatalf("the server serves %v, want %v", served, all)
 		}
 		for i, c := range early {
 			if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
-				t.Errorf("the client that waited at %s: %v, %v", all[i].url, r, err)
+				t.Errorf("the client in the accept queue of %s: %v, error %v", all[i].url, r, err)
 			}
 		}
 		leave := crowd(all)
@@ -340,8 +339,8 @@ func TestSeveralActivated(t *testing.T) {
 	}
 }
 
-// TestActivatedForHTTPS is given a socket whose name says what it is for.
-func TestActivatedForHTTPS(t *testing.T) {
+// TestActivatedSocketForHTTPS passes a socket named https to the server: it serves HTTPS there.
+func TestActivatedSocketForHTTPS(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	f, url := passed(t, "127.0.0.1:0")
@@ -356,7 +355,7 @@ func TestActivatedForHTTPS(t *testing.T) {
 	s.AwaitServing()
 	events, _ := s.Log.All()
 	if got := harness.WithMessage(events, "serving")[0].Text("url"); got != d.url+"/" {
-		t.Errorf("it serves at %s, want %s/", got, d.url)
+		t.Errorf("the server serves %s, want %s/", got, d.url)
 	}
 	for range 10 {
 		if err := d.visit(); err != nil {
@@ -367,7 +366,7 @@ func TestActivatedForHTTPS(t *testing.T) {
 	harness.Attempt(t, activated()).Rejects(t, 64, "https: no certificate; add --tls-cert")
 }
 
-// passed returns a socket that listens already, and its address.
+// passed returns a listening socket and its address.
 func passed(t *testing.T, where string) (*os.File, string) {
 	t.Helper()
 	if strings.Contains(where, "/") {

@@ -1,4 +1,4 @@
-// Package pool kills, replaces and drains the processes of a running pool.
+// Package pool tests a running pool whose processes are killed, replaced and drained.
 package pool
 
 import (

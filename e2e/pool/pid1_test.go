@@ -11,8 +11,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// container starts a master as process 1 of a namespace of its own and
-// returns it with the master's pid outside.
+// container starts a master as PID 1 of a namespace and returns it with the master's pid on the host.
 func container(t *testing.T, args ...string) (*harness.Server, int) {
 	t.Helper()
 	before := []string{harness.Tool(t, "apt-get install util-linux", "unshare"), "--pid", "--fork", "--mount-proc", "--kill-child"}
@@ -23,12 +22,12 @@ func container(t *testing.T, args ...string) (*harness.Server, int) {
 	s := harness.ServeAs(t, harness.Plan{Before: before, Args: append(harness.Verbosely(base), args...)})
 	inner := harness.ChildrenOf(s.PID())
 	if len(inner) != 1 {
-		t.Fatalf("unshare has the children %v, want the master", inner)
+		t.Fatalf("unshare's child processes are %v, want only the master", inner)
 	}
-	// unshare dies of SIGINT itself, so cleaning up begins with the master.
+	// SIGINT kills unshare itself, so the cleanup stops the master first.
 	t.Cleanup(func() {
 		if !s.Gone() {
-			// It may end in this moment by itself.
+			// It may be exiting already.
 			_ = syscall.Kill(inner[0], syscall.SIGINT)
 			s.Wait(8 * time.Second)
 		}
@@ -36,8 +35,8 @@ func container(t *testing.T, args ...string) (*harness.Server, int) {
 	return s, inner[0]
 }
 
-// TestPID1 drains as the first process of a container, to which the kernel
-// delivers no signal that it has not asked for.
+// TestPID1 runs the master as PID 1 of a container, to which the kernel delivers only signals that it handles:
+// it replaces workers, reaps them and drains on each signal.
 func TestPID1(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
@@ -61,8 +60,7 @@ func TestPID1(t *testing.T) {
 	})
 }
 
-// TestPID1Reaps leaves an orphan to the master, as a shell does that somebody
-// has run in the container: process 1 is everybody's parent in the end.
+// TestPID1Reaps leaves an orphan in the container: its new parent, the master, reaps it.
 func TestPID1Reaps(t *testing.T) {
 	t.Parallel()
 	s, master := container(t)
@@ -72,9 +70,9 @@ func TestPID1Reaps(t *testing.T) {
 		t.Fatalf("nsenter: %v\n%s", err, out)
 	}
 	sleeps := func(p harness.Process) bool { return p.Parent == master && p.Command == "sleep" }
-	harness.Await(t, 3*time.Second, "the orphan's adoption", func() bool { return len(harness.Processes(sleeps)) == 1 })
+	harness.Await(t, 3*time.Second, "the master as the orphan's parent", func() bool { return len(harness.Processes(sleeps)) == 1 })
 	harness.Kill(t, harness.Processes(sleeps)[0].PID, syscall.SIGKILL)
-	harness.Await(t, 3*time.Second, "the orphan's funeral", func() bool { return len(harness.Processes(sleeps)) == 0 })
+	harness.Await(t, 3*time.Second, "the reaping of the orphan", func() bool { return len(harness.Processes(sleeps)) == 0 })
 	s.MustServe("/", "front")
 	harness.Kill(t, master, syscall.SIGTERM)
 	if code := s.Wait(5 * time.Second); code != 0 {

@@ -12,9 +12,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestReload replaces all workers under idle connections, half a request and
-// downloads, of which no client notices anything: with the event loop the old
-// workers are gone at once.
+// TestReload reloads three times during idle connections, half a request and downloads: no client notices,
+// and with the event loop the old workers exit at once.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -48,14 +47,14 @@ func TestReload(t *testing.T) {
 	}
 	for pid, c := range idle {
 		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-			t.Errorf("a client of worker %d: %d, closes %v", pid, r.Status, r.Closes())
+			t.Errorf("connection to worker %d: status %d, closes %v; want 200 on a connection that stays open", pid, r.Status, r.Closes())
 		}
 	}
 	if err := half.Send("anx\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := half.Reply("GET"); err != nil || r.Status != 200 || string(r.Body) != "front" {
-		t.Errorf("the halved request: %v, %v", r, err)
+		t.Errorf("the request sent in two halves: %v, error %v", r, err)
 	}
 	want := pattern(64 << 20)
 	for i, c := range downloads {
@@ -66,7 +65,7 @@ func TestReload(t *testing.T) {
 	s.Stop(5 * time.Second)
 }
 
-// pattern is content in which each place differs from its neighbours.
+// pattern returns content in which adjacent parts differ.
 func pattern(n int) []byte {
 	p := make([]byte, n)
 	for i := range p {
@@ -75,9 +74,9 @@ func pattern(n int) []byte {
 	return p
 }
 
-// TestReloadModels replaces the workers of the models that cannot hand over: a
-// request under way is finished by the old worker, new ones go to the new.
-func TestReloadModels(t *testing.T) {
+// TestReloadWithoutHandover reloads models and engines that cannot hand connections over: the old worker
+// finishes its request, and new ones go to the new worker.
+func TestReloadWithoutHandover(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, filepath.Join(base, "huge"), 1<<30)
@@ -105,8 +104,8 @@ func TestReloadModels(t *testing.T) {
 	}
 }
 
-// TestReloadFails gives the pool a worker that cannot live: the old one serves
-// on, and one line says why.
+// TestReloadFails reloads with worker binaries that do not start: the old workers keep serving, and one line
+// says why.
 func TestReloadFails(t *testing.T) {
 	t.Parallel()
 	const line = `"message":"worker /.*/worker: .*%s.* is not replaced"`
@@ -115,8 +114,8 @@ func TestReloadFails(t *testing.T) {
 		spoilt{"no program at all", fmt.Sprintf(line, "exec format error")})
 }
 
-// TestScale adds workers and takes them away under idle connections and
-// constant new ones.
+// TestScale adds and removes workers while one client makes requests all the time and others are idle: no
+// client notices.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -141,30 +140,30 @@ func TestScale(t *testing.T) {
 		s.AwaitWorkers(n)
 	}
 	idle := s.OneForEach()
-	for n := 1; n <= 3; n++ { // signals of a kind that wait are one
+	for n := 1; n <= 3; n++ { // pending signals of one kind are delivered once
 		s.Signal(syscall.SIGTTOU)
-		s.Log.Await(t, 5*time.Second, "closed slot", s.Exited, func(all []harness.Event) bool {
+		s.Log.Await(t, 5*time.Second, "a line that the slot was closed", s.Exited, func(all []harness.Event) bool {
 			return len(harness.WithMessage(all, "slot closed")) == n
 		})
 	}
 	harness.Await(t, 20*time.Second, "one worker", func() bool { return len(s.Workers()) == 1 })
 	for pid, c := range idle {
 		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-			t.Errorf("a client of worker %d: %d, closes %v", pid, r.Status, r.Closes())
+			t.Errorf("connection to worker %d: status %d, closes %v; want 200 on a connection that stays open", pid, r.Status, r.Closes())
 		}
 	}
 	close(quit)
 	if n := <-done; n < 100 {
-		t.Errorf("%d requests", n)
+		t.Errorf("%d requests, want at least 100", n)
 	}
 	s.Signal(syscall.SIGTTOU)
-	s.Log.Await(t, 2*time.Second, "a word", s.Exited, func([]harness.Event) bool {
+	s.Log.Await(t, 2*time.Second, "a line that the last worker stays", s.Exited, func([]harness.Event) bool {
 		return strings.Contains(s.Log.String(), "at least one worker is needed; stop the server with SIGTERM")
 	})
 	s.Stop(5 * time.Second)
 }
 
-// TestHungWorker stops a worker: it is replaced, and the pool serves meanwhile.
+// TestHungWorker stops a worker with SIGSTOP: it is killed and replaced, and the pool serves meanwhile.
 func TestHungWorker(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -179,17 +178,16 @@ func TestHungWorker(t *testing.T) {
 			s.MustServe("/", "front")
 			s.AwaitText(fmt.Sprintf("(pid %d) died: hung: no heartbeat for 3s, killed", victim))
 			kept := s.AwaitWorkers(len(all), victim)
-			time.Sleep(4 * time.Second) // idle ones are not hung
+			time.Sleep(4 * time.Second) // idle workers are not hung
 			if now := s.Workers(); !slices.Equal(now, kept) {
-				t.Errorf("the workers are %v, and were %v", now, kept)
+				t.Errorf("the workers are %v, want %v", now, kept)
 			}
 			s.Stop(5 * time.Second)
 		})
 	}
 }
 
-// TestRecycle replaces workers that have served enough, without a client
-// noticing.
+// TestRecycle replaces workers that have served --max-requests: no client notices.
 func TestRecycle(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -201,7 +199,7 @@ func TestRecycle(t *testing.T) {
 		for _, c := range owned {
 			for range 60 {
 				if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-					t.Fatalf("%d, closes %v", r.Status, r.Closes())
+					t.Fatalf("status %d, closes %v; want 200 on a connection that stays open", r.Status, r.Closes())
 				}
 			}
 		}

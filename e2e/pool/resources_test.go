@@ -12,8 +12,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestOutOfDescriptors gives every process 64 descriptors and opens 200
-// connections: the server waits for better times, at rest.
+// TestOutOfDescriptors opens 200 connections to processes that may have 64 descriptors each: every client
+// is served, because idle connections are closed for new ones, and the server uses little CPU time.
 func TestOutOfDescriptors(t *testing.T) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	for _, model := range harness.ParallelModels() {
@@ -31,7 +31,7 @@ func TestOutOfDescriptors(t *testing.T) {
 				}
 				crowd = append(crowd, c)
 			}
-			// Those who have their response are idle, and make room for the others.
+			// Clients that have received their response are idle and make room for the others.
 			answers := map[int]int{}
 			for _, c := range crowd {
 				if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
@@ -42,10 +42,10 @@ func TestOutOfDescriptors(t *testing.T) {
 				}
 			}
 			if len(answers) != 1 || answers[200] != len(crowd) {
-				t.Errorf("%d connections to processes with 64 descriptors were answered %v; want 200 for all of them", len(crowd), answers)
+				t.Errorf("responses by status to %[1]d connections: %[2]v; want 200 for all", len(crowd), answers)
 			}
 			if used := usage(s.PID(), time.Second); used > 300*time.Millisecond {
-				t.Errorf("without descriptors the server used %v of processor time in a second", used)
+				t.Errorf("out of descriptors, the server used %v of CPU time in a second, want at most 300 ms", used)
 			}
 			for _, c := range crowd {
 				c.Close()
@@ -54,20 +54,20 @@ func TestOutOfDescriptors(t *testing.T) {
 				s.MustServe("/", "front")
 			}
 			if now := s.Workers(); len(now) != len(workers) || now[0] != workers[0] {
-				t.Errorf("workers %v became %v", workers, now)
+				t.Errorf("the workers are %v, want %v", now, workers)
 			}
 		})
 	}
 }
 
-// usage measures for how long a session computes within a time.
+// usage returns the CPU time that a session uses during a time.
 func usage(session int, during time.Duration) time.Duration {
 	before := harness.CPU(session)
 	<-time.After(during)
 	return harness.CPU(session) - before
 }
 
-// TestIdleConnectionsUseNoCPU measures a server that has clients and nothing to do.
+// TestIdleConnectionsUseNoCPU measures the CPU time of a server with 100 idle connections.
 func TestIdleConnectionsUseNoCPU(t *testing.T) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	for _, model := range harness.ParallelModels() {
@@ -77,26 +77,26 @@ func TestIdleConnectionsUseNoCPU(t *testing.T) {
 				s.MustAsk(s.Dial(), harness.Request("GET", "/"))
 			}
 			if used := usage(s.PID(), time.Second); used > 50*time.Millisecond {
-				t.Errorf("100 idle connections cost %v in a second", used)
+				t.Errorf("100 idle connections used %v of CPU time in a second, want at most 50 ms", used)
 			}
 		})
 	}
 }
 
-// TestNamesOfProcesses looks for the processes of a pool by their names, as ps shows them.
-func TestNamesOfProcesses(t *testing.T) {
+// TestProcessNames checks the names of the pool's processes, as ps shows them.
+func TestProcessNames(t *testing.T) {
 	t.Parallel()
 	s := harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	count := func() map[string]int {
 		names := map[string]int{}
 		for _, p := range s.Session() {
-			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID)) // it may have ended
+			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID)) // it may have exited
 			names[strings.TrimSpace(string(name))]++
 		}
 		return names
 	}
 	want := map[string]int{"phalanx-master": 1, "phalanx-worker": 2, "phalanx-keeper": 2}
 	if !harness.Holds(5*time.Second, func() bool { return maps.Equal(count(), want) }) {
-		t.Errorf("%v, want %v", count(), want)
+		t.Errorf("process names %v, want %v", count(), want)
 	}
 }

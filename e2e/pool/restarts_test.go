@@ -11,8 +11,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestThousandRestarts replaces a worker a thousand times: nothing is left of
-// the ones before, and the master does not grow.
+// TestThousandRestarts reloads a thousand times: the master's descriptors, threads and memory do not grow.
 func TestThousandRestarts(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -27,7 +26,7 @@ func TestThousandRestarts(t *testing.T) {
 		s.Signal(syscall.SIGHUP)
 		s.AwaitWorkers(1, old...)
 		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-			t.Fatalf("the client gets %d, closes %v", r.Status, r.Closes())
+			t.Fatalf("after a reload: status %d, closes %v; want 200 on a connection that stays open", r.Status, r.Closes())
 		}
 	}
 	for range 20 {
@@ -37,27 +36,27 @@ func TestThousandRestarts(t *testing.T) {
 	for range 980 {
 		restart()
 	}
-	// What belongs to the last one goes a moment after it.
+	// What belongs to the last worker is released a moment after its exit.
 	var after holdings
 	same := func() bool {
 		after = holdingsOf(s)
-		return after.descriptors <= before.descriptors && after.threads <= before.threads+32 // Go keeps those that it needed in a busy moment
+		return after.descriptors <= before.descriptors && after.threads <= before.threads+32 // Go keeps threads that it once needed
 	}
 	if !harness.Holds(2*time.Second, same) {
-		t.Errorf("the master had %+v and has %+v", before, after)
+		t.Errorf("the master's resources went from %+v to %+v", before, after)
 	}
-	// Its garbage collector first runs at 4 MiB.
+	// The Go garbage collector first runs at 4 MiB.
 	if grown := after.memory - before.memory; grown > 6<<20 {
-		t.Errorf("the master grew by %d KiB", grown>>10)
+		t.Errorf("the master's memory grew by %d KiB, want at most 6 MiB", grown>>10)
 	}
 	s.MustReap()
 	s.Stop(5 * time.Second)
 }
 
-// holdings is what a process has of the machine.
+// holdings are the resources of a process.
 type holdings struct {
 	descriptors, threads int
-	memory               int // bytes that are its own
+	memory               int // private, in bytes
 }
 
 func holdingsOf(s *harness.Server) holdings {

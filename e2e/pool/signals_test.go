@@ -14,9 +14,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-var signalStep = flag.Duration("signal.step", 15*time.Millisecond, "time between two moments of an upgrade at which a signal is sent")
+var signalStep = flag.Duration("signal.step", 15*time.Millisecond, "time between the moments of an upgrade at which a signal is sent")
 
-// moment is so long after a line of the log.
+// moment is a time after a log line.
 type moment struct {
 	after time.Duration
 	line  string
@@ -24,8 +24,8 @@ type moment struct {
 
 func (m moment) String() string { return fmt.Sprintf("%v after %q", m.after, m.line) }
 
-// TestSignalsAtUpgrade sends each signal at many moments of an upgrade: the old
-// program handles it, or the new one.
+// TestSignalsAtUpgrade sends each signal at many moments of an upgrade: the old or the new program handles
+// it.
 func TestSignalsAtUpgrade(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU} {
@@ -39,7 +39,7 @@ func TestSignalsAtUpgrade(t *testing.T) {
 				}
 				during = upgradeUntil(s, m)
 				s.Signal(sig)
-				s.Log.Await(t, 10*time.Second, fmt.Sprintf("%v, sent %v, and upgrade", sig, m), s.Exited, func(all []harness.Event) bool {
+				s.Log.Await(t, 10*time.Second, fmt.Sprintf("%v, sent %v and the upgrade", sig, m), s.Exited, func(all []harness.Event) bool {
 					return received(s, sig) > before && last(all, "master upgraded") > last(all, "upgrade requested")
 				})
 				return during
@@ -63,9 +63,8 @@ func TestSignalsAtUpgrade(t *testing.T) {
 	}
 }
 
-// atEachMoment calls f for the moments of an upgrade, until it was over before the
-// moment came. The new program needs two milliseconds to start: moments are closer
-// there.
+// atEachMoment calls f for moments of an upgrade until one comes after its end. The new program needs two
+// milliseconds to start; the moments are closer together there.
 func atEachMoment(f func(moment) (during bool)) {
 	for m := (moment{line: "upgrade requested"}); f(m); m.after += *signalStep {
 	}
@@ -74,25 +73,24 @@ func atEachMoment(f func(moment) (during bool)) {
 	}
 }
 
-// serveOne starts a pool that signals cannot make larger or smaller.
+// serveOne starts a pool that cannot be scaled by signals.
 func serveOne(t *testing.T) *harness.Server {
 	t.Helper()
 	return harness.Serve(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--model", "goroutine")
 }
 
-// upgradeUntil begins an upgrade and returns at a moment of it. It reports whether
-// the upgrade was not over by then.
+// upgradeUntil begins an upgrade, returns at a moment of it, and reports whether it was still under way.
 func upgradeUntil(s *harness.Server, m moment) (during bool) {
 	s.T.Helper()
 	all, _ := s.Log.All()
 	s.Signal(syscall.SIGUSR2)
 	s.Log.Await(s.T, 10*time.Second, m.line, s.Exited, func(now []harness.Event) bool { return last(now, m.line) >= len(all) })
-	time.Sleep(m.after) // the moment, not a wait
+	time.Sleep(m.after) // the time of the moment, not a wait for a condition
 	now, _ := s.Log.All()
 	return last(now, "master upgraded") < len(all)
 }
 
-// last is the index of the last event of a kind, or -1.
+// last returns the index of the last event with a message, or -1.
 func last(all []harness.Event, message string) int {
 	for i, e := range slices.Backward(all) {
 		if e.Text("message") == message {
@@ -102,7 +100,7 @@ func last(all []harness.Event, message string) int {
 	return -1
 }
 
-// received counts how often the master has received a signal.
+// received returns how many times the master has received a signal.
 func received(s *harness.Server, sig syscall.Signal) int {
 	all, _ := s.Log.All()
 	n := 0
@@ -114,11 +112,11 @@ func received(s *harness.Server, sig syscall.Signal) int {
 	return n
 }
 
-// inherited are the signals that the master handles, as env(1) names them.
+// inherited lists the signals that the master handles, as env(1) names them.
 const inherited = "HUP,INT,QUIT,TERM,TTIN,TTOU,USR1,USR2"
 
-// TestSignalsInherited starts a master with signals that whoever started it has
-// blocked or ignores: it handles them all the same.
+// TestSignalsInherited starts a master with signals blocked or ignored by its parent: it handles them all
+// the same.
 func TestSignalsInherited(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -135,19 +133,19 @@ func TestSignalsInherited(t *testing.T) {
 				return upgraded > last(all, "upgrade requested") && last(all, "workers replaced") > upgraded
 			})
 			old := s.AwaitWorkers(1)
-			harness.Kill(t, old[0], syscall.SIGTERM) // the workers of the new program handle theirs
+			harness.Kill(t, old[0], syscall.SIGTERM) // the workers of the new program handle signals too
 			s.AwaitWorkers(1, old...)
 			s.Signal(syscall.SIGTERM)
 			if code := s.Wait(5 * time.Second); code != 0 {
-				t.Errorf("exit status %d", code)
+				t.Errorf("exit status %d, want 0", code)
 			}
 		})
 	}
 }
 
-// TestSignalsPending starts the master while signals are pending, as after an execve:
-// none ends it before it reads them. It fails if the Go runtime has another table of
-// signals than internal/upgrade knows. A command ends as any program does.
+// TestSignalsPending starts the master while signals are pending, as after an execve(2): none ends it before
+// it reads them. The test fails if the Go runtime's signal table differs from the one that internal/upgrade
+// assumes. A command ends on signals like any program.
 func TestSignalsPending(t *testing.T) {
 	t.Parallel()
 	run := func(blocked, argument string) error {
@@ -161,6 +159,6 @@ func TestSignalsPending(t *testing.T) {
 		}
 	}
 	if err := run(deadly, "version"); err == nil {
-		t.Error("a command ignores SIGTERM")
+		t.Error("a command ignores pending signals")
 	}
 }

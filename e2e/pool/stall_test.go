@@ -8,9 +8,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestStall stops a worker for longer than it keeps idle connections: the requests that its
-// clients have sent meanwhile are answered, and the others' connections closed.
-func TestStall(t *testing.T) {
+// TestRequestsDuringStall stops a worker with SIGSTOP for longer than --keepalive: when it continues, it
+// serves the requests that clients have sent meanwhile.
+func TestRequestsDuringStall(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"epoll", "netpoll"} {
 		t.Run(engine, func(t *testing.T) {

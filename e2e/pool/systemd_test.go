@@ -13,9 +13,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestNotify plays systemd: it hears when the server serves, reloads, lives and
-// stops (sd_notify(3)).
-func TestNotify(t *testing.T) {
+// TestNotifySystemd receives the notifications of sd_notify(3) about the start, a reload, the watchdog and
+// the stop, and the sockets for systemd's descriptor store.
+func TestNotifySystemd(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	path := filepath.Join(harness.OpenDir(t), "notify")
@@ -35,7 +35,7 @@ func TestNotify(t *testing.T) {
 		for {
 			n, with, _, _, err := l.ReadMsgUnix(buf, rights)
 			if err != nil {
-				t.Fatalf("no %s: %v", want, err)
+				t.Fatalf("no notification %s: %v", want, err)
 			}
 			if name, ok := strings.CutPrefix(string(buf[:n]), "FDSTORE=1\nFDNAME="); ok {
 				kept[name] = with > 0
@@ -44,14 +44,14 @@ func TestNotify(t *testing.T) {
 			if said := string(buf[:n]); strings.HasPrefix(said, want) {
 				return
 			} else if said != "WATCHDOG=1" {
-				t.Fatalf("systemd hears %q, want %s", said, want)
+				t.Fatalf("notification %q, want %s", said, want)
 			}
 		}
 	}
 	hear("READY=1")
 	s.AwaitServing()
 	if want := map[string]bool{"phalanx-0-000": true, "phalanx-0-001": true}; !maps.Equal(kept, want) {
-		t.Errorf("systemd is to keep %v, want %v", kept, want)
+		t.Errorf("stored descriptors %v, want %v", kept, want)
 	}
 	hear("WATCHDOG=1")
 	s.Signal(syscall.SIGHUP)
@@ -61,12 +61,11 @@ func TestNotify(t *testing.T) {
 	s.Interrupt()
 	hear("STOPPING=1")
 	if code := s.Wait(5 * time.Second); code != 0 {
-		t.Errorf("exit status %d", code)
+		t.Errorf("exit status %d, want 0", code)
 	}
 }
 
-// TestSocketActivation starts the server with a socket that listens already and
-// in whose queue a client waits.
+// TestSocketActivation passes a listening socket to the server, with a client in its accept queue.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -98,11 +97,11 @@ func TestSocketActivation(t *testing.T) {
 	})
 	s.AwaitServing()
 	if s.Port != port {
-		t.Fatalf("it serves on port %d, want %d", s.Port, port)
+		t.Fatalf("the server serves on port %d, want %d", s.Port, port)
 	}
 	f.Close()
 	if r, err := early.Reply("GET"); err != nil || string(r.Body) != "front" {
-		t.Errorf("the client that waited: %v, %v", r, err)
+		t.Errorf("the client in the accept queue: %v, error %v", r, err)
 	}
 	for range 20 {
 		s.MustServe("/", "front")

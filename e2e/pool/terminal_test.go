@@ -14,11 +14,11 @@ import (
 
 const ctrlC = 0x03
 
-// multiGB does not fit into 32 bits, signed or not.
+// multiGB is a size that does not fit in 32 bits.
 const multiGB = 1<<32 + 54321
 
-// TestCtrlC types Ctrl-C while a huge download is under way and several
-// other clients are in the middle of something.
+// TestCtrlC presses Ctrl-C during a huge download and other clients' requests: all are completed, and the
+// terminal shows the progress of the drain.
 func TestCtrlC(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front", "last.html": "last"})
@@ -44,10 +44,10 @@ func TestCtrlC(t *testing.T) {
 			term.Await(waited)
 			close(enough)
 			if err := <-slowed; err != nil {
-				t.Errorf("the throttled part: %v", err)
+				t.Errorf("during the drain: %v", err)
 			}
 			if s.Gone() {
-				t.Error("the master did not wait for the download")
+				t.Error("the master exited before the download ended")
 			}
 			s.MustComplete(slow)
 			s.MustEnd(slow.Client, 2*time.Second, "the completed download")
@@ -61,14 +61,14 @@ func TestCtrlC(t *testing.T) {
 	}
 }
 
-// What a terminal shows of a drain that takes longer than a second.
+// What a terminal shows of a drain of more than a second.
 var (
 	waited = regexp.MustCompile(`draining: \d+ connections?, 4\.\d+ GB left to send`)
-	// One line that is written anew, and erased in the end.
+	// One line that is updated in place and erased at the end.
 	waiting = regexp.MustCompile(`\r\x1b\[K(draining: \d+ connections?[^\r\n]*\r)?`)
 )
 
-// TestCtrlCIdle stops a server that nobody is waiting for, without a word.
+// TestCtrlCIdle presses Ctrl-C when all connections are idle: the server exits without output.
 func TestCtrlCIdle(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -87,8 +87,8 @@ func TestCtrlCIdle(t *testing.T) {
 	})
 }
 
-// bystanders opens an idle connection and one with half a request, and
-// returns what is to be checked on them once the drain has begun.
+// bystanders opens an idle connection and one with half a request, and returns a function that checks them
+// once the drain has begun.
 func bystanders(s *harness.Server) (check func()) {
 	s.T.Helper()
 	idle := s.Dial()
@@ -103,15 +103,15 @@ func bystanders(s *harness.Server) (check func()) {
 		s.T.Helper()
 		r := s.MustAsk(half, last[20:])
 		if r.Status != 200 || string(r.Body) != "last" || !r.Closes() {
-			s.T.Errorf("a request begun before Ctrl-C: %d %q %v", r.Status, r.Body, r.Header)
+			s.T.Errorf("response to a request begun before Ctrl-C: %d %q %v", r.Status, r.Body, r.Header)
 		}
-		s.MustEnd(half, 2*time.Second, "after the last answer")
+		s.MustEnd(half, 2*time.Second, "after the last response")
 		half.Close()
 		s.MustEnd(idle, 3*time.Second, "the idle connection")
 	}
 }
 
-// TestCtrlCTwice does not wait for anybody.
+// TestCtrlCTwice presses Ctrl-C twice: the server stops immediately, with status 130.
 func TestCtrlCTwice(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -124,7 +124,7 @@ func TestCtrlCTwice(t *testing.T) {
 			term.Press(ctrlC)
 			s.AwaitRefusal()
 			if err := slow.Take(1 << 20); err != nil {
-				t.Errorf("the download did not survive the first Ctrl-C: %v", err)
+				t.Errorf("the download ended at the first Ctrl-C: %v", err)
 			}
 			time.Sleep(50 * time.Millisecond) // a Ctrl-C within 30 ms of another is the same one
 			term.Press(ctrlC)
@@ -132,17 +132,17 @@ func TestCtrlCTwice(t *testing.T) {
 				t.Errorf("exit status %d, want 130", code)
 			}
 			if err := slow.Rest(); err == nil {
-				t.Error("the download was completed, want it cut off")
+				t.Error("the download was completed, want it truncated")
 			}
 		})
 	}
 }
 
-// TestHangUp takes the terminal away: the server is not left behind.
-func TestHangUp(t *testing.T) {
+// TestTerminalHangUp closes the terminal: the server stops.
+func TestTerminalHangUp(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	master, slave, err := pty.Open() // which nobody reads, or closing it would wait
+	master, slave, err := pty.Open() // without a reader, which would make closing it block
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,8 +155,7 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// TestTerminalLog shows the console format: one line for the request, for a
-// human, and no line of JSON.
+// TestTerminalLog logs to a terminal: one human-readable line for the request, and no JSON.
 func TestTerminalLog(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -174,7 +173,7 @@ func TestTerminalLog(t *testing.T) {
 	}
 	shown := []byte(term.Shown())
 	if n := bytes.Count(shown, []byte("unmistakable")); n != 1 {
-		t.Errorf("the request shows %d times, want once:\n%s", n, shown)
+		t.Errorf("the request is shown %d times, want once:\n%s", n, shown)
 	}
 	if bytes.Contains(shown, []byte(`{"`)) {
 		t.Errorf("the terminal shows JSON:\n%s", shown)

@@ -15,9 +15,9 @@ import (
 	"phalanx/internal/sandbox/thief"
 )
 
-// TestThief has a worker try everything that an intruder might, in the middle of a
-// request. Each attempt is refused, and the server goes on.
-func TestThief(t *testing.T) {
+// TestCompromisedWorker makes a worker attempt, during a request, everything that an intruder might try.
+// Each attempt is refused, and the server goes on.
+func TestCompromisedWorker(t *testing.T) {
 	t.Parallel()
 	programs := harness.Tagged(t, "killpoints,thief") // so that no slot is quarantined
 	harness.Each(t, []string{"epoll", "netpoll"}, func(t *testing.T, engine string) {
@@ -42,17 +42,17 @@ func TestThief(t *testing.T) {
 		}
 		s.MustServe("/", "front")
 		if got, err := os.ReadFile(filepath.Join(top, "site", "file")); err != nil || string(got) != "x" {
-			t.Errorf("the file is %q: %v", got, err)
+			t.Errorf("the file is %q, error %v; want it unchanged", got, err)
 		}
 		names, err := os.ReadDir(filepath.Join(top, "site"))
 		if err != nil || len(names) != 3 {
-			t.Errorf("the document root has %v: %v", names, err)
+			t.Errorf("the document root has %v, error %v; want 3 files", names, err)
 		}
 		s.Stop(10 * time.Second)
 	})
 }
 
-// try has one of two workers make an attempt.
+// try makes one of two workers attempt something.
 func try(t *testing.T, s *harness.Server, a thief.Attempt) {
 	t.Helper()
 	workers := s.AwaitWorkers(2)
@@ -73,23 +73,23 @@ func try(t *testing.T, s *harness.Server, a thief.Attempt) {
 	if refused == a.Ends || ended != a.Ends {
 		_, line, _ := strings.Cut(text, told)
 		line, _, _ = strings.Cut(line, "\n")
-		t.Errorf("%s: refused %v, ended %v, want ended %v: %s", a.Name, refused, ended, a.Ends, line)
+		t.Errorf("%s: refused %v, killed %v, want killed %v: %s", a.Name, refused, ended, a.Ends, line)
 	}
 	survivors := s.AwaitWorkers(2)
 	for _, pid := range workers {
 		if !slices.Contains(survivors, pid) && !a.Ends {
-			t.Errorf("%s: worker %d is gone", a.Name, pid)
+			t.Errorf("%s: worker %d has exited", a.Name, pid)
 		}
 	}
 	if a.Ends && !slices.Contains(survivors, workers[0]) && !slices.Contains(survivors, workers[1]) {
-		t.Errorf("%s: the sibling has died too", a.Name)
+		t.Errorf("%s: the other worker has died too", a.Name)
 	}
 	s.MustServe("/", "front")
 }
 
-// TestThiefReadsMarkdown has the process that renders READMEs try what is refused, and
-// some of each kind that ends a process: then the listing shows the README as it is.
-func TestThiefReadsMarkdown(t *testing.T) {
+// TestCompromisedMarkdownRenderer makes the process that renders READMEs try the same, leaving out most
+// attempts that end a process. If it is killed, the listing shows the README as plain text.
+func TestCompromisedMarkdownRenderer(t *testing.T) {
 	t.Parallel()
 	top := harness.Tree(t, map[string]string{"site/file": "x", "secret": "key"})
 	site := filepath.Join(top, "site")
@@ -115,19 +115,19 @@ func TestThiefReadsMarkdown(t *testing.T) {
 		body := page(t, s.URL("/"+a.Name+"/"))
 		if refused := strings.Contains(body, "outcome: refused"); refused == a.Ends || a.Ends && !strings.Contains(body, asked) {
 			_, body, _ = strings.Cut(body, "</table>")
-			t.Errorf("%s: refused %v, want ended %v: %s", a.Name, refused, a.Ends, body)
+			t.Errorf("%s: refused %v, want killed %v: %s", a.Name, refused, a.Ends, body)
 		}
 	}
 	if s.Workers()[0] != worker {
-		t.Error("the worker is gone")
+		t.Error("the worker has exited")
 	}
 	if got, err := os.ReadFile(filepath.Join(site, "file")); err != nil || string(got) != "x" {
-		t.Errorf("the file is %q: %v", got, err)
+		t.Errorf("the file is %q, error %v; want it unchanged", got, err)
 	}
 	s.Stop(10 * time.Second)
 }
 
-// page fetches a page whose length is not known before.
+// page fetches a page of unknown length.
 func page(t *testing.T, url string) string {
 	t.Helper()
 	r, err := http.Get(url)

@@ -14,10 +14,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestUnitAdmitsCalls runs a server through a reload, a rescue and an upgrade and
-// holds each system call that it makes against the filter of the systemd unit,
-// which would kill it for any other.
-func TestUnitAdmitsCalls(t *testing.T) {
+// TestUnitSystemCallFilter runs a server through a reload, a rescue and an upgrade, and checks that the
+// systemd unit's filter admits every system call that it makes.
+func TestUnitSystemCallFilter(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "calls")
 	s := harness.ServeAs(t, harness.Plan{
@@ -50,8 +49,8 @@ func TestUnitAdmitsCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	admitted := admittedByUnit(t)
-	// The unit's master is not root: its workers do not become somebody else, and have no
-	// capabilities to drop (TestUnprivileged).
+	// The unit's master does not run as root: its workers neither change their user nor drop
+	// capabilities (TestUnprivileged).
 	seen := map[string]bool{"setgroups": true, "setresgid": true, "setresuid": true, "capset": true}
 	for _, m := range regexp.MustCompile(`(?m)^\d+ +(\w+)\(`).FindAllStringSubmatch(string(text), -1) {
 		if call := m[1]; !seen[call] {
@@ -62,12 +61,12 @@ func TestUnitAdmitsCalls(t *testing.T) {
 		}
 	}
 	if !seen["sendmsg"] || !seen["execve"] {
-		t.Errorf("the trace is not whole: %d calls", len(seen))
+		t.Errorf("the trace is incomplete: %d different calls", len(seen))
 	}
 }
 
-// TestUnitExposure holds the unit to what systemd thinks of it. What is left are the
-// network, and ports below 1024, unless a socket unit opens them.
+// TestUnitExposure bounds the exposure level that systemd-analyze gives the unit. What remains are the
+// network and, without a socket unit, ports below 1024.
 func TestUnitExposure(t *testing.T) {
 	t.Parallel()
 	unit, err := os.ReadFile(filepath.Join("..", "..", "dist", "phalanx.service"))
@@ -98,7 +97,7 @@ func exposed(t *testing.T, unit string, most float64) {
 	}
 }
 
-// admittedByUnit are the system calls that the unit's filter lets through.
+// admittedByUnit returns the system calls that the unit's filter admits.
 func admittedByUnit(t *testing.T) map[string]bool {
 	t.Helper()
 	unit, err := os.ReadFile(filepath.Join("..", "..", "dist", "phalanx.service"))
@@ -113,7 +112,7 @@ func admittedByUnit(t *testing.T) map[string]bool {
 		}
 		filter, denied := strings.CutPrefix(filter, "~")
 		for _, name := range strings.Fields(filter) {
-			name, _, _ = strings.Cut(name, ":") // and an error
+			name, _, _ = strings.Cut(name, ":") // it may be followed by an error
 			for _, call := range expand(t, name) {
 				admitted[call] = !denied
 			}
@@ -122,7 +121,7 @@ func admittedByUnit(t *testing.T) map[string]bool {
 	return admitted
 }
 
-// expand returns the calls of a set of systemd's, or the one call.
+// expand returns the calls in one of systemd's sets, or the call itself.
 func expand(t *testing.T, name string) []string {
 	t.Helper()
 	if !strings.HasPrefix(name, "@") {

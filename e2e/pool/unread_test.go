@@ -15,9 +15,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestUnreadStandardError lets nobody read what the master says, in a pipe that is
-// full before it starts: it starts, replaces dead workers, reloads and stops.
-// What it has said, before an upgrade too, is there for who reads it late.
+// TestUnreadStandardError gives the server a full pipe as standard error, which nobody reads: it starts,
+// replaces dead workers, reloads, upgrades and stops. A late reader gets the log lines from before and after
+// the upgrade.
 func TestUnreadStandardError(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
@@ -27,7 +27,7 @@ func TestUnreadStandardError(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	full := make([]byte, 4096)
-	fd := int(w.Fd()) // once: it makes the file block
+	fd := int(w.Fd()) // once, because Fd makes the file blocking
 	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
@@ -56,19 +56,19 @@ func TestUnreadStandardError(t *testing.T) {
 	s.AwaitWorkers(2, old...)
 	text := make(chan string)
 	go func() {
-		said, _ := io.ReadAll(r) // until both ends have been closed
+		said, _ := io.ReadAll(r) // until all writing ends are closed
 		text <- string(bytes.TrimLeft(said, "\x00"))
 	}()
 	s.Signal(syscall.SIGTERM)
 	if code := s.Wait(10 * time.Second); code != 0 {
-		t.Errorf("exit status %d", code)
+		t.Errorf("exit status %d, want 0", code)
 	}
 	w.Close()
 	said, at := <-text, 0
 	for _, message := range []string{"executing new master", "master upgraded", "stopped"} {
 		next := strings.Index(said[at:], `"`+message+`"`)
 		if next < 0 {
-			t.Errorf("no %q in what was read late:\n%s", message, said)
+			t.Errorf("the late reader did not get %q, or not in order:\n%s", message, said)
 			break
 		}
 		at += next

@@ -11,9 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestUpgrade replaces the program of the master, again and again, under idle
-// connections and a download: the process stays, its workers are replaced, and
-// no client notices.
+// TestUpgrade upgrades the master three times during idle connections and a download: its process stays,
+// its workers are replaced, and no client notices.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -35,31 +34,31 @@ func TestUpgrade(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		old := s.Workers()
 		s.Signal(syscall.SIGUSR2)
-		s.Log.Await(t, 10*time.Second, "upgrade", s.Exited, func(all []harness.Event) bool {
+		s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
 			return len(harness.WithMessage(all, "master upgraded")) == n
 		})
 		s.AwaitWorkers(2, old...)
 		for _, c := range idle {
 			if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-				t.Errorf("after upgrade %d an idle client gets %d, closes %v", n, r.Status, r.Closes())
+				t.Errorf("after upgrade %d: status %d on an idle connection, closes %v; want 200 and a connection that stays open", n, r.Status, r.Closes())
 			}
 		}
 		s.MustServe("/", "front")
 	}
-	// The workers of the new program are its own: it sees them die.
+	// The new program sees its workers die.
 	victim := s.Workers()[0]
 	harness.Kill(t, victim, syscall.SIGKILL)
 	s.AwaitWorkers(2, victim)
 	if r, err := download.Reply("GET"); err == nil && !slices.Equal(r.Body, pattern(64<<20)) {
-		t.Error("the download has other bytes")
+		t.Error("the content of the download is wrong")
 	}
 	s.Signal(syscall.SIGTTIN)
 	s.AwaitWorkers(3)
 	s.Stop(5 * time.Second)
 }
 
-// TestUpgradeFails gives the master a program that cannot be executed, and one
-// that does not accept its options: it keeps running unchanged.
+// TestUpgradeFails upgrades to programs that cannot be executed or do not accept the options: the master keeps
+// running unchanged.
 func TestUpgradeFails(t *testing.T) {
 	t.Parallel()
 	const line = `"message":"upgrade: .*%s; keeping the current master"`
@@ -68,13 +67,13 @@ func TestUpgradeFails(t *testing.T) {
 		spoilt{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})
 }
 
-// TestCheck looks at the options and starts nothing.
-func TestCheck(t *testing.T) {
+// TestCheckFlag checks the options with --check, which starts nothing.
+func TestCheckFlag(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.Launch(t, harness.Plan{Args: []string{"--check", "--base", base}})
 	if code := s.Wait(5 * time.Second); code != 0 || s.Log.String() != "" || s.Out.String() != "the options are valid; the document root is "+base+"\n" {
-		t.Errorf("exit status %d, %s%s", code, s.Log, s.Out)
+		t.Errorf("exit status %d, output %s%s; want 0 and one line", code, s.Log, s.Out)
 	}
 	s = harness.Launch(t, harness.Plan{Args: []string{"--check", "--base", base + "/none"}})
 	if code := s.Wait(5 * time.Second); code != 78 {

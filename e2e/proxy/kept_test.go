@@ -15,10 +15,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestKeptClient keeps a proxy's connections open while their worker is killed and reloaded:
-// requests on them are of the client that the header of each has named, which never comes
-// again, and so is one whose header is split by it.
-func TestKeptClient(t *testing.T) {
+// TestClientOfPersistentConnections keeps a proxy's connections open while their worker is killed and reloaded.
+// The client is the one of each connection's PROXY header, which is sent only once, and maybe in two parts,
+// with the worker's death between them.
+func TestClientOfPersistentConnections(t *testing.T) {
 	log := filepath.Join(harness.MemoryDir(t), "access")
 	plain, secure := harness.FreePort(t), harness.FreePort(t)
 	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", harness.Tree(t, map[string]string{"index.html": "front"}), "-v",
@@ -45,10 +45,10 @@ func TestKeptClient(t *testing.T) {
 			t.Fatalf("%s: %v", path, err)
 		}
 		if body, err := io.ReadAll(res.Body); err != nil || string(body) != "front" {
-			t.Errorf("%s: %q, %v", path, body, err)
+			t.Errorf("%s: %q, error %v; want \"front\"", path, body, err)
 		}
 		if l := logged(t, log, path); l.Client != named {
-			t.Errorf("%s is of %s", path, l.Client)
+			t.Errorf("%s is logged with client %s, want %s", path, l.Client, named)
 		}
 	}
 	ask(one, "/?plain1")

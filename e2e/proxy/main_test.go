@@ -1,4 +1,4 @@
-// Package proxy puts real proxies in front of the real server.
+// Package proxy tests the real server behind HAProxy and nginx.
 package proxy
 
 import (

@@ -18,16 +18,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// Who is who: the balancer comes from another address for connections that begin with a
-// PROXY header than for those on which it names the client of each request.
+// Addresses of the client, and of the balancer: sender for connections with a PROXY header, forwarder for those
+// with X-Forwarded-For in each request.
 const (
 	client    = "127.0.0.7"
 	sender    = "127.0.0.2"
 	forwarder = "127.0.0.3"
 )
 
-// example reads a configuration that is kept as an example, for nodes at an address, and has
-// it listen at a port.
+// example returns an example configuration of deploy for one node and port.
 func example(t *testing.T, name string, port int, node string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/" + name)
@@ -45,7 +44,7 @@ func example(t *testing.T, name string, port int, node string) string {
 	return strings.Join(lines, "")
 }
 
-// start runs a proxy with a configuration, until the test ends, and waits for its ports.
+// start runs a proxy until the end of the test, and waits for its ports.
 func start(t *testing.T, config string, ports []int, command ...string) {
 	t.Helper()
 	dir := harness.MemoryDir(t)
@@ -76,11 +75,11 @@ func start(t *testing.T, config string, ports []int, command ...string) {
 			<-ended
 		}
 		if t.Failed() {
-			t.Logf("%s said:\n%s", command[0], said.String())
+			t.Logf("output of %s:\n%s", command[0], said.String())
 		}
 	})
 	for _, port := range ports {
-		harness.Await(t, 10*time.Second, fmt.Sprintf("%s at port %d", command[0], port), func() bool {
+		harness.Await(t, 10*time.Second, fmt.Sprintf("%s listening on port %d", command[0], port), func() bool {
 			c, err := net.Dial("tcp", harness.Loopback(port))
 			if err == nil {
 				c.Close()
@@ -90,8 +89,8 @@ func start(t *testing.T, config string, ports []int, command ...string) {
 	}
 }
 
-// haproxyConfig adds ways to nodes to the example: it sends PROXY headers of both versions,
-// over TLS and before HTTP/2 too.
+// haproxyConfig adds backends to the example that send PROXY headers of both versions, also over TLS and before
+// HTTP/2.
 func haproxyConfig(t *testing.T, ports []int, plain, secure string) string {
 	t.Helper()
 	text := example(t, "haproxy.cfg", ports[0], plain)
@@ -106,7 +105,7 @@ func haproxyConfig(t *testing.T, ports []int, plain, secure string) string {
 	return text
 }
 
-// browser asks from the client's address, on connections that it keeps.
+// browser returns a client with the client's address, which keeps its connections open.
 func browser(t *testing.T) *http.Client {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
@@ -115,16 +114,16 @@ func browser(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: harness.InTime(20 * time.Second)}
 }
 
-// line is one of the access log.
+// line is a line of the access log.
 type line struct {
 	Client, Target, Protocol string
 	ID                       string `json:"request_id"`
 }
 
-// logged returns the line about a path once there is one.
+// logged waits for the access log line about a path, and returns it.
 func logged(t *testing.T, file, path string) (found line) {
 	t.Helper()
-	harness.Await(t, 10*time.Second, "line about "+path, func() bool {
+	harness.Await(t, 10*time.Second, "a log line about "+path, func() bool {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -141,7 +140,7 @@ func logged(t *testing.T, file, path string) (found line) {
 	return found
 }
 
-// get asks for a path through a proxy, with fields that claim another client and an id.
+// get requests a path through a proxy, with fields that forge a client address and a request ID.
 func get(t *testing.T, c *http.Client, port int, path string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
@@ -156,12 +155,12 @@ func get(t *testing.T, c *http.Client, port int, path string) {
 	}
 	defer res.Body.Close()
 	if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 || string(body) != "front" {
-		t.Errorf("%s: %s, %q, %v", path, res.Status, body, err)
+		t.Errorf("%s: %s, %q, error %v; want 200 with \"front\"", path, res.Status, body, err)
 	}
 }
 
-// TestClientBehindProxies asks through HAProxy and nginx in every way, also after a worker
-// was killed and after a reload, and finds the client in the access log.
+// TestClientBehindProxies makes requests through HAProxy and nginx in every way, also after a worker's death and
+// after a reload: the access log has the client's address.
 func TestClientBehindProxies(t *testing.T) {
 	log := filepath.Join(harness.MemoryDir(t), "access")
 	plain, secure := harness.FreePort(t), harness.FreePort(t)
@@ -185,13 +184,13 @@ func TestClientBehindProxies(t *testing.T) {
 			get(t, c, port, path)
 			l := logged(t, log, path)
 			if l.Client != client {
-				t.Errorf("way %d, %s: the client is %s", i, round, l.Client)
+				t.Errorf("way %d, %s: logged with client %s, want %s", i, round, l.Client, client)
 			}
 			if h2 := l.Protocol == "HTTP/2.0"; h2 != (i == 4 || i == 5) {
-				t.Errorf("way %d, %s: %s", i, round, l.Protocol)
+				t.Errorf("way %d, %s: unexpected version %s", i, round, l.Protocol)
 			}
 			if i == 0 && !strings.HasPrefix(l.ID, "haproxy-") {
-				t.Errorf("the id of the balancer's request is %q", l.ID)
+				t.Errorf("request ID %q, want the balancer's", l.ID)
 			}
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestDrainThatIsIgnored reloads while a worker stands still: it is killed when its
-// drain times out, and its download continues in the worker that replaced it.
-func TestDrainThatIsIgnored(t *testing.T) {
+// TestDrainTimeoutOfStoppedWorker reloads while the worker is stopped (SIGSTOP): it is killed when its drain
+// times out, and its download continues in the worker that replaces it.
+func TestDrainTimeoutOfStoppedWorker(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, base+"/big.bin", 256<<20)
@@ -29,8 +29,8 @@ func TestDrainThatIsIgnored(t *testing.T) {
 	s.MustComplete(d)
 }
 
-// TestRecycledForMemory has a worker replaced because it uses more memory than it may,
-// beneath an idle client and a download, and kills the one that replaced it.
+// TestRecycledForMemory makes a worker exceed --max-memory while it serves an idle client and a
+// download, and kills the worker that replaces it: both connections survive.
 func TestRecycledForMemory(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"index.html": "front"}
@@ -43,11 +43,11 @@ func TestRecycledForMemory(t *testing.T) {
 	victim := s.Workers()[0]
 	idle, d := s.Dial(), s.Begin("/big.bin", 64<<10)
 	s.MustAsk(idle, harness.Request("GET", "/"))
-	harness.Await(t, 60*time.Second, "an end of the worker, which has half a minute to grow", func() bool {
+	harness.Await(t, 60*time.Second, "the recycling of the worker", func() bool {
 		if now := s.Workers(); len(now) == 1 && now[0] != victim {
 			return true
 		}
-		list(t, s.URL("/many/")) // takes memory while it is sent
+		list(t, s.URL("/many/")) // uses memory while it is sent
 		if err := d.Take(1 << 16); err != nil {
 			t.Error(err)
 		}
@@ -63,7 +63,7 @@ func TestRecycledForMemory(t *testing.T) {
 	s.Stop(5 * time.Second)
 }
 
-// list reads a directory listing, which has no length.
+// list reads a directory listing to its end.
 func list(t *testing.T, url string) {
 	t.Helper()
 	res, err := http.Get(url)
@@ -76,8 +76,8 @@ func list(t *testing.T, url string) {
 	}
 }
 
-// TestRescueBehindSocketActivation kills a worker whose listening socket came from
-// systemd.
+// TestRescueBehindSocketActivation kills a worker whose listening socket came from systemd: its
+// download continues.
 func TestRescueBehindSocketActivation(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})

@@ -9,8 +9,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestClosingSlotKilled kills the worker of a slot that is being closed, with idle
-// clients, and with others in its accept queue: all are served.
+// TestClosingSlotKilled kills the worker of a slot that is being closed while it has idle
+// connections and clients in its accept queue: all are served.
 func TestClosingSlotKilled(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"epoll", "netpoll"} {
@@ -28,7 +28,7 @@ func TestClosingSlotKilled(t *testing.T) {
 			}
 			harness.Hold(t, victim)
 			var clients []*harness.Client
-			for range 30 { // about half of them wait for the victim
+			for range 30 { // about half of them are in the victim's queue
 				c := s.Dial()
 				if err := c.Send(harness.Request("GET", "/")); err != nil {
 					t.Fatal(err)
@@ -36,7 +36,7 @@ func TestClosingSlotKilled(t *testing.T) {
 				clients = append(clients, c)
 			}
 			s.Signal(syscall.SIGTTOU)
-			s.Log.Await(t, 5*time.Second, "closed slot", s.Exited, func(all []harness.Event) bool {
+			s.Log.Await(t, 5*time.Second, "a line that the slot was closed", s.Exited, func(all []harness.Event) bool {
 				return len(harness.WithMessage(all, "slot closed")) == 1
 			})
 			harness.Kill(t, victim, syscall.SIGKILL)

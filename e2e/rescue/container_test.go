@@ -13,13 +13,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// asInContainer is the first argument of this binary when it is to execute the rest as
-// Docker starts a container.
+// asInContainer is the first argument of the test binary when it executes the other arguments as
+// a container runtime would.
 const asInContainer = "as-in-container"
 
-// forbidden are calls that the default seccomp profiles of Docker and containerd refuse
-// without CAP_SYS_PTRACE: all that lead into another process. Those with which a process
-// is found and signalled are refused by older ones.
+// forbidden returns the system calls that the default seccomp profiles of Docker and containerd
+// refuse without CAP_SYS_PTRACE: all that access another process. Older profiles also refuse
+// pidfd_open and pidfd_send_signal.
 func forbidden() []uint32 {
 	return []uint32{
 		unix.SYS_PIDFD_GETFD, unix.SYS_PTRACE, unix.SYS_KCMP, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_MADVISE,
@@ -27,11 +27,11 @@ func forbidden() []uint32 {
 	}
 }
 
-// execute executes a command that, with its children, is refused these calls, and as root
-// CAP_SYS_PTRACE. It returns only an error.
+// execute executes a command without the forbidden system calls and without CAP_SYS_PTRACE, for
+// its children too. It returns only on error.
 func execute(argv []string) error {
-	runtime.LockOSThread() // what follows is for one thread
-	const number = 0       // in seccomp_data
+	runtime.LockOSThread() // the following is for this thread
+	const number = 0       // offset in seccomp_data
 	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number}}
 	calls := forbidden()
 	for i, call := range calls {
@@ -58,8 +58,8 @@ func execute(argv []string) error {
 	return syscall.Exec(argv[0], argv, os.Environ())
 }
 
-// TestRescueInContainer kills a worker where no process may look into another: its
-// connections continue, at a reload and after an upgrade too.
+// TestRescueInContainer kills a worker where no process may access another one: its connections
+// survive, and they survive a reload and an upgrade.
 func TestRescueInContainer(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
@@ -80,7 +80,7 @@ func TestRescueInContainer(t *testing.T) {
 		}
 		s.AwaitWorkers(1, victim)
 		if r := s.MustAsk(idle, harness.Request("GET", "/")); r.Closes() {
-			t.Errorf("the connection ends after %v", signal)
+			t.Errorf("the connection ended after %v", signal)
 		}
 	}
 	s.MustComplete(d)

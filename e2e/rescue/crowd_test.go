@@ -15,26 +15,26 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// crowd is clients of every kind, who compare every byte of every reply and
-// forgive nothing.
+// crowd is a group of clients of every kind. They compare every byte of every response and accept
+// no failure.
 type crowd struct {
 	t     *testing.T
 	port  int
-	https int // its port; 0: they speak plain HTTP
+	https int // port for HTTPS; 0: the clients speak plain HTTP
 	pages []page
 	large page
 	quit  chan struct{}
 	wg    sync.WaitGroup
 
 	mu        sync.Mutex
-	served    map[string]int // replies by kind of client
-	announced int            // connections whose end the server has announced
+	served    map[string]int // responses by kind of client
+	announced int            // connections that the server closed as announced
 	failures  int
-	shaking   int // handshakes that ended, see excuses
-	sealing   int // other connections over TLS that did
+	shaking   int // handshakes that ended; see excuses
+	sealing   int // other TLS connections that ended; see excuses
 }
 
-// page is a file, and what its replies have in common.
+// page is a file and the ETag of its responses.
 type page struct {
 	path string
 	body []byte
@@ -43,12 +43,12 @@ type page struct {
 
 const (
 	narrow    = 32 << 10         // bytes of a receive buffer that fills soon
-	replyTime = 60 * time.Second // more than a slot is without a worker
+	replyTime = 60 * time.Second // more than a slot can be without a worker
 	mostShown = 10
 )
 
-// content is what the crowd asks for: small files that travel with their head,
-// and large ones that are sent from their descriptor.
+// content returns the files that clients request: small ones that are sent together with their
+// head, and a large one that is sent from its descriptor.
 func content() (pages []page, large page) {
 	for i, size := range []int{0, 5, 700, 9_000, 40_000, 300_000} {
 		path := fmt.Sprintf("page%d.bin", i)
@@ -66,10 +66,10 @@ func tree(t *testing.T) string {
 	return harness.Tree(t, files)
 }
 
-// gather lets clients in, each kind as often as told.
+// gather starts the given number of clients of each kind over plain HTTP.
 func gather(t *testing.T, port int, each int) *crowd { return gatherAt(t, port, 0, each) }
 
-// gatherAt has them speak TLS, at another port, unless that is 0.
+// gatherAt is gather over TLS at another port, unless that is 0.
 func gatherAt(t *testing.T, port, https, each int) *crowd {
 	c := &crowd{t: t, port: port, https: https, quit: make(chan struct{}), served: map[string]int{}}
 	c.pages, c.large = content()
@@ -98,7 +98,7 @@ func gatherAt(t *testing.T, port, https, each int) *crowd {
 	return c
 }
 
-// leave sends everybody home.
+// leave stops all clients.
 func (c *crowd) leave() {
 	select {
 	case <-c.quit:
@@ -108,7 +108,7 @@ func (c *crowd) leave() {
 	c.wg.Wait()
 }
 
-// report leaves and says what was served.
+// report stops all clients and logs what was served.
 func (c *crowd) report() {
 	c.t.Helper()
 	c.leave()
@@ -116,15 +116,15 @@ func (c *crowd) report() {
 	for _, n := range c.served {
 		total += n
 	}
-	c.t.Logf("%d replies: %v; %d ends announced; %d failures", total, c.served, c.announced, c.failures)
+	c.t.Logf("%d responses: %v; %d connections ended as announced; %d failures", total, c.served, c.announced, c.failures)
 	for _, kind := range []string{"kept", "closing", "pipelined", "fragmented", "download"} {
 		if c.served[kind] == 0 {
-			c.t.Errorf("no reply for a client of the kind %s", kind)
+			c.t.Errorf("no response for clients of kind %s", kind)
 		}
 	}
 }
 
-// client is one of them, with a connection that it keeps as long as it may.
+// client is one of the crowd. It keeps its connection as long as the server does.
 type client struct {
 	*crowd
 	kind  string
@@ -186,15 +186,15 @@ func (c *client) reach(buffer int) (err error) {
 	return c.conn.SetDeadline(time.Now().Add(replyTime))
 }
 
-// query is a request and what has to come back.
+// query is a request and its expected response.
 type query struct {
 	method, text string
 	status       int
-	length       int64 // -1: none
+	length       int64 // -1: not compared
 	body         []byte
 }
 
-// query makes one of chance.
+// query returns a random request for a page.
 func (c *client) query(fields ...string) query {
 	p := c.pages[c.rng.IntN(len(c.pages))]
 	q := query{method: "GET", status: 200, length: int64(len(p.body)), body: p.body}
@@ -215,14 +215,14 @@ func (c *client) query(fields ...string) query {
 	return q
 }
 
-// receive reads the reply and compares it.
+// receive reads the response and compares it with the expected one.
 func (c *client) receive(q query) error {
 	r, err := c.conn.Reply(q.method)
 	if err != nil {
 		return err
 	}
 	if r.Status != q.status || q.length >= 0 && r.Length != q.length || !bytes.Equal(r.Body, q.body) {
-		return fmt.Errorf("%w: %d, %d bytes announced, %d came, want %d with %d bytes", harness.ErrWrong, r.Status, r.Length, len(r.Body), q.status, q.length)
+		return fmt.Errorf("%w: status %d, Content-Length %d, %d bytes; want %d with %d bytes", harness.ErrWrong, r.Status, r.Length, len(r.Body), q.status, q.length)
 	}
 	c.mu.Lock()
 	c.served[c.kind]++
@@ -232,7 +232,7 @@ func (c *client) receive(q query) error {
 	}
 	c.doing = "waiting for the announced end"
 	if b, err := c.conn.In.ReadByte(); err == nil {
-		return fmt.Errorf("%w: byte %q behind the last reply", harness.ErrWrong, b)
+		return fmt.Errorf("%w: byte %q after the last response", harness.ErrWrong, b)
 	} else if err != io.EOF {
 		return err
 	}
@@ -245,10 +245,10 @@ func (c *client) receive(q query) error {
 	return nil
 }
 
-// quiet expects that nothing comes without having been asked for.
+// quiet checks that nothing follows the last response.
 func (c *client) quiet() error {
 	if c.conn != nil && c.conn.In.Buffered() > 0 {
-		return fmt.Errorf("%w: %d bytes too many", harness.ErrWrong, c.conn.In.Buffered())
+		return fmt.Errorf("%w: %d extra bytes", harness.ErrWrong, c.conn.In.Buffered())
 	}
 	return nil
 }
@@ -275,7 +275,7 @@ func (c *client) comeAndGo() error {
 		return err
 	}
 	if c.conn != nil {
-		return fmt.Errorf("%w: Connection: close is not repeated", harness.ErrWrong)
+		return fmt.Errorf("%w: the response lacks Connection: close", harness.ErrWrong)
 	}
 	return nil
 }
@@ -298,9 +298,8 @@ func (c *client) fragment() error {
 	return errors.Join(c.receive(q), c.quiet())
 }
 
-// pipeline sends many requests and does not read for a while: the server has
-// to wait with replies that the socket does not take and requests that it has
-// not answered.
+// pipeline sends many requests before it reads: the server has to wait with responses that the
+// socket does not take and with requests that it has not answered.
 func (c *client) pipeline() error {
 	if err := c.reach(narrow); err != nil {
 		return err
@@ -317,13 +316,13 @@ func (c *client) pipeline() error {
 	go func() { sent <- conn.Send(text.String()) }()
 	<-time.After(harness.Between(c.rng, time.Millisecond, 100*time.Millisecond))
 	for i, q := range all {
-		c.doing = fmt.Sprintf("reading reply %d of %d", i+1, len(all))
+		c.doing = fmt.Sprintf("reading response %d of %d", i+1, len(all))
 		if err := c.receive(q); err != nil {
 			conn.Close()
 			<-sent
 			return err
 		}
-		if c.conn == nil { // an announced end: what is behind it is asked anew
+		if c.conn == nil { // the announced end: the server drops the remaining requests
 			<-sent
 			return nil
 		}
@@ -331,7 +330,7 @@ func (c *client) pipeline() error {
 	return errors.Join(<-sent, c.quiet())
 }
 
-// download fetches the large file, on a connection whose buffer fills.
+// download fetches the large file through a small receive buffer.
 func (c *client) download() error {
 	if err := c.reach(narrow << c.rng.IntN(4)); err != nil {
 		return err
@@ -340,12 +339,12 @@ func (c *client) download() error {
 	return errors.Join(c.send(q), c.receive(q), c.quiet())
 }
 
-// largeQuery asks for the large file.
+// largeQuery returns the request for the large file.
 func (c *crowd) largeQuery() query {
 	return query{method: "GET", text: harness.Request("GET", c.large.path), status: 200, length: int64(len(c.large.body)), body: c.large.body}
 }
 
-// begun waits for the first byte of a reply.
+// begun waits for the first byte of a response.
 func (c *client) begun() error {
 	_, err := c.conn.In.Peek(1)
 	return err

@@ -15,10 +15,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-var largeSize = flag.Int64("kill.large", 1<<30, "bytes of the download that goes through twenty kills")
+var largeSize = flag.Int64("kill.large", 1<<30, "size in bytes of TestDownloadThroughKills's file")
 
-// TestDownloadThroughKills has one curl fetch a large file at full speed while its
-// worker is killed twenty times.
+// TestDownloadThroughKills downloads a large file with curl at full speed while its worker is
+// killed twenty times.
 func TestDownloadThroughKills(t *testing.T) {
 	curl := harness.Tool(t, "install curl", "curl")
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -41,10 +41,10 @@ func TestDownloadThroughKills(t *testing.T) {
 	for range kills {
 		n, err := io.CopyN(sum, out, *largeSize/(kills+1))
 		if err != nil {
-			t.Errorf("the download ended after %d bytes more: %v", n, err)
+			t.Errorf("the download ended %d bytes after the last kill: %v", n, err)
 			break
 		}
-		// At any moment of the worker's life, but for those in which there is none.
+		// At any moment, except when there is no worker.
 		var victim int
 		harness.Await(t, harness.Patience, "a worker", func() bool {
 			if all := s.Workers(); len(all) == 1 {
@@ -60,18 +60,17 @@ func TestDownloadThroughKills(t *testing.T) {
 		t.Errorf("curl: %v", err)
 	}
 	if err != nil || [32]byte(sum.Sum(nil)) != want {
-		t.Errorf("the content differs; the last part has %d bytes, %v", n, err)
+		t.Errorf("the content is wrong; last part: %d bytes, error %v", n, err)
 	}
 	s.Stop(harness.Patience)
 	text, err := os.ReadFile(log)
 	line := fmt.Sprintf("\"GET /large.bin HTTP/1.1\" 200 %d ", *largeSize)
 	if err != nil || strings.Count(string(text), line) != 1 {
-		t.Errorf("the access log has not one line with %s: %q, %v", line, text, err)
+		t.Errorf("access log: %q, error %v; want one line with %s", text, err, line)
 	}
 }
 
-// recognisable makes a sparse file with a piece of noise in each MiB, and returns
-// its sum.
+// recognisable makes a sparse file with a piece of noise in each MiB, and returns its SHA-256 sum.
 func recognisable(t *testing.T, path string) (sum [32]byte) {
 	t.Helper()
 	f, err := os.Create(path)

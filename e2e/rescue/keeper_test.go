@@ -14,11 +14,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-var deaths = flag.Int("kill.deaths", 100, "deaths of a worker one after the other")
+var deaths = flag.Int("kill.deaths", 100, "number of workers that TestRepeatedKills kills in a row")
 
-// TestManyDeaths kills one worker after the other: a client goes on through all of
-// them, and nothing is left of the dead, least of all a keeper.
-func TestManyDeaths(t *testing.T) {
+// TestRepeatedKills kills one worker after another. A client's connection survives all of them, and
+// no keeper, descriptor or zombie is left over.
+func TestRepeatedKills(t *testing.T) {
 	t.Parallel()
 	s := harness.ServeSilently(t, harness.Plan{
 		Binary: filepath.Join(harness.Tagged(t, "killpoints"), "master"), Args: []string{"--base", tree(t), "--workers", "1"},
@@ -33,7 +33,7 @@ func TestManyDeaths(t *testing.T) {
 		victim := s.Workers()[0]
 		harness.Kill(t, victim, syscall.SIGKILL)
 		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-			t.Fatalf("the client gets %d, closes %v", r.Status, r.Closes())
+			t.Fatalf("after a kill: status %d, closes %v; want 200 on a connection that stays open", r.Status, r.Closes())
 		}
 		s.AwaitWorkers(1, victim)
 	}
@@ -60,8 +60,8 @@ func descriptors(t *testing.T, pid int) int {
 	return len(fds)
 }
 
-// TestKeeperKilled kills a keeper alone, whose worker is replaced, and then a
-// worker and its keeper at once: their connections are lost, and a line says so.
+// TestKeeperKilled kills a keeper alone, whose worker is then replaced, and later a worker and its
+// keeper together: their connections are lost, and the log says so.
 func TestKeeperKilled(t *testing.T) {
 	t.Parallel()
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", tree(t), "--workers", "1"}})
@@ -93,16 +93,16 @@ func TestKeeperKilled(t *testing.T) {
 		}
 		return keeper != 0 && keeper != second[0]
 	})
-	harness.Kill(t, victim, syscall.SIGSTOP) // or it would hand its connections over
+	harness.Kill(t, victim, syscall.SIGSTOP) // so that it does not hand its connections over
 	harness.Kill(t, keeper, syscall.SIGKILL)
 	harness.Kill(t, victim, syscall.SIGKILL)
 	s.MustEnd(c, 5*time.Second, "the client of a worker that was killed with its keeper")
-	harness.Await(t, 5*time.Second, "a line that says that connections are lost", func() bool {
+	harness.Await(t, 5*time.Second, "a line that connections are lost", func() bool {
 		return strings.Contains(s.Log.String(), "lost: its keeper is gone") || strings.Contains(s.Log.String(), "are lost: the keeper is gone")
 	})
 	s.MustServe("/", "front")
 	if n := len(s.AwaitWorkers(1, victim)); n != 1 {
-		t.Errorf("%d workers", n)
+		t.Errorf("%d workers, want 1", n)
 	}
 	s.Stop(5 * time.Second)
 }

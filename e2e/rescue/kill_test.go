@@ -17,14 +17,14 @@ import (
 )
 
 var (
-	killFor = flag.Duration("kill.for", 6*time.Second, "how long each test kills at least; every point is met in any case")
-	killOne = flag.Int("kill.one", 2000, "in one of how many times a point kills a worker")
+	killFor = flag.Duration("kill.for", 6*time.Second, "minimum time for which each test kills workers; every point is reached in any case")
+	killOne = flag.Int("kill.one", 2000, "each point kills its worker one time in this many")
 )
 
 var killedAt = regexp.MustCompile(`died(?: while draining)?: killed by SIGKILL(?:: killed at point (\w+))?`)
 
-// killed starts a server whose workers are killed at the marked points between
-// their stores and system calls.
+// killed starts a server whose workers are killed at random at the marked points between their
+// stores and system calls.
 func killed(t *testing.T, oneIn, movingOneIn int, args ...string) *harness.Server {
 	t.Helper()
 	return harness.ServeSilently(t, killing(t, oneIn, movingOneIn, args...))
@@ -39,9 +39,8 @@ func killing(t *testing.T, oneIn, movingOneIn int, args ...string) harness.Plan 
 	}
 }
 
-// over reports whether a test that began then has had its time, and somebody has been
-// killed at each of the points. On a busy machine rare ones take longer: up to two
-// minutes more.
+// over reports whether a test has run for long enough and a worker was killed at each of the
+// named points. On a busy machine rare points take longer: up to two more minutes.
 func over(s *harness.Server, began time.Time, names string) bool {
 	const more = 2 * time.Minute
 	if time.Since(began) < *killFor {
@@ -58,8 +57,8 @@ func over(s *harness.Server, began time.Time, names string) bool {
 	return !missing || time.Since(began) > *killFor+more
 }
 
-// points counts the deaths at each point, and expects no line but those of
-// deaths and rescues. A point is "" if nobody has read the last word of the dead.
+// points counts the deaths at each point, and reports log lines that are not about deaths and
+// rescues. The point is "" if the master did not read the dead worker's last line.
 func points(t *testing.T, s *harness.Server) map[string]int {
 	t.Helper()
 	at := map[string]int{}
@@ -71,14 +70,14 @@ func points(t *testing.T, s *harness.Server) map[string]int {
 			at[m[1]]++
 		case strings.Contains(line, " rescued ") && !strings.Contains(closedWhy.ReplaceAllString(line, ""), "; "), strings.Contains(line, " died during startup: killed by SIGKILL: killed at point "):
 		default:
-			t.Errorf("line on standard error: %s", line)
+			t.Errorf("unexpected line on standard error: %s", line)
 		}
 	}
 	return at
 }
 
-// TestKilledAtEveryPoint has workers killed between every two steps under
-// clients of every kind: none of them notices.
+// TestKilledAtEveryPoint kills workers at every marked point while clients of every kind use the
+// server: no client notices.
 func TestKilledAtEveryPoint(t *testing.T) {
 	const names = "commit committed copied done held state accepted receive received send sent file close closed taken"
 	s := killed(t, *killOne, 100, "--workers", "3")
@@ -94,17 +93,17 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}
 	t.Logf("%d deaths: %v", deaths, at)
 	if at[""] > 0 {
-		t.Errorf("%d deaths at no point", at[""])
+		t.Errorf("%d deaths at an unknown point", at[""])
 	}
 	for _, point := range strings.Fields(names) {
 		if at[point] == 0 {
-			t.Errorf("nobody was killed at point %q", point)
+			t.Errorf("no worker was killed at point %q", point)
 		}
 	}
 }
 
-// TestKilledInHandovers kills while connections are handed over, in reloads that
-// follow each other.
+// TestKilledInHandovers kills workers while they hand connections over, in one reload after
+// another.
 func TestKilledInHandovers(t *testing.T) {
 	s := killed(t, 10**killOne, 20, "--workers", "2")
 	c, rng := gather(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
@@ -117,14 +116,14 @@ func TestKilledInHandovers(t *testing.T) {
 	at := points(t, s)
 	for _, point := range strings.Fields(names) {
 		if at[point] == 0 {
-			t.Errorf("nobody was killed at point %q", point)
+			t.Errorf("no worker was killed at point %q", point)
 		}
 	}
 	t.Logf("%v", at)
 }
 
-// TestKilledInUpgrades kills while the master's program is replaced again and again,
-// and with it all workers.
+// TestKilledInUpgrades kills workers while they hand connections over, in one upgrade of the master
+// after another.
 func TestKilledInUpgrades(t *testing.T) {
 	s := killed(t, 10**killOne, 20, "--workers", "2")
 	c, rng := gather(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
@@ -137,17 +136,17 @@ func TestKilledInUpgrades(t *testing.T) {
 	at := points(t, s)
 	for _, point := range strings.Fields(names) {
 		if at[point] == 0 {
-			t.Errorf("nobody was killed at point %q", point)
+			t.Errorf("no worker was killed at point %q", point)
 		}
 	}
 	if !upgraded(s.PID()) {
-		t.Error("the program was never replaced")
+		t.Error("the master was never upgraded")
 	}
 	t.Logf("%v", at)
 }
 
-// upgraded reports whether a master reads its signals as one does that was executed by
-// another.
+// upgraded reports whether a master reads its signals from a signalfd, as one does after an
+// upgrade.
 func upgraded(pid int) bool {
 	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, link := range links {

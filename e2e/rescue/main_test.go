@@ -1,5 +1,4 @@
-// Package rescue kills workers at every point and looks whether a client
-// notices.
+// Package rescue kills workers at every marked point and checks that no client notices.
 package rescue
 
 import (

@@ -9,8 +9,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// poisoned is a server on whose only worker some clients have come together: one
-// that is idle, one in a download, and one that is about to crash it.
+// poisoned is a server with one worker and three clients: one is idle, one downloads, and one is
+// about to send a request that crashes the worker.
 type poisoned struct {
 	*harness.Server
 	idle, poison *harness.Client
@@ -29,7 +29,7 @@ func poison(t *testing.T) poisoned {
 	return p
 }
 
-// deaths are the lines that say that a worker died.
+// deaths counts the log lines that say that a worker died.
 func (p *poisoned) deaths() int {
 	_, lines := p.Log.All()
 	n := 0
@@ -41,8 +41,8 @@ func (p *poisoned) deaths() int {
 	return n
 }
 
-// TestPoisonRequest has a request crash its worker: it is tried once more, and
-// then its connection is closed. All others go on.
+// TestPoisonRequest sends a request that crashes its worker. The request is tried once more, then
+// its connection is closed; all other connections survive.
 func TestPoisonRequest(t *testing.T) {
 	t.Parallel()
 	p := poison(t)
@@ -59,9 +59,9 @@ func TestPoisonRequest(t *testing.T) {
 	p.Stop(5 * time.Second)
 }
 
-// TestDamagedMemory has a worker die of a signal that means that its memory may
-// be damaged: only idle connections go on.
-func TestDamagedMemory(t *testing.T) {
+// TestCrashWithDamagedMemory crashes a worker with a signal after which its memory may be damaged: only
+// idle connections survive.
+func TestCrashWithDamagedMemory(t *testing.T) {
 	t.Parallel()
 	p := poison(t)
 	if err := p.poison.Send(harness.Request("GET", "/killpoints/segv")); err != nil {
@@ -71,7 +71,7 @@ func TestDamagedMemory(t *testing.T) {
 	p.AwaitText("rescued 1 connection ")
 	p.AwaitText("2 closed whose request may have killed it")
 	if err := p.download.Rest(); err == nil {
-		t.Error("the download goes on")
+		t.Error("the download continued after SIGSEGV")
 	}
 	if n := p.deaths(); n != 1 {
 		t.Errorf("%d deaths, want 1", n)

@@ -8,9 +8,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestSignalledBeforeStop sends SIGTERM to a worker with clients in its accept queue, and
-// then stops the server, at once or when the next worker starts: all are served.
-func TestSignalledBeforeStop(t *testing.T) {
+// TestWorkerSignalledBeforeStop sends SIGTERM to a worker with clients in its accept queue and then
+// stops the server, at once or when the next worker has started: all clients are served.
+func TestWorkerSignalledBeforeStop(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"epoll", "netpoll"} {
 		for _, when := range []string{"at once", "next worker"} {

@@ -13,10 +13,10 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// errShaking is the end of a connection in its handshake, which is not rescued.
+// errShaking is the end of a connection during its TLS handshake, which is not rescued.
 var errShaking = errors.New("in the handshake")
 
-// encrypt begins TLS 1.3 on a connection.
+// encrypt starts TLS 1.3 on the connection.
 func (c *client) encrypt() error {
 	c.doing = "in the handshake"
 	cfg := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}
@@ -26,8 +26,8 @@ func (c *client) encrypt() error {
 	return nil
 }
 
-// excuses reports whether what a client of TLS met is what docs/rescue.md says: the end
-// of its handshake, or of a connection for which its worker was just encrypting.
+// excuses reports whether docs/rescue.md allows the error that a TLS client met, and counts it:
+// the end of a handshake, or of a connection for which the worker was just encrypting.
 func (c *crowd) excuses(err error) bool {
 	switch {
 	case c.https == 0 || !harness.IsCut(err):
@@ -45,14 +45,14 @@ var (
 	mayBeClosed = "whose response cannot be continued"
 )
 
-// closings are how many connections rescues have closed, as the lines say.
+// closings returns the number of connections that rescues closed, according to the log.
 func closings(t *testing.T, s *harness.Server) (n int) {
 	t.Helper()
 	_, lines := s.Log.All()
 	for _, line := range lines {
 		for _, m := range closedWhy.FindAllStringSubmatch(line, -1) {
 			if m[2] != mayBeClosed {
-				t.Errorf("line on standard error: %s", line)
+				t.Errorf("unexpected line on standard error: %s", line)
 			}
 			more, _ := strconv.Atoi(m[1])
 			n += more
@@ -61,8 +61,8 @@ func closings(t *testing.T, s *harness.Server) (n int) {
 	return n
 }
 
-// TestKilledAtEveryPointSecure is TestKilledAtEveryPoint over TLS 1.3: a death costs
-// handshakes, and at most the one connection for which the worker was just encrypting.
+// TestKilledAtEveryPointSecure is TestKilledAtEveryPoint over TLS 1.3: a worker's death ends its
+// handshakes and at most one other connection, the one for which it was just encrypting.
 func TestKilledAtEveryPointSecure(t *testing.T) {
 	const names = "commit committed done accepted receive received send sent close taken"
 	port, https := harness.FreePort(t), harness.FreePort(t)
@@ -79,13 +79,13 @@ func TestKilledAtEveryPointSecure(t *testing.T) {
 		deaths += n
 	}
 	said := closings(t, s)
-	t.Logf("%d deaths: %v; %d handshakes and %d connections closed, of %d", deaths, at, c.shaking, c.sealing, said)
+	t.Logf("%d deaths: %v; %d handshakes and %d connections ended, %d closed according to the log", deaths, at, c.shaking, c.sealing, said)
 	if c.sealing > deaths || c.sealing+c.shaking > said {
-		t.Errorf("%d handshakes and %d connections ended with %d deaths, whose lines say %d", c.shaking, c.sealing, deaths, said)
+		t.Errorf("%d handshakes and %d connections ended in %d deaths, and the log says %d", c.shaking, c.sealing, deaths, said)
 	}
 	for _, point := range strings.Fields(names) {
 		if at[point] == 0 {
-			t.Errorf("nobody was killed at point %q", point)
+			t.Errorf("no worker was killed at point %q", point)
 		}
 	}
 }

@@ -11,9 +11,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestKilledWhileStopping stops the server beneath downloads and kills their workers
-// again and again: each download is completed, and the server ends as if nothing had
-// happened.
+// TestKilledWhileStopping stops the server during downloads and kills their workers again and
+// again: every download completes, and the server exits with status 0.
 func TestKilledWhileStopping(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -27,7 +26,7 @@ func TestKilledWhileStopping(t *testing.T) {
 	s.AwaitRefusal()
 	for range 6 {
 		victim := 0
-		harness.Await(t, harness.Patience, "a worker to kill", func() bool { // one without a download ends by itself
+		harness.Await(t, harness.Patience, "a worker to kill", func() bool { // a worker without a download exits by itself
 			now := s.Workers()
 			if len(now) == 0 || syscall.Kill(now[0], syscall.SIGKILL) != nil {
 				return false
@@ -49,9 +48,9 @@ func TestKilledWhileStopping(t *testing.T) {
 	}
 }
 
-// TestQueueWhileStopping kills a worker that stands still while the server stops, with
-// clients in its accept queue: all are served.
-func TestQueueWhileStopping(t *testing.T) {
+// TestAcceptQueueWhileStopping kills a stopped (SIGSTOP) worker while the server stops, with clients in
+// its accept queue: all are served.
+func TestAcceptQueueWhileStopping(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--engine", "epoll"}, {"--engine", "netpoll"}, {"--model", "goroutine"}} {
 		t.Run(args[1], func(t *testing.T) {
@@ -69,7 +68,7 @@ func TestQueueWhileStopping(t *testing.T) {
 				clients = append(clients, c)
 			}
 			s.Interrupt()
-			s.Log.Await(t, 5*time.Second, "drain", s.Exited, func(all []harness.Event) bool {
+			s.Log.Await(t, 5*time.Second, "a line that the drain started", s.Exited, func(all []harness.Event) bool {
 				return len(harness.WithMessage(all, "drain started")) == 1
 			})
 			harness.Kill(t, victim, syscall.SIGKILL)
@@ -83,8 +82,8 @@ func TestQueueWhileStopping(t *testing.T) {
 	}
 }
 
-// TestStopDuringRescue stops a server whose connections wait for a worker that takes
-// them over.
+// TestStopDuringRescue stops a server at several moments between a worker's death and the rescue
+// of its download, which completes.
 func TestStopDuringRescue(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
@@ -95,7 +94,7 @@ func TestStopDuringRescue(t *testing.T) {
 		victim := s.Workers()[0]
 		harness.Kill(t, victim, syscall.SIGKILL)
 		harness.AwaitEnd(t, harness.Patience, victim)
-		<-time.After(wait) // how far the rescue is
+		<-time.After(wait) // lets the rescue get further
 		s.Interrupt()
 		s.MustComplete(d)
 		if code := s.Wait(15 * time.Second); code != 0 {
@@ -104,8 +103,8 @@ func TestStopDuringRescue(t *testing.T) {
 	}
 }
 
-// TestKilledAtPointsWhileStopping has workers killed at every point while the server
-// stops beneath downloads.
+// TestKilledAtPointsWhileStopping kills workers at every marked point while the server stops
+// during downloads.
 func TestKilledAtPointsWhileStopping(t *testing.T) {
 	deaths := map[string]int{}
 	end := time.Now().Add(*killFor)
@@ -148,8 +147,8 @@ func TestKilledAtPointsWhileStopping(t *testing.T) {
 		}
 	}
 	t.Logf("%v", deaths)
-	// Heads were sent before the stop, so most die while they send a file.
+	// The requests were read before the stop, so most workers are killed while they send a file.
 	if deaths["file"] == 0 {
-		t.Error("nobody was killed while a file was sent")
+		t.Error("no worker was killed while a file was sent")
 	}
 }

@@ -14,23 +14,23 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// lab is a network of nodes, a balancer and clients, each in a namespace of its own and all
-// at one bridge. The clients are in that of the test.
+// lab is a network of nodes, a balancer and clients on one bridge. Each has a network namespace of its own; the
+// clients use the test's.
 type lab struct {
 	t     *testing.T
 	base  string
 	nodes []*node
 }
 
-// node is a server in a namespace.
+// node is a server in a network namespace.
 type node struct {
 	lab    *lab
-	name   string // also of its namespace
+	name   string // also the name of its namespace
 	addr   string
 	server *harness.Server
 }
 
-// Addresses in the lab. Nodes are from 10.77.0.1 on.
+// Addresses in the lab. Those of the nodes begin with 10.77.0.1.
 const (
 	balancerAddr = "10.77.0.100"
 	clientAddr   = "10.77.0.254"
@@ -38,7 +38,7 @@ const (
 	adminPort    = "9090"
 )
 
-// newLab makes the network and starts so many nodes, which serve the files.
+// newLab creates the network and starts the nodes, which serve the files.
 func newLab(t *testing.T, nodes int, files map[string]string) *lab {
 	t.Helper()
 	l := &lab{t: t, base: harness.Tree(t, files)}
@@ -66,7 +66,7 @@ func newLab(t *testing.T, nodes int, files map[string]string) *lab {
 	return l
 }
 
-// must runs a command and returns what it has printed.
+// must runs a command that has to succeed and returns its output.
 func (l *lab) must(words ...string) string {
 	l.t.Helper()
 	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
@@ -76,7 +76,7 @@ func (l *lab) must(words ...string) string {
 	return string(out)
 }
 
-// namespace makes one with an address at the bridge.
+// namespace creates a network namespace with an address on the bridge.
 func (l *lab) namespace(name, addr string) {
 	l.t.Helper()
 	l.must("ip", "netns", "add", name)
@@ -97,7 +97,7 @@ func (n *node) start() {
 	n.await("is ready", 200)
 }
 
-// await waits until the node says whether it is ready.
+// await waits until the node's /readyz has a status.
 func (n *node) await(what string, code int) {
 	n.lab.t.Helper()
 	harness.Await(n.lab.t, 10*time.Second, n.name+" "+what, func() bool {
@@ -110,7 +110,7 @@ func (n *node) await(what string, code int) {
 	})
 }
 
-// restart stops the node, which waits for its clients, and starts it again.
+// restart stops the node gracefully and starts it again.
 func (n *node) restart() {
 	n.lab.t.Helper()
 	n.server.Signal(syscall.SIGTERM)
@@ -120,13 +120,13 @@ func (n *node) restart() {
 	n.start()
 }
 
-// kill kills every process of the node at once, as the end of its machine would.
+// kill kills all processes of the node at once, as if its machine had failed.
 func (n *node) kill() {
 	n.lab.t.Helper()
 	n.server.Signal(syscall.SIGKILL)
 	for _, pid := range strings.Fields(n.lab.must("ip", "netns", "pids", n.name)) {
 		if pid, err := strconv.Atoi(pid); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have exited
 		}
 	}
 }
@@ -134,11 +134,11 @@ func (n *node) kill() {
 // balancer is a running HAProxy or nginx.
 type balancer struct {
 	l   *lab
-	log string // file
+	log string // path of its log
 }
 
-// balance starts a balancer with a configuration, in which addresses are written as
-// deploy has them. It ends with the test.
+// balance starts a balancer with an example configuration of deploy, after replacing addresses. It is stopped at
+// the end of the test.
 func (l *lab) balance(program, file string, replace ...string) *balancer {
 	l.t.Helper()
 	text, err := os.ReadFile(harness.Repository(l.t, "deploy", file))
@@ -162,9 +162,9 @@ func (l *lab) balance(program, file string, replace ...string) *balancer {
 	}
 	l.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait() // it was told to end
+		_ = cmd.Wait() // it was stopped by a signal
 	})
-	harness.Await(l.t, 10*time.Second, program+" to answer", func() bool {
+	harness.Await(l.t, 10*time.Second, "a response through "+program, func() bool {
 		r, err := probe.Get("http://" + balancerAddr + "/")
 		if err != nil {
 			return false
@@ -175,7 +175,7 @@ func (l *lab) balance(program, file string, replace ...string) *balancer {
 	return b
 }
 
-// lines are those of its log.
+// lines returns the lines of the balancer's log.
 func (b *balancer) lines() []string {
 	b.l.t.Helper()
 	text, err := os.ReadFile(b.log)

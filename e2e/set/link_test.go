@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// What a slow and lossy link does: every piece of data is late, and one in fifty as late as if
-// it had been lost and sent again.
+// Properties of a slow and lossy link: every piece of data is delayed, and one in fifty for as long as if it had
+// been lost and retransmitted.
 const (
 	latency    = 10 * time.Millisecond
 	resent     = 200 * time.Millisecond
@@ -17,13 +17,13 @@ const (
 	linkBuffer = 32 << 10
 )
 
-// link is a relay at an address of its own, through which a node is reached slowly.
+// link is a relay with an address of its own that delays the traffic to a node.
 type link struct {
 	to      string
 	running sync.WaitGroup
 }
 
-// slowLink makes such a link to the node, and returns its address.
+// slowLink creates a link to the node at an address, and returns the address.
 func (l *lab) slowLink(n *node, addr string) string {
 	l.t.Helper()
 	l.must("ip", "addr", "add", addr+"/24", "dev", "bridge")
@@ -50,11 +50,11 @@ func (k *link) accept(at net.Listener, port string) {
 	for {
 		from, err := at.Accept()
 		if err != nil {
-			return // it was closed
+			return // the listener was closed
 		}
 		to, err := net.DialTimeout("tcp", k.to+":"+port, time.Second)
 		if err != nil {
-			// The other end is told in the same way.
+			// Reset the client's connection as well.
 			from.(*net.TCPConn).SetLinger(0)
 			from.Close()
 			continue
@@ -64,7 +64,7 @@ func (k *link) accept(at net.Listener, port string) {
 	}
 }
 
-// carry passes bytes on, late, until the end, and the end too.
+// carry forwards bytes, delayed, and the end of the connection.
 func carry(from, to net.Conn) {
 	defer to.(*net.TCPConn).CloseWrite()
 	buf := make([]byte, linkBuffer)
@@ -76,7 +76,7 @@ func carry(from, to net.Conn) {
 		}
 		time.Sleep(late)
 		if _, failed := to.Write(buf[:n]); failed != nil || err != nil {
-			if err != io.EOF { // reset, or the other side is gone
+			if err != io.EOF { // reset, or the other side has closed
 				from.Close()
 			}
 			return

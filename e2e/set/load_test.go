@@ -13,27 +13,27 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// probe asks once, on a connection of its own.
+// probe makes one request on a connection of its own.
 var probe = http.Client{Timeout: harness.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// load is what clients ask for, and what they got.
+// load is a group of clients and the outcomes of their requests.
 type load struct {
 	mu       sync.Mutex
 	requests int
-	nodes    map[string]int // replies of each
+	nodes    map[string]int // responses by node
 	failures []error
 	end      context.CancelFunc
 	clients  sync.WaitGroup
 }
 
-// page is a file that clients compare byte for byte.
+// page is a file and its expected content.
 type page struct {
 	path string
 	want []byte
 }
 
-// ask has clients ask for pages at a URL, one request after the other, until the load ends:
-// every second one on a new connection each time.
+// ask starts clients that request pages one after the other until the load ends, half of them with a new
+// connection for each request.
 func ask(t *testing.T, url string, clients int, pages []page) *load {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	l := &load{nodes: map[string]int{}, end: cancel}
@@ -51,7 +51,7 @@ func ask(t *testing.T, url string, clients int, pages []page) *load {
 	return l
 }
 
-// visit asks for one page.
+// visit requests one page.
 func (l *load) visit(client *http.Client, url string, p page) {
 	node, err := get(client, url+p.path, p.want)
 	l.mu.Lock()
@@ -64,7 +64,7 @@ func (l *load) visit(client *http.Client, url string, p page) {
 	l.nodes[node]++
 }
 
-// get returns which node has answered.
+// get requests a page and returns the node that responded.
 func get(client *http.Client, url string, want []byte) (node string, err error) {
 	r, err := client.Get(url)
 	if err != nil {
@@ -83,14 +83,14 @@ func get(client *http.Client, url string, want []byte) (node string, err error) 
 	return node, nil
 }
 
-// stop ends the load and returns what has failed.
+// stop ends the load, and returns the number of requests and the failures.
 func (l *load) stop() (requests int, failures []error) {
 	l.end()
 	l.clients.Wait()
 	return l.requests, l.failures
 }
 
-// more waits for so many requests from now on.
+// more waits for n more requests.
 func (l *load) more(t *testing.T, n int) {
 	t.Helper()
 	l.mu.Lock()
@@ -103,7 +103,7 @@ func (l *load) more(t *testing.T, n int) {
 	})
 }
 
-// mustSucceed ends the load: nothing has failed, and so many nodes have answered.
+// mustSucceed ends the load, and reports failures and a wrong number of responding nodes.
 func (l *load) mustSucceed(t *testing.T, nodes int) {
 	t.Helper()
 	requests, failures := l.stop()
@@ -112,6 +112,6 @@ func (l *load) mustSucceed(t *testing.T, nodes int) {
 	}
 	t.Logf("%d requests, %d failed; by node: %v", requests, len(failures), l.nodes)
 	if len(l.nodes) != nodes {
-		t.Errorf("replies came from %d nodes, want %d", len(l.nodes), nodes)
+		t.Errorf("responses from %d nodes, want %d", len(l.nodes), nodes)
 	}
 }

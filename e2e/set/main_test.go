@@ -1,5 +1,5 @@
-// Package set has several nodes serve behind a load balancer, each in a network namespace of
-// its own, while they are stopped, upgraded and killed.
+// Package set tests several nodes behind a load balancer, each in a network namespace of its own, that are
+// stopped, upgraded and killed.
 package set
 
 import (
@@ -11,11 +11,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// inside says that the test runs in namespaces of its own.
+// inside is set in the environment of the tests that run in the namespaces.
 const inside = "PHALANX_TEST_INSIDE"
 
-// TestMain runs the tests in network, mount and process namespaces of their own, where they
-// may make networks. What is left of them at the end is killed with the namespaces.
+// TestMain runs the tests in network, mount and PID namespaces of their own, where they may create networks.
+// Processes that are left at the end are killed with the namespaces.
 func TestMain(m *testing.M) {
 	if os.Getenv(inside) != "" {
 		os.Unsetenv(inside)

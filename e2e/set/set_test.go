@@ -15,8 +15,7 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// content is what the nodes serve: pages, and a film that is longer than all buffers on its
-// way.
+// content returns the files of the nodes: pages, and a film that is larger than all buffers on its way.
 func content() (files map[string]string, pages []page, film page) {
 	film = page{"/film.mp4", harness.Noise("film.mp4", 32<<20)}
 	files = map[string]string{"film.mp4": string(film.want)}
@@ -27,7 +26,7 @@ func content() (files map[string]string, pages []page, film page) {
 	return files, pages, film
 }
 
-// addresses replaces those of the example by those of the nodes.
+// addresses returns replacements for the nodes' addresses in the example configurations.
 func (l *lab) addresses() (replace []string) {
 	for i, n := range l.nodes {
 		replace = append(replace, fmt.Sprintf("192.0.2.%d", i+1), n.addr)
@@ -35,8 +34,8 @@ func (l *lab) addresses() (replace []string) {
 	return replace
 }
 
-// TestRolling reloads, upgrades and restarts three nodes behind HAProxy, one after the other,
-// under load; one of them is at the end of a slow and lossy link. No request fails.
+// TestRolling reloads, upgrades and restarts three nodes behind HAProxy under load, one after the other. One node
+// has a slow and lossy link. No request fails.
 func TestRolling(t *testing.T) {
 	files, pages, film := content()
 	l := newLab(t, 3, files)
@@ -56,12 +55,12 @@ func TestRolling(t *testing.T) {
 	}
 	clients.mustSucceed(t, 3)
 	if err := d.rest(); err != nil {
-		t.Errorf("the download: %v", err)
+		t.Errorf("download: %v", err)
 	}
 }
 
-// TestBehindNginx restarts and upgrades three nodes behind nginx, which checks nobody: it
-// sends a request to another node if it cannot connect. No request fails.
+// TestBehindNginx restarts and upgrades three nodes behind nginx, which has no health checks but tries another
+// node if it cannot connect. No request fails.
 func TestBehindNginx(t *testing.T) {
 	files, pages, _ := content()
 	l := newLab(t, 3, files)
@@ -76,8 +75,7 @@ func TestBehindNginx(t *testing.T) {
 	clients.mustSucceed(t, 3)
 }
 
-// TestNodeLost kills a node behind HAProxy under load. The requests that fail are those that
-// it was answering.
+// TestNodeLost kills a node behind HAProxy under load. Only the requests that it was serving fail.
 func TestNodeLost(t *testing.T) {
 	files, pages, film := content()
 	l := newLab(t, 3, files)
@@ -102,25 +100,25 @@ func TestNodeLost(t *testing.T) {
 	}
 	requests, failures := clients.stop()
 	var lost []string
-	harness.Holds(5*time.Second, func() bool { // a line comes after the end that its client saw
+	harness.Holds(5*time.Second, func() bool { // HAProxy may log a request after the client has seen its end
 		lost = slices.DeleteFunc(b.lines(), func(line string) bool { return !failed(line) || strings.Contains(line, film.path) })
 		return len(lost) == len(failures)
 	})
 	for _, line := range lost {
 		if !strings.Contains(line, "phalanx/"+victim.name+" ") {
-			t.Errorf("a request failed elsewhere: %s", line)
+			t.Errorf("a request failed on another node: %s", line)
 		}
 	}
-	t.Logf("%d requests: %d failed on the node that was killed, with %d of %d downloads", requests, len(failures), mine, len(downloads))
+	t.Logf("%d requests, of which %d failed on the killed node, as did %d of %d downloads", requests, len(failures), mine, len(downloads))
 	if len(failures) != len(lost) || len(lost) > 12 || mine == 0 || mine == len(downloads) {
-		t.Errorf("%d requests failed, HAProxy says %d: %v", len(failures), len(lost), failures)
+		t.Errorf("%d requests failed, HAProxy logged %d failures: %v", len(failures), len(lost), failures)
 	}
 }
 
-// awaitUp waits until the balancer sends requests to the node again.
+// awaitUp waits until the balancer uses the node again.
 func (b *balancer) awaitUp(n *node) {
 	b.l.t.Helper()
-	harness.Await(b.l.t, 10*time.Second, n.name+" to be in use again", func() bool {
+	harness.Await(b.l.t, 10*time.Second, n.name+" up again", func() bool {
 		up := false
 		for _, line := range b.lines() {
 			if strings.Contains(line, "Server phalanx/"+n.name+" is ") {
@@ -131,23 +129,23 @@ func (b *balancer) awaitUp(n *node) {
 	})
 }
 
-// ended is how a request ended for HAProxy: "----" if well.
+// ended matches the termination state in a line of HAProxy's log; "----" means success.
 var ended = regexp.MustCompile(` - - (....) `)
 
-// failed reports whether a line of HAProxy's log is of a request that failed.
+// failed reports whether a line of HAProxy's log is about a failed request.
 func failed(line string) bool {
 	state := ended.FindStringSubmatch(line)
 	return state != nil && state[1] != "----"
 }
 
-// slowDownload is taken at a megabyte or two a second, at first.
+// slowDownload is a download that is read at 1 to 2 MB/s until hurry is set.
 type slowDownload struct {
-	node   string // that answers it
+	node   string // the node that sends it
 	hurry  atomic.Bool
 	result chan error
 }
 
-// download begins one and returns when its response has begun.
+// download starts a download and returns once its response has begun.
 func download(url string, p page) *slowDownload {
 	d := &slowDownload{result: make(chan error, 1)}
 	begun := make(chan string, 1)
@@ -164,13 +162,13 @@ func download(url string, p page) *slowDownload {
 	return d
 }
 
-// rest takes what is left as fast as it comes.
+// rest reads the rest at full speed.
 func (d *slowDownload) rest() error {
 	d.hurry.Store(true)
 	return <-d.result
 }
 
-// begins is called with each response.
+// begins is a transport that calls the function with each response.
 type begins func(*http.Response)
 
 // RoundTrip implements [http.RoundTripper].

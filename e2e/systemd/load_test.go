@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// load is clients that ask for the page, each time by a new connection.
+// load is a group of clients that request the page, each time on a new connection.
 type load struct {
 	asked, refused, failed atomic.Int64
 	last                   atomic.Value // the text of an error
@@ -39,20 +39,20 @@ func (m *machine) load() *load {
 	return l
 }
 
-// end stops the clients and returns how many requests were refused, and how many else
-// failed.
+// end stops the clients. It returns how many requests were refused and how many failed for other
+// reasons.
 func (l *load) end(t *testing.T, what string) (refused, failed int64) {
 	t.Helper()
 	l.stop()
 	l.done.Wait()
 	t.Logf("%s: %d requests, %d refused, %d failed otherwise (%v)", what, l.asked.Load(), l.refused.Load(), l.failed.Load(), l.last.Load())
 	if l.asked.Load() < 10 {
-		t.Errorf("%s: only %d requests", what, l.asked.Load())
+		t.Errorf("%s: only %d requests, want at least 10", what, l.asked.Load())
 	}
 	return l.refused.Load(), l.failed.Load()
 }
 
-// unharmed ends a load of which no request may have failed.
+// unharmed ends a load and reports failed requests.
 func (m *machine) unharmed(l *load, what string) {
 	m.t.Helper()
 	if refused, failed := l.end(m.t, what); refused+failed > 0 {

@@ -1,6 +1,6 @@
-// Package systemd installs the package for Debian in machines with a real systemd, of the
-// oldest version that the unit claims and of a recent one, and uses it there as an
-// operator does. It needs root, and half a gigabyte for each machine.
+// Package systemd installs the Debian package in containers with a real systemd, of the oldest
+// version that the unit supports and of a recent one, and uses it as an operator does. It needs
+// root, and half a gigabyte of disk space for each container.
 package systemd
 
 import (
@@ -23,16 +23,16 @@ import (
 	"phalanx/e2e/harness"
 )
 
-var roots = flag.String("roots", "/var/tmp/phalanx-systemd", "directory that keeps the roots of the machines")
+var roots = flag.String("roots", "/var/tmp/phalanx-systemd", "directory for the root file systems of the containers")
 
-// machine is a container with systemd as its first process.
+// machine is a container with systemd as PID 1.
 type machine struct {
 	t    *testing.T
-	root string // seen from outside
-	init int    // pid of its systemd
+	root string // its root directory on the host
+	init int    // pid of its systemd on the host
 }
 
-// bootstrap makes the root of a release of Debian, once.
+// bootstrap creates the root file system of a Debian release if there is none yet.
 func bootstrap(t *testing.T, suite string) string {
 	t.Helper()
 	root := filepath.Join(*roots, suite)
@@ -57,7 +57,7 @@ func bootstrap(t *testing.T, suite string) string {
 	return root
 }
 
-// boot starts a machine whose changes are thrown away with the test.
+// boot starts a machine. Its changes are discarded at the end of the test.
 func boot(t *testing.T, suite string) *machine {
 	t.Helper()
 	lower, dir := bootstrap(t, suite), t.TempDir()
@@ -94,17 +94,17 @@ func boot(t *testing.T, suite string) *machine {
 			return false
 		}
 		m.init, _ = strconv.Atoi(strings.TrimSpace(string(children)))
-		command, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", m.init)) // before, it is nspawn's own
+		command, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", m.init)) // earlier it is nspawn's own
 		return err == nil && string(command) == "systemd\n"
 	})
-	harness.Await(t, time.Minute, "the machine to have started", func() bool {
+	harness.Await(t, time.Minute, "the end of the boot", func() bool {
 		out, _ := m.try("systemctl", "is-system-running")
 		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
 	})
 	return m
 }
 
-// try runs a command in the machine.
+// try runs a command in the machine and returns its output.
 func (m *machine) try(args ...string) (string, error) {
 	enter := []string{"-t", strconv.Itoa(m.init), "-p", "-m", "-u", "-i", "-n", "-C", "--"}
 	cmd := exec.Command("nsenter", append(enter, args...)...)
@@ -113,7 +113,7 @@ func (m *machine) try(args ...string) (string, error) {
 	return string(out), err
 }
 
-// must runs one that has to succeed, and returns what it prints, trimmed.
+// must runs a command that has to succeed and returns its output, trimmed.
 func (m *machine) must(args ...string) string {
 	m.t.Helper()
 	out, err := m.try(args...)
@@ -124,13 +124,13 @@ func (m *machine) must(args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// property returns what systemd says of the service.
+// property returns a property of the service from systemctl show.
 func (m *machine) property(name string) string {
 	m.t.Helper()
 	return m.must("systemctl", "show", "--property="+name, "--value", "phalanx.service")
 }
 
-// write writes a file of the machine.
+// write writes a file in the machine.
 func (m *machine) write(path, text string) {
 	m.t.Helper()
 	to := filepath.Join(m.root, path)
@@ -140,7 +140,7 @@ func (m *machine) write(path, text string) {
 	harness.Write(m.t, to, []byte(text))
 }
 
-// inside calls f in a thread that is in the machine's network.
+// inside calls f on a thread in the machine's network namespace.
 func (m *machine) inside(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
@@ -160,7 +160,7 @@ func (m *machine) inside(f func() error) error {
 	return <-result
 }
 
-// dial connects to a port of the machine. The connection can be used anywhere.
+// dial connects to a port in the machine. Any thread can use the connection.
 func (m *machine) dial(port int) (c net.Conn, err error) {
 	err = m.inside(func() (err error) {
 		c, err = net.DialTimeout("tcp", harness.Loopback(port), 20*time.Second)
