@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// logTo has an access log written that can be read at any time.
+// logTo returns an access logger and a function that reads what was logged.
 func logTo(t *testing.T, format accesslog.Format) (*accesslog.Logger, func() []byte) {
 	t.Helper()
 	bell, err := accesslog.NewDoorbell()
@@ -28,8 +28,8 @@ func logTo(t *testing.T, format accesslog.Format) (*accesslog.Logger, func() []b
 	}
 }
 
-// A request whose client has reset the connection before it was accepted has its
-// address in the access log, whatever the socket's family.
+// A request whose client has reset the connection before it was accepted is logged with the client's address, for
+// sockets of all families.
 func TestAddressOfLostClient(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -50,9 +50,9 @@ func TestAddressOfLostClient(t *testing.T) {
 				c.Close()
 				access, logged := logTo(t, accesslog.Combined)
 				s.Serve(dir, fd, run, func(cfg *serve.Config) { cfg.Access = access })
-				servetest.Await(t, "line of the access log", func() bool { return bytes.HasSuffix(logged(), []byte("\n")) })
+				servetest.Await(t, "a line of the access log", func() bool { return bytes.HasSuffix(logged(), []byte("\n")) })
 				if line := logged(); !bytes.HasPrefix(line, []byte(tt.want+" - - [")) {
-					t.Errorf("the line is %q, want it to begin with %s", line, tt.want)
+					t.Errorf("the line is %q, want client %s", line, tt.want)
 				}
 				s.Stop()
 			})

@@ -14,6 +14,7 @@ import (
 	"phalanx/internal/clientip"
 )
 
+// Peer returns the client's address of a connected socket, of any family.
 func TestPeer(t *testing.T) {
 	for network, want := range map[string]string{"tcp4": "127.0.0.1", "tcp6": "::1", "tcp": "127.0.0.1", "unix": "unix:"} {
 		where := map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0", "tcp": ":0", "unix": filepath.Join(t.TempDir(), "s")}[network]
@@ -53,11 +54,11 @@ func TestPeer(t *testing.T) {
 		}
 	}
 	if a := Peer(-1); a.Known() {
-		t.Errorf("nobody: %q", a)
+		t.Errorf("address %q of an invalid descriptor", a)
 	}
 }
 
-// The kernel's form of an address is the same as the form of package unix.
+// RawPeer and PeerOf return the same address for the same sockaddr.
 func TestRawPeer(t *testing.T) {
 	const port = 443
 	for _, text := range []string{"203.0.113.7", "2001:db8:1:2::1"} {
@@ -72,13 +73,13 @@ func TestRawPeer(t *testing.T) {
 		}
 		want := clientip.From(netip.AddrPortFrom(a, port))
 		if got := RawPeer(&raw); got != want {
-			t.Errorf("stored, %s is %v", text, got)
+			t.Errorf("RawPeer of %s is %v", text, got)
 		}
 		if got := PeerOf(other); got != want {
-			t.Errorf("%s is %v", text, got)
+			t.Errorf("PeerOf of %s is %v", text, got)
 		}
 	}
 	if a := RawPeer(&unix.RawSockaddrAny{Addr: unix.RawSockaddr{Family: unix.AF_UNSPEC}}); a.Known() {
-		t.Errorf("no address is %v", a)
+		t.Errorf("RawPeer of AF_UNSPEC is %v", a)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// archives makes a server offer archives of a directory of its own.
+// archives makes a server offer archives of a directory.
 func archives(t *testing.T, dir string) (change func(*serve.Config), done func()) {
 	t.Helper()
 	root, err := site.Open(dir, site.Policy{Archive: true, Name: "all"})
@@ -27,7 +27,7 @@ func archives(t *testing.T, dir string) (change func(*serve.Config), done func()
 	}, func() { root.Close() }
 }
 
-// An archive arrives whole, whatever else its worker does, and the connection stays.
+// An archive is sent completely, in response to several requests on one connection.
 func TestArchive(t *testing.T) {
 	dir := t.TempDir()
 	want := servetest.Noise(t, dir+"/big", 3<<20)
@@ -53,25 +53,25 @@ func TestArchive(t *testing.T) {
 				}
 				text, err := io.ReadAll(files)
 				if names = append(names, h.Name); err != nil || h.Name == "all/big" && string(text) != string(want) {
-					t.Errorf("%s: %d bytes, %v", h.Name, len(text), err)
+					t.Errorf("%s: wrong content of %d bytes, error %v", h.Name, len(text), err)
 				}
 			}
 			if len(names) != 3 {
-				t.Errorf("%q", names)
+				t.Errorf("entries %q, want 3", names)
 			}
 			io.Copy(io.Discard, res.Body)
 		}
 		servetest.Send(t, c, servetest.Get("/small"))
 		if res, body := servetest.Receive(t, r); res.StatusCode != 200 || len(body) != 10 {
-			t.Errorf("afterwards: %s, %d bytes", res.Status, len(body))
+			t.Errorf("the next request: %s, %d bytes; want 200 with 10", res.Status, len(body))
 		}
 		c.Close()
 		s.Stop()
 	})
 }
 
-// Clients that read nothing hold an archive each, and nobody else; beyond some there is
-// no room, until they leave, which ends the walk at once.
+// Clients that read nothing occupy an archive each and do not delay others. Beyond a number of them there is 503
+// until they disconnect, which ends their archives at once.
 func TestArchivesOfSlowClients(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, dir+"/huge", 1<<40)
@@ -105,12 +105,12 @@ func TestArchivesOfSlowClients(t *testing.T) {
 			}
 		}
 		if len(slow) < 2 || len(slow) > 10 {
-			t.Errorf("%d at once", len(slow)-1)
+			t.Errorf("%d archives at once, want 1 to 9", len(slow)-1)
 		}
 		c := s.Dial()
 		servetest.Send(t, c, servetest.Get("/small", "Connection: close"))
 		if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
-			t.Errorf("beside them: %s, %d bytes", res.Status, len(body))
+			t.Errorf("a request beside them: %s, %d bytes; want 200 with 10", res.Status, len(body))
 		}
 		c.Close()
 		for _, c := range slow {
@@ -119,11 +119,11 @@ func TestArchivesOfSlowClients(t *testing.T) {
 		servetest.Await(t, "room for another archive", func() bool { code, _ := status(); return code == 200 })
 		s.Stop()
 		ended := make(chan struct{})
-		go func() { done(); close(ended) }() // joins what makes them
+		go func() { done(); close(ended) }() // waits for the goroutines that make archives
 		select {
 		case <-ended:
 		case <-time.After(time.Minute):
-			t.Fatal("an archive is made for nobody")
+			t.Fatal("an archive is still being made after its client has disconnected")
 		}
 	})
 }

@@ -11,8 +11,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// bench runs the benchmark against each engine, and against
-// net/http's file server on the same files.
+// bench runs a benchmark against each engine, and against net/http's file server with the same files.
 func bench(b *testing.B, size int, run func(b *testing.B, addr string)) {
 	dir := b.TempDir()
 	servetest.Noise(b, dir+"/f", size)
@@ -40,7 +39,7 @@ func bench(b *testing.B, size int, run func(b *testing.B, addr string)) {
 	})
 }
 
-// ask sends the request and reads its reply, whose body has n bytes.
+// ask sends a request and reads its response, whose body has n bytes.
 func ask(b *testing.B, c net.Conn, r *bufio.Reader, request []byte, n int) {
 	if _, err := c.Write(request); err != nil {
 		b.Fatal(err)
@@ -56,7 +55,7 @@ func ask(b *testing.B, c net.Conn, r *bufio.Reader, request []byte, n int) {
 	}
 }
 
-// keepAlive asks again and again on one connection.
+// keepAlive makes one request after another on one connection.
 func keepAlive(b *testing.B, size int, fields ...string) {
 	request := []byte(servetest.Get("/f", fields...))
 	bench(b, size, func(b *testing.B, addr string) {
@@ -88,7 +87,7 @@ func BenchmarkKeepAlive(b *testing.B)      { keepAlive(b, 1<<10) }
 func BenchmarkKeepAliveLarge(b *testing.B) { keepAlive(b, 1<<20) }
 func BenchmarkRange(b *testing.B)          { keepAlive(b, 1<<20, "Range: bytes=500000-500099") }
 
-// BenchmarkClose takes a new connection for each request.
+// BenchmarkClose opens a new connection for each request.
 func BenchmarkClose(b *testing.B) {
 	const size = 1 << 10
 	request := []byte(servetest.Get("/f", "Connection: close"))
@@ -105,7 +104,7 @@ func BenchmarkClose(b *testing.B) {
 	})
 }
 
-// BenchmarkPipelined has sixteen requests under way.
+// BenchmarkPipelined sends sixteen requests at once.
 func BenchmarkPipelined(b *testing.B) {
 	const size, depth = 1 << 10, 16
 	request := []byte(servetest.Get("/f"))

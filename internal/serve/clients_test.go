@@ -8,6 +8,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 )
 
+// An IPv4 address is a network of its own, IPv6 addresses share a /64.
 func TestNetworkOf(t *testing.T) {
 	for _, c := range []struct{ address, same, want string }{
 		{"203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7"},
@@ -16,19 +17,19 @@ func TestNetworkOf(t *testing.T) {
 	} {
 		a, b := networkOf(netip.MustParseAddr(c.address)), networkOf(netip.MustParseAddr(c.same))
 		if a != b || a == 0 || a.String() != c.want {
-			t.Errorf("%s is %v, %s is %v, want %s", c.address, a, c.same, b, c.want)
+			t.Errorf("networkOf(%s) is %v and networkOf(%s) is %v, want %s", c.address, a, c.same, b, c.want)
 		}
 	}
 	if a, b := networkOf(netip.MustParseAddr("2001:db8:1:2::1")), networkOf(netip.MustParseAddr("2001:db8:1:3::1")); a == b {
-		t.Error("two networks are one")
+		t.Error("two different /64 networks are equal")
 	}
 	if n := networkOf(netip.Addr{}); n != 0 {
-		t.Errorf("no address is %v", n)
+		t.Errorf("networkOf of no address is %v, want 0", n)
 	}
 }
 
-// Connections of clients that come and go are counted, and counting them allocates nothing.
-func TestClients(t *testing.T) {
+// Connections are counted per client, and counting allocates nothing.
+func TestConnectionsPerClient(t *testing.T) {
 	l := NewLimits(&Config{MaxPerClient: 3, Row: new(scoreboard.Row)})
 	var a clientip.Addr
 	client := func(n uint32) *clientip.Addr {
@@ -38,20 +39,20 @@ func TestClients(t *testing.T) {
 	for n := range uint32(300) {
 		for range 3 {
 			if counted, ok := l.Admit(client(n), 0); !counted || !ok {
-				t.Fatalf("client %d: counted is %v, admitted %v", n, counted, ok)
+				t.Fatalf("client %d: counted %v, admitted %v; want both", n, counted, ok)
 			}
 		}
 		if counted, ok := l.Admit(client(n), 0); counted || ok {
-			t.Errorf("client %d has a fourth connection", n)
+			t.Errorf("client %d was admitted above its limit", n)
 		}
 		l.Leave(client(n))
 		if counted, ok := l.Admit(client(n), 0); !counted || !ok {
-			t.Errorf("client %d may not have another for one that has ended", n)
+			t.Errorf("client %d was refused after one of its connections ended", n)
 		}
 	}
 	at := uint32(1 << 20)
 	if n := testing.AllocsPerRun(1000, func() { at++; l.Admit(client(at), 0); l.Leave(&a) }); n > 0 {
-		t.Errorf("%v allocations for each connection", n)
+		t.Errorf("%v allocations per connection, want none", n)
 	}
 	for n := range uint32(300) {
 		for range 3 {
@@ -59,16 +60,16 @@ func TestClients(t *testing.T) {
 		}
 	}
 	if len(l.clients) > 0 {
-		t.Errorf("%d clients without a connection are remembered", len(l.clients))
+		t.Errorf("%d clients without connections are still counted", len(l.clients))
 	}
 	if counted, ok := l.Admit(nil, 0); counted || !ok {
-		t.Errorf("a client without an address is counted (%v) or refused (%v)", counted, !ok)
+		t.Errorf("a client without an address: counted %v, refused %v; want neither", counted, !ok)
 	}
 }
 
-// The shares of workers are never more than the whole, nor is one without any; a client's
-// are a little more than its part.
-func TestShare(t *testing.T) {
+// The workers' shares of all connections add up to the limit, and each is at least one. A worker's share of a client's
+// connections is a little larger than its part.
+func TestWorkerShares(t *testing.T) {
 	for _, slots := range []int{1, 2, 3, 7, 16} {
 		sum := 0
 		for slot := range slots {
@@ -76,7 +77,7 @@ func TestShare(t *testing.T) {
 			l.Share(slots)
 			sum += l.Most
 			if least := 100 / slots; l.most < least || l.most > 100 || slots == 1 && l.most != 100 {
-				t.Errorf("one of %d workers allows a client %d of 100", slots, l.most)
+				t.Errorf("one of %d workers allows a client %d of 100 connections", slots, l.most)
 			}
 		}
 		if sum != 100 {
@@ -84,10 +85,10 @@ func TestShare(t *testing.T) {
 		}
 	}
 	if n := clientShare(100, 4); n != 45 { // docs/limits.md
-		t.Errorf("one of four allows %d of 100", n)
+		t.Errorf("one of four workers allows a client %d of 100 connections, want 45", n)
 	}
 	l := NewLimits(&Config{MaxConnections: 1, Slot: 1})
 	if l.Share(2); l.Most != 1 {
-		t.Errorf("a worker may have %d connections", l.Most)
+		t.Errorf("a worker's share of one connection is %d, want 1", l.Most)
 	}
 }

@@ -13,8 +13,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// Every file arrives byte for byte, whatever its size and however little is
-// received at once, on one connection.
+// Files of all sizes arrive byte for byte on one connection, with several read sizes.
 func TestDelivery(t *testing.T) {
 	dir := t.TempDir()
 	sizes := []int{0, 1, 1000, serve.InlineMax - 1, serve.InlineMax, serve.InlineMax + 1, serve.OutSize, 1 << 20, 1<<20 + 1, 5 << 20}
@@ -31,15 +30,15 @@ func TestDelivery(t *testing.T) {
 			for name, want := range files {
 				servetest.Send(t, c, servetest.Get(name))
 				if res, got := servetest.Receive(t, r); !bytes.Equal(got, want) || res.ContentLength != int64(len(want)) {
-					t.Errorf("recv %d, %s: %d bytes of %d, or others", recv, name, len(got), len(want))
+					t.Errorf("recv %d, %s: %d bytes, want the %d of the file", recv, name, len(got), len(want))
 				}
 			}
 			servetest.Send(t, c, servetest.Get("/nope")+servetest.Get("/f5242880", "Range: bytes=1000000-4999999"))
 			if res, _ := servetest.Receive(t, r); res.StatusCode != 404 {
-				t.Errorf("recv %d: %s", recv, res.Status)
+				t.Errorf("recv %d: %s, want 404", recv, res.Status)
 			}
 			if res, got := servetest.Receive(t, r); res.StatusCode != 206 || !bytes.Equal(got, files["/f5242880"][1000000:5000000]) {
-				t.Errorf("recv %d: %s, %d bytes", recv, res.Status, len(got))
+				t.Errorf("recv %d: %s, %d bytes; want the range with 206", recv, res.Status, len(got))
 			}
 			c.Close()
 			s.Stop()
@@ -47,7 +46,7 @@ func TestDelivery(t *testing.T) {
 	})
 }
 
-// Many requests in one packet get their replies in order, large and small.
+// Many pipelined requests get their responses in order, large and small.
 func TestPipelining(t *testing.T) {
 	dir := t.TempDir()
 	small, large := servetest.Noise(t, dir+"/small", 3000), servetest.Noise(t, dir+"/large", 200<<10)
@@ -63,11 +62,11 @@ func TestPipelining(t *testing.T) {
 					want = large
 				}
 				if res, got := servetest.Receive(t, r); !bytes.Equal(got, want) || res.Close != (i == 60) {
-					t.Fatalf("recv %d, reply %d: %d bytes, close %v", recv, i, len(got), res.Close)
+					t.Fatalf("recv %d, response %d: %d bytes, want %d; close %v", recv, i, len(got), len(want), res.Close)
 				}
 			}
 			if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
-				t.Errorf("%d bytes behind the last reply: %v", len(rest), err)
+				t.Errorf("%d bytes after the last response, error %v", len(rest), err)
 			}
 			c.Close()
 			s.Stop()

@@ -16,7 +16,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// Out of descriptors, accepting pauses, without spinning, and goes on.
+// Out of descriptors, accepting pauses without spinning, and later continues.
 func TestOutOfDescriptors(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -25,10 +25,10 @@ func TestOutOfDescriptors(t *testing.T) {
 		count := zerolog.HookFunc(func(*zerolog.Event, zerolog.Level, string) { pauses.Add(1) })
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
 		first := s.Dial()
-		servetest.Send(t, first, servetest.Get("/f")) // its reply says that the worker runs
+		servetest.Send(t, first, servetest.Get("/f")) // its response shows that the engine runs
 		servetest.Receive(t, bufio.NewReader(first))
 
-		// Room for the clients' own sockets, and no more.
+		// Descriptors for the clients' own sockets, and no more.
 		sockets := make([]int, 10)
 		for i := range sockets {
 			var err error
@@ -50,18 +50,18 @@ func TestOutOfDescriptors(t *testing.T) {
 		servetest.Await(t, "a pause", func() bool { return pauses.Load() > 0 })
 		time.Sleep(5 * serve.AcceptPause)
 		if n, most := pauses.Load(), 3+time.Since(began)/serve.AcceptPause; n > int64(most) {
-			t.Errorf("%d pauses in the time of %d", n, most)
+			t.Errorf("%d pauses, want at most %d", n, most)
 		}
 		restore()
 		for _, fd := range sockets {
 			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5})
 			var reply [4096]byte
 			n, err := unix.Read(fd, reply[:])
-			for err == unix.EINTR { // Go's own preemption signal, say
+			for err == unix.EINTR { // by Go's preemption signal, for example
 				n, err = unix.Read(fd, reply[:])
 			}
 			if !bytes.HasPrefix(reply[:max(n, 0)], []byte("HTTP/1.1 200 ")) {
-				t.Errorf("%q, %v", reply[:max(n, 0)], err)
+				t.Errorf("response %q, error %v; want 200", reply[:max(n, 0)], err)
 			}
 		}
 		first.Close()

@@ -11,9 +11,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// A worker whose slot is closed waits for what may still be on its way to it,
-// which the kernel holds back for ten seconds; but no longer when the whole
-// server ends meanwhile.
+// A worker whose slot is closed waits for connections that the kernel defers for up to ten seconds
+// (TCP_DEFER_ACCEPT), but not if the whole server stops meanwhile.
 func TestLastDrainEndsTheWait(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -24,19 +23,19 @@ func TestLastDrainEndsTheWait(t *testing.T) {
 			c := s.Dial()
 			servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
-				t.Errorf("%s, %d bytes", res.Status, len(body))
+				t.Errorf("%s, %d bytes; want 200 with 10", res.Status, len(body))
 			}
 			c.Close()
 		}
-		answered() // it runs
+		answered() // so the engine runs
 		s.Order(serve.Drain{Steered: true})
-		// Longer than any last worker waits: this one goes on accepting.
+		// Longer than the last worker waits: this one keeps accepting.
 		for began := time.Now(); time.Since(began) < 2*serve.QuietMax; {
 			answered()
 		}
 		select {
 		case err := <-s.Done:
-			t.Fatalf("ended after %v at most, want %v: %v", 2*serve.QuietMax, serve.Deferred, err)
+			t.Fatalf("the engine ended within %v, want %v; error %v", 2*serve.QuietMax, serve.Deferred, err)
 		default:
 		}
 		c := s.Dial()
@@ -44,20 +43,19 @@ func TestLastDrainEndsTheWait(t *testing.T) {
 		began := time.Now()
 		s.Order(serve.Drain{})
 		if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
-			t.Errorf("what waited when it was told to finish: %s, %d bytes", res.Status, len(body))
+			t.Errorf("a request from before the last drain: %s, %d bytes; want 200 with 10", res.Status, len(body))
 		}
 		c.Close()
 		s.Wait()
 		if took := time.Since(began); took < serve.Quiet || took > serve.Deferred/2 {
-			t.Errorf("ended %v after it was told to finish", took)
+			t.Errorf("the engine ended %v after the last drain", took)
 		}
 	})
 }
 
-// Orders are taken in the order in which they were given, however close they
-// follow each other: a worker that is told that it is the last one, before,
-// with or right after the order to drain, is as quick as the last one is.
-func TestOrdersKeepTheirOrder(t *testing.T) {
+// Orders are executed in the order in which they were given, however close together: a worker that learns
+// before, with or right after the order to drain that it is the last one ends as soon as the last one does.
+func TestOrdersAreExecutedInOrder(t *testing.T) {
 	steered, last := serve.Drain{Steered: true}, serve.Drain{}
 	list := serve.List{Reply: make(chan []serve.Seen, 16)} // room for all of them
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -84,15 +82,15 @@ func TestOrdersKeepTheirOrder(t *testing.T) {
 				began := time.Now()
 				s.Wait()
 				if took := time.Since(began); took > serve.Deferred/2 {
-					t.Errorf("%s: ended after %v", name, took)
+					t.Errorf("%s: the engine ended after %v", name, took)
 				}
 			}
 		}
 	})
 }
 
-// Orders that arrive after the engine has ended are discarded: their descriptors are
-// closed, and a caller that waits for a list gets none.
+// Orders after the end of the engine are discarded: their descriptors are closed, and a caller that waits for
+// a list gets none.
 func TestOrdersAfterTheEnd(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		s := servetest.Start(t, t.TempDir(), run, nil)
@@ -104,19 +102,19 @@ func TestOrdersAfterTheEnd(t *testing.T) {
 		lists := make(chan []serve.Seen, 1)
 		s.Order(serve.List{Reply: lists}, serve.TakeOver{FD: to}, serve.HandOver{FD: from})
 		if _, ok := <-lists; ok {
-			t.Error("there is a list")
+			t.Error("a list was returned after the engine ended")
 		}
 	})
 }
 
-// A draining engine says that nothing waits in its accept queues when that is so, while
-// responses are still under way.
+// A draining engine reports that its accept queues are empty as soon as they are, while responses are still
+// under way.
 func TestQueuesEmpty(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/big", 16<<20)
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		empty := make(chan struct{}, 2) // one more than is wanted
+		empty := make(chan struct{}, 2) // one more than expected
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.QueuesEmpty = func() { empty <- struct{}{} } })
 		download := s.Dial()
 		servetest.Send(t, download, servetest.Get("/big"))
@@ -130,19 +128,19 @@ func TestQueuesEmpty(t *testing.T) {
 		<-empty
 		if c, err := net.Dial("tcp", s.Addr); err == nil {
 			c.Close()
-			t.Error("somebody listens")
+			t.Error("the port still accepts connections")
 		}
 		if res, body := servetest.Receive(t, bufio.NewReader(waiting)); res.StatusCode != 200 || len(body) != 10 {
-			t.Errorf("what waited: %s, %d bytes", res.Status, len(body))
+			t.Errorf("the request from the accept queue: %s, %d bytes; want 200 with 10", res.Status, len(body))
 		}
 		if res, body := servetest.Receive(t, r); res.StatusCode != 200 || len(body) != 16<<20 {
-			t.Errorf("%s, %d bytes", res.Status, len(body))
+			t.Errorf("the download: %s, %d bytes", res.Status, len(body))
 		}
 		waiting.Close()
 		download.Close()
 		s.Wait()
 		if len(empty) > 0 {
-			t.Error("it says so twice")
+			t.Error("the engine reported empty queues twice")
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// engines are both.
+// engines are both engines.
 var engines = []struct {
 	name string
 	run  servetest.Run
@@ -28,8 +28,7 @@ func runNetpoll(cfg serve.Config, listeners []serve.Listener, orders *serve.Orde
 	return netpoll.New(cfg).Run(listeners, orders)
 }
 
-// eachEngine runs the test with each, and fails if a goroutine or a descriptor
-// is left over.
+// eachEngine runs a test with each engine, and fails if a goroutine or a descriptor is left over.
 func eachEngine(t *testing.T, test func(t *testing.T, run servetest.Run)) {
 	t.Helper()
 	for _, e := range engines {
@@ -39,8 +38,8 @@ func eachEngine(t *testing.T, test func(t *testing.T, run servetest.Run)) {
 	}
 }
 
-// eachEngineAtOnce is eachEngine for a test that waits more than it computes: it runs with
-// both engines at the same time, beside the other such tests. TestMain looks for leaks.
+// eachEngineAtOnce is eachEngine for a test that mostly waits: it runs both engines in parallel, with other
+// such tests. TestMain checks for leaks.
 func eachEngineAtOnce(t *testing.T, test func(t *testing.T, run servetest.Run)) {
 	t.Helper()
 	t.Parallel()

@@ -15,9 +15,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// What a client sends while a long response is on its way, and its windows are open, is
-// taken at once: a PING, a more urgent request, and that the response is not wanted any
-// more.
+// During a long response with open windows, the client's frames are handled at once: a PING, a more urgent
+// request, and RST_STREAM for the response.
 func TestHTTP2ClientInterrupts(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
@@ -47,12 +46,11 @@ func TestHTTP2ClientInterrupts(t *testing.T) {
 	}
 }
 
-// inFlight bounds the content in bytes that a client may get of one response before the
-// server takes what it has sent: what a connection sends in a turn, and the buffers of two
-// sockets.
+// inFlight bounds the bytes of one response that a client may still receive before the server handles what
+// the client has sent: the bytes that a connection sends in a turn, and the buffers of two sockets.
 const inFlight = 1<<20 + 1<<19
 
-// interrupt interrupts the response on stream 1, which is endless.
+// interrupt interrupts the endless response on stream 1.
 func interrupt(t *testing.T, c *h2client) {
 	t.Helper()
 	c.must(c.WritePing(false, [8]byte{1}))
@@ -67,7 +65,7 @@ func interrupt(t *testing.T, c *h2client) {
 			answered = answered || h.StreamID == 3 && h.Flags.Has(http2.FlagDataEndStream)
 		}
 		if n += k; n > inFlight {
-			t.Fatalf("%d bytes before the answers; PING: %t, urgent request: %t", n, pinged, answered)
+			t.Fatalf("%d bytes before the responses to PING (received: %t) and to the urgent request (received: %t)", n, pinged, answered)
 		}
 	}
 	c.must(c.WriteRSTStream(1, http2.ErrCodeCancel))
@@ -78,14 +76,14 @@ func interrupt(t *testing.T, c *h2client) {
 			break
 		}
 		if n += k; n > inFlight {
-			t.Fatalf("%d bytes of a response that was reset", n)
+			t.Fatalf("%d bytes of a response after its reset", n)
 		}
 	}
 	c.ask(5, "/small")
 	for {
 		f, k := c.content()
 		if k > 0 {
-			t.Fatal("a response continues that was reset")
+			t.Fatal("a response continues after its reset")
 		}
 		if h := f.Header(); h.Type == http2.FrameData && h.Flags.Has(http2.FlagDataEndStream) {
 			return
@@ -93,7 +91,7 @@ func interrupt(t *testing.T, c *h2client) {
 	}
 }
 
-// content reads a frame, and returns also how many bytes of the content of stream 1 it has.
+// content reads a frame, and returns it and the number of bytes of stream 1's content in it.
 func (h *h2client) content() (http2.Frame, int) {
 	h.t.Helper()
 	f, err := h.ReadFrame()
@@ -104,7 +102,7 @@ func (h *h2client) content() (http2.Frame, int) {
 	return f, 0
 }
 
-// tight starts a server and greets it over sockets with small buffers.
+// tight starts a server and connects to it over sockets with small buffers.
 func tight(t *testing.T, dir string, run servetest.Run, secure bool, change func(*serve.Config)) (*h2client, *servetest.Server) {
 	t.Helper()
 	const size = 64 << 10
@@ -137,7 +135,7 @@ func tight(t *testing.T, dir string, run servetest.Run, secure bool, change func
 	return greetHTTP2(t, c), s
 }
 
-// A flood ends the connection in the middle of a response too.
+// A flood ends the connection during a response too.
 func TestHTTP2FloodDuringResponse(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
@@ -147,7 +145,7 @@ func TestHTTP2FloodDuringResponse(t *testing.T) {
 		for n := 0; n == 0; {
 			_, n = c.content()
 		}
-		const pings = 3000 // 51,000 bytes, which the buffers of the server have room for
+		const pings = 3000 // 51,000 bytes, which fit into the server's buffers
 		var flood bytes.Buffer
 		for range pings {
 			c.must(http2.NewFramer(&flood, nil).WritePing(false, [8]byte{}))
@@ -162,7 +160,7 @@ func TestHTTP2FloodDuringResponse(t *testing.T) {
 				break
 			}
 			if n += k; n > inFlight {
-				t.Fatalf("%d bytes, and the connection goes on", n)
+				t.Fatalf("%d bytes after the flood, and the connection is still open", n)
 			}
 		}
 		c.conn.Close()
@@ -170,7 +168,7 @@ func TestHTTP2FloodDuringResponse(t *testing.T) {
 	})
 }
 
-// A client that ends its side while a response is on its way gets all of it.
+// A client that half-closes the connection during a response receives all of it.
 func TestHTTP2ClientEndsItsSide(t *testing.T) {
 	dir := t.TempDir()
 	const size = 4 << 20
@@ -191,7 +189,7 @@ func TestHTTP2ClientEndsItsSide(t *testing.T) {
 			}
 		}
 		if n != size {
-			t.Errorf("%d bytes of %d", n, size)
+			t.Errorf("the response has %d bytes, want %d", n, size)
 		}
 		c.conn.Close()
 		s.Stop()

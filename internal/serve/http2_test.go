@@ -19,17 +19,17 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// speaksHTTP2 lets a server take HTTP/2's preface.
+// speaksHTTP2 makes a server accept the HTTP/2 preface.
 func speaksHTTP2(cfg *serve.Config) { cfg.Conn.HTTP2 = true }
 
-// h2client is a client of HTTP/2 in the clear that sees frames.
+// h2client is a client of HTTP/2 in cleartext that reads and writes frames.
 type h2client struct {
 	t    *testing.T
 	conn net.Conn
 	*http2.Framer
 }
 
-// dialHTTP2 greets a server, and opens the connection's window wide.
+// dialHTTP2 connects, exchanges SETTINGS, and opens the connection's window wide.
 func dialHTTP2(t *testing.T, s *servetest.Server) *h2client {
 	t.Helper()
 	return greetHTTP2(t, s.Dial())
@@ -43,7 +43,7 @@ func greetHTTP2(t *testing.T, c net.Conn) *h2client {
 	h := &h2client{t, c, http2.NewFramer(c, c)}
 	h.must(h.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1}))
 	h.must(h.WriteWindowUpdate(0, 1<<30))
-	for h.next() != http2.FrameSettings { // its own, and then what acknowledges ours
+	for h.next() != http2.FrameSettings { // the server's own, and then its acknowledgement
 	}
 	h.must(h.WriteSettingsAck())
 	for h.next() != http2.FrameSettings {
@@ -66,13 +66,13 @@ func (h *h2client) next() http2.FrameType {
 	return f.Header().Type
 }
 
-// headers is the header block of a request for a path, with further fields.
+// headers returns the header block of a request for a path, with further fields.
 func headers(path string, fields ...hpack.HeaderField) []byte {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)
 	for _, f := range append([]hpack.HeaderField{
 		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path},
-		{Name: ":authority", Value: "a", Sensitive: true}, // which is in no table
+		{Name: ":authority", Value: "a", Sensitive: true}, // never indexed
 	}, fields...) {
 		f.Sensitive = true
 		e.WriteField(f)
@@ -105,14 +105,14 @@ func (h *h2client) whole(stream uint32) (content []byte) {
 				return content
 			}
 		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
-			h.t.Fatalf("unexpected: %v", f)
+			h.t.Fatalf("unexpected frame: %v", f)
 		}
 	}
 }
 
-// A client that asks for a hundred large files and reads nothing delays nobody, and
-// gets them all when it reads.
-func TestHTTP2DeafClient(t *testing.T) {
+// A client that requests a hundred large files and reads nothing delays no other client, and receives all
+// of them once it reads.
+func TestHTTP2ClientThatReadsNothing(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
 		big, small := servetest.Noise(t, filepath.Join(dir, "big"), 1<<20), servetest.Noise(t, filepath.Join(dir, "small"), 3000)
@@ -126,7 +126,7 @@ func TestHTTP2DeafClient(t *testing.T) {
 			for i := range uint32(20) {
 				other.ask(2*i+1, "/small")
 				if got := other.whole(2*i + 1); !bytes.Equal(got, small) {
-					t.Fatalf("%d bytes of %d", len(got), len(small))
+					t.Fatalf("the small file has %d bytes, want the %d expected ones", len(got), len(small))
 				}
 			}
 			other.conn.Close()
@@ -144,7 +144,7 @@ func TestHTTP2DeafClient(t *testing.T) {
 		}
 		for stream, n := range content {
 			if n != len(big) {
-				t.Errorf("stream %d has %d bytes", stream, n)
+				t.Errorf("stream %d has %d bytes, want %d", stream, n, len(big))
 			}
 		}
 		deaf.conn.Close()
@@ -152,8 +152,8 @@ func TestHTTP2DeafClient(t *testing.T) {
 	})
 }
 
-// A drain is told at once, and again with the last request when those on their way have
-// come: they are answered.
+// A drain sends GOAWAY at once, and again with the last stream once the requests on their way have arrived.
+// They get a response.
 func TestHTTP2Drain(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
@@ -162,7 +162,7 @@ func TestHTTP2Drain(t *testing.T) {
 		c := dialHTTP2(t, s)
 		c.ask(1, "/f")
 		if got := c.whole(1); !bytes.Equal(got, file) {
-			t.Fatalf("%d bytes", len(got))
+			t.Fatalf("the file has %d bytes", len(got))
 		}
 		s.Order(serve.Drain{})
 		goAway := func() *http2.GoAwayFrame {
@@ -176,24 +176,24 @@ func TestHTTP2Drain(t *testing.T) {
 			}
 		}
 		if f := goAway(); f.LastStreamID != 1<<31-1 || f.ErrCode != http2.ErrCodeNo {
-			t.Errorf("the first is %v", f)
+			t.Errorf("the first GOAWAY is %v, want the largest stream ID and NO_ERROR", f)
 		}
 		c.ask(3, "/f")
 		if got := c.whole(3); !bytes.Equal(got, file) {
-			t.Errorf("on its way: %d bytes", len(got))
+			t.Errorf("a request after the first GOAWAY: %d bytes", len(got))
 		}
 		if f := goAway(); f.LastStreamID != 3 || f.ErrCode != http2.ErrCodeNo {
-			t.Errorf("the second is %v", f)
+			t.Errorf("the second GOAWAY is %v, want stream 3 and NO_ERROR", f)
 		}
 		if _, err := c.ReadFrame(); err != io.EOF {
-			t.Errorf("then %v", err)
+			t.Errorf("after the second GOAWAY: %v, want EOF", err)
 		}
 		c.conn.Close()
 		s.Wait()
 	})
 }
 
-// A request on a connection that is open allocates nothing.
+// A request on an open connection allocates nothing.
 func TestHTTP2RequestAllocatesNothing(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestHTTP2RequestAllocatesNothing(t *testing.T) {
 
 			c := dialHTTP2(t, s)
 			length := 0
-			for i := range uint32(5) { // its table of fields is made
+			for i := range uint32(5) { // until the HPACK table is filled
 				c.ask(2*i+1, "/f")
 				length = 9 + 9
 				for ended := false; !ended; {
@@ -232,17 +232,17 @@ func TestHTTP2RequestAllocatesNothing(t *testing.T) {
 			}
 			got := p.mallocs(times) - base
 			c.conn.Close()
-			t.Logf("%d allocations in %d requests, %d of HTTP/1.1", got+base, times, base)
+			t.Logf("%d allocations in %d requests, and %d over HTTP/1.1", got+base, times, base)
 			if got > times/20+poolsLose()*times {
-				t.Errorf("%d allocations more than by HTTP/1.1, in %d requests", got, times)
+				t.Errorf("%d allocations more than over HTTP/1.1 in %d requests, want none", got, times)
 			}
 		})
 	}
 }
 
-// A connection that ends because of an error, while the response that it truncates is made
-// beside it, waits for the client's end: it does not look for it all the time.
-func TestHTTP2LingersAtRest(t *testing.T) {
+// A connection that ends with an error during a generated response lingers for the client's close without
+// polling.
+func TestHTTP2LingersWithoutPolling(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
@@ -277,16 +277,16 @@ func TestHTTP2LingersAtRest(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := looks.Load()
-		s.Stop() // when it has given the client its time
+		s.Stop() // after the linger timeout
 		if n := looks.Load() - before; n > 1000 {
-			t.Errorf("the clock was read %d times meanwhile", n)
+			t.Errorf("the clock was read %d times while the connection lingered, want at most 1000", n)
 		}
 		c.conn.Close()
 	})
 }
 
-// A connection whose client opens no window for a minute is told so, and counted. (The
-// goroutine engine waits by the machine's clock, and would take that minute.)
+// A connection whose client opens no window for a minute gets GOAWAY, and is counted. (The goroutine engine
+// uses the machine's clock and would take that minute.)
 func TestHTTP2StalledIsCounted(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "f"), 100_000)
@@ -315,6 +315,6 @@ func TestHTTP2StalledIsCounted(t *testing.T) {
 	for h.next() != http2.FrameGoAway {
 	}
 	h.conn.Close()
-	servetest.Await(t, "a counter", func() bool { return row.Misused[h2.ReasonStalled].Load() == 1 })
+	servetest.Await(t, "a count of the stalled connection", func() bool { return row.Misused[h2.ReasonStalled].Load() == 1 })
 	s.Stop()
 }

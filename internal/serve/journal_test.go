@@ -18,7 +18,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// testJournal is that of one connection, at -vv.
+// testJournal returns the journal of one connection, at -vv.
 func testJournal(file *os.File, format string) *Journal {
 	cfg := &Config{Log: logging.New(file, format, 2, logging.Options{NoColor: true}), Verbose: true}
 	tally := &Tally{Row: new(scoreboard.Row), Clock: new(Clock)}
@@ -26,7 +26,7 @@ func testJournal(file *os.File, format string) *Journal {
 	return &Journal{tally: tally, cfg: cfg, clock: tally.Clock, client: clientip.From(netip.MustParseAddrPort("192.0.2.1:1"))}
 }
 
-// exchange is one whose request has the method and the target.
+// exchange returns an exchange whose request has the method and the target.
 func exchange(method, target string) *conn.Exchange {
 	x := &conn.Exchange{Request: new(proto.Request), Head: []byte(method + " " + target), Status: 200}
 	x.Request.MethodName.Len = uint16(len(method))
@@ -34,7 +34,7 @@ func exchange(method, target string) *conn.Exchange {
 	return x
 }
 
-// logged returns what a journal writes in a format, with the bytes of a client.
+// logged returns what write logs through a journal.
 func logged(t *testing.T, format string, write func(*Journal)) string {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -52,7 +52,7 @@ func logged(t *testing.T, format string, write func(*Journal)) string {
 
 const rawHead = "GET /\"a\\b\" HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\xff\u202eü\r\n\r\n"
 
-// What a client sent is escaped once, by the encoding of the line.
+// What a client has sent is escaped once, by the encoding of the line.
 func TestLogEscapesOnce(t *testing.T) {
 	head := func(j *Journal) { j.Received(&conn.Exchange{Request: new(proto.Request), Head: []byte(rawHead)}) }
 	request := func(j *Journal) {
@@ -69,17 +69,17 @@ func TestLogEscapesOnce(t *testing.T) {
 		{logging.Console, request, `"G\"T\n" "/a\\b \"\rÿ" `},
 	} {
 		if got := logged(t, tt.format, tt.write); !strings.Contains(got, tt.want) || strings.Count(got, "\n") != 1 {
-			t.Errorf("the line has no\n %s:\n %s", tt.want, got)
+			t.Errorf("the line lacks\n %s:\n %s", tt.want, got)
 		}
 	}
 	var event struct{ Head string }
 	if err := json.Unmarshal([]byte(logged(t, logging.JSON, head)), &event); err != nil ||
 		event.Head != strings.Replace(rawHead, "\xff", "\u00ff", 1) {
-		t.Errorf("a reader of the line gets %q, %v", event.Head, err)
+		t.Errorf("decoding the line gives %q, error %v", event.Head, err)
 	}
 }
 
-// However a head is filled, its line is one that can be written whole.
+// A line with a long request head fits into one write, whatever the head consists of.
 func TestLongHeadsAreClipped(t *testing.T) {
 	for _, format := range []string{logging.JSON, logging.Console} {
 		for _, fill := range []string{"x", "\"", "\\", "\n", "\x01", "\xff", "\u202e", "ü", "\U0001f6e1"} {
@@ -88,14 +88,14 @@ func TestLongHeadsAreClipped(t *testing.T) {
 				got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Request: new(proto.Request), Head: long}) })
 				if len(got) > 4095 || !strings.Contains(got, "head") || strings.Contains(got, "too long") ||
 					!strings.Contains(got, "…") || strings.Count(got, "\n") != 1 {
-					t.Errorf("%d bytes: %.80s", len(got), got)
+					t.Errorf("a line of %d bytes, want at most 4095 with a clipped head: %.80s", len(got), got)
 				}
 			})
 		}
 	}
 }
 
-// A line allocates nothing, whoever the client is: the peer, or whom a trusted proxy names.
+// Logging allocates nothing, for the peer as client and for one that a trusted proxy names.
 func TestLogAllocations(t *testing.T) {
 	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -123,13 +123,13 @@ func TestLogAllocations(t *testing.T) {
 		"head":              func() { j.Received(head) },
 	} {
 		if n := testing.AllocsPerRun(100, write); n != 0 {
-			t.Errorf("%v allocations for a %s", n, what)
+			t.Errorf("%v allocations for a %s, want none", n, what)
 		}
 	}
 }
 
-// A slow request names what it waited for; a fast one says nothing of it.
-func TestSlow(t *testing.T) {
+// A slow request is logged with the part that was slow, a fast one without.
+func TestSlowPart(t *testing.T) {
 	at := func(j *Journal, now time.Duration) { j.clock.began = time.Now().Add(-now) }
 	for want, play := range map[string]func(*Journal, *conn.Exchange){
 		`"slow":"receive","slow_ms":3000`: func(j *Journal, x *conn.Exchange) { at(j, 4*time.Second); j.Received(x); j.Decided(x) },
@@ -167,7 +167,7 @@ func TestSlow(t *testing.T) {
 			j.Ended(r)
 		})
 		if !strings.Contains(line, want) || !strings.Contains(line, `"id":"an-id"`) {
-			t.Errorf("the line has no %s:\n %s", want, line)
+			t.Errorf("the line lacks %s:\n %s", want, line)
 		}
 	}
 	fast := logged(t, logging.JSON, func(j *Journal) {
@@ -177,30 +177,30 @@ func TestSlow(t *testing.T) {
 		j.Ended(x)
 	})
 	if strings.Contains(fast, "slow") || strings.Contains(fast, `"id"`) {
-		t.Errorf("a fast request: %s", fast)
+		t.Errorf("a fast request is logged as %s, want no slow part and no id", fast)
 	}
 	j := &Journal{clock: &Clock{}}
 	if part, lasted := j.slowest(&conn.Exchange{Began: time.Second}, 10*time.Second); part != "send" || lasted != 9*time.Second {
-		t.Errorf("one that another worker began: %s, %v", part, lasted)
+		t.Errorf("a request that another worker began: %s, %v; want send, 9s", part, lasted)
 	}
 }
 
-// Credentials are in no log, whatever the log has of the head.
+// Credentials are never logged, even if the head is.
 func TestLogNoCredentials(t *testing.T) {
 	var p proto.Parser
 	head := []byte("GET / HTTP/1.1\r\nHost: a\r\nauthorization:  Basic Z3Vlc3Q6c2VjcmV0 \r\nX: y\r\n\r\n")
 	if p.Parse(head) != proto.Complete {
-		t.Fatal("not a request")
+		t.Fatal("the request was not parsed")
 	}
 	for _, format := range []string{logging.JSON, logging.Console} {
 		got := logged(t, format, func(j *Journal) { j.Received(&conn.Exchange{Request: p.Request(), Head: head}) })
 		if strings.Contains(got, "Z3V") || !strings.Contains(got, "authorization:  "+strings.Repeat("*", 22)) || !strings.Contains(got, "X: y") {
-			t.Errorf("%s: %s", format, got)
+			t.Errorf("%s: %s, want the credentials masked", format, got)
 		}
 	}
 }
 
-// A request of another client than the connection's is logged with that one.
+// A request of another client than the connection's is logged with that client.
 func TestLogNamesClientOfExchange(t *testing.T) {
 	proxied := clientip.From(netip.MustParseAddrPort("203.0.113.7:0"))
 	for client, want := range map[clientip.Addr]string{{}: "192.0.2.1:1", proxied: "203.0.113.7"} {
@@ -211,7 +211,7 @@ func TestLogNamesClientOfExchange(t *testing.T) {
 			j.Ended(x)
 		})
 		if n := strings.Count(got, `"client":"`+want+`"`); n != 2 {
-			t.Errorf("%d of two lines name %s:\n%s", n, want, got)
+			t.Errorf("%d of two lines have client %s:\n%s", n, want, got)
 		}
 	}
 }

@@ -15,10 +15,9 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// At the limit of connections those that have been idle for longest are closed,
-// and one that is busy never: idle clients lock nobody out. Operators are told,
-// once.
-func TestIdleMakeRoom(t *testing.T) {
+// At the limit of connections, the connections that have been idle for longest are closed, and busy ones never are:
+// idle clients cannot lock others out. One alert is sent.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	servetest.Sparse(t, dir+"/large", large)
@@ -30,7 +29,7 @@ func TestIdleMakeRoom(t *testing.T) {
 			cfg.Row, cfg.MaxConnections = &row, most
 			cfg.Alert = func(line string) {
 				if !strings.Contains(line, "limit of 8 connections reached") {
-					t.Errorf("the alert is %q", line)
+					t.Errorf("unexpected alert %q", line)
 				}
 				alerts.Add(1)
 			}
@@ -43,7 +42,7 @@ func TestIdleMakeRoom(t *testing.T) {
 			c := s.Dial()
 			servetest.Send(t, c, servetest.Get("/f"))
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 || res.Close {
-				t.Fatalf("%s, %d bytes", res.Status, len(body))
+				t.Fatalf("%s, %d bytes; want 200 with 10 on a connection that stays open", res.Status, len(body))
 			}
 			awaitIdle(t, s)
 			return c
@@ -59,17 +58,17 @@ func TestIdleMakeRoom(t *testing.T) {
 			}
 			_, err := c.Read(make([]byte, 1))
 			if closed := err == io.EOF; closed != (i < others-(most-1)) {
-				t.Errorf("client %d of %d is closed: %v", i, others, closed)
+				t.Errorf("client %d of %d: closed is %v, want %v", i, others, closed, !closed)
 			}
 		}
 		if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil {
-			t.Errorf("the busy one: %d bytes more, %v", n, err)
+			t.Errorf("the download: %d bytes more, error %v", n, err)
 		}
 		if n := row.Limited[scoreboard.LimitIdle].Load(); n != others-(most-1) {
-			t.Errorf("%d idle connections are counted as closed, want %d", n, others-(most-1))
+			t.Errorf("%d idle connections counted as closed, want %d", n, others-(most-1))
 		}
 		if n := alerts.Load(); n != 1 {
-			t.Errorf("%d alerts", n)
+			t.Errorf("%d alerts, want 1", n)
 		}
 		download.Close()
 		for _, c := range clients {
@@ -79,11 +78,10 @@ func TestIdleMakeRoom(t *testing.T) {
 	})
 }
 
-// awaitIdle waits until the server knows that all of its connections but one are
-// idle.
+// awaitIdle waits until the server lists all of its connections except one as idle.
 func awaitIdle(t *testing.T, s *servetest.Server) {
 	t.Helper()
-	servetest.Await(t, "list of idle ones but for one", func() bool {
+	servetest.Await(t, "a list with one busy connection", func() bool {
 		list := make(chan []serve.Seen, 1)
 		s.Order(serve.List{Reply: list})
 		busy := 0
@@ -96,8 +94,8 @@ func awaitIdle(t *testing.T, s *servetest.Server) {
 	})
 }
 
-// While nobody is idle who waits is let in as soon as somebody has gone.
-func TestFullWithoutIdle(t *testing.T) {
+// At the limit, without idle connections, new clients are served as soon as another connection ends.
+func TestLimitWithoutIdleConnections(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	servetest.Sparse(t, dir+"/large", large)
@@ -119,7 +117,7 @@ func TestFullWithoutIdle(t *testing.T) {
 		busy[0].Close()
 		for _, c := range waiting {
 			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
-				t.Error(res.Status)
+				t.Errorf("%s, want 200", res.Status)
 			}
 		}
 		busy[1].Close()

@@ -14,8 +14,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// several serves a directory on so many sockets, and returns a server for each: the
-// first one can be ordered and ends.
+// several serves a directory on n sockets and returns a server for each; only the first takes orders and ends.
 func several(t *testing.T, dir string, n int, run servetest.Run, change func(*serve.Config)) []*servetest.Server {
 	t.Helper()
 	var servers []*servetest.Server
@@ -29,7 +28,7 @@ func several(t *testing.T, dir string, n int, run servetest.Run, change func(*se
 	return servers
 }
 
-// A worker serves all its sockets, and when it drains, what waits at each of them.
+// A worker serves all of its sockets and, when it drains, all of their accept queues.
 func TestSeveralListeners(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -39,7 +38,7 @@ func TestSeveralListeners(t *testing.T) {
 			c := s.Dial()
 			servetest.Send(t, c, servetest.Get("/f"))
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
-				t.Errorf("%s: %s, %d bytes", s.Addr, res.Status, len(body))
+				t.Errorf("%s: %s, %d bytes; want 200 with 10", s.Addr, res.Status, len(body))
 			}
 			c.Close()
 		}
@@ -54,7 +53,7 @@ func TestSeveralListeners(t *testing.T) {
 		servers[0].Order(serve.Drain{})
 		for i, r := range waiting {
 			if res, body := servetest.Receive(t, r); res.StatusCode != 200 || len(body) != 10 {
-				t.Errorf("connection %d: %s, %d bytes", i, res.Status, len(body))
+				t.Errorf("connection %d in the accept queues: %s, %d bytes; want 200 with 10", i, res.Status, len(body))
 			}
 		}
 		servers[0].Wait()
@@ -64,8 +63,8 @@ func TestSeveralListeners(t *testing.T) {
 	})
 }
 
-// With as many connections as there may be, a place that becomes free is not always
-// for the same socket, however many wait there.
+// At the limit of connections, a connection that ends makes room for another socket's clients too, however
+// many wait at the same one.
 func TestListenersShareTheLimit(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -84,7 +83,7 @@ func TestListenersShareTheLimit(t *testing.T) {
 		go func() {
 			defer close(served)
 			if n, err := io.Copy(io.Discard, c); n == 0 || err != nil {
-				t.Errorf("%d bytes, %v", n, err)
+				t.Errorf("the response has %d bytes, error %v", n, err)
 			}
 		}()
 		for i, b := range busy {
@@ -99,14 +98,14 @@ func TestListenersShareTheLimit(t *testing.T) {
 				return
 			default:
 			}
-			servetest.Await(t, "connection accepted", func() bool { return row.Accepted.Load() > before || i == len(busy)-1 })
+			servetest.Await(t, "another connection accepted", func() bool { return row.Accepted.Load() > before || i == len(busy)-1 })
 		}
-		t.Error("not served before the last of the others")
+		t.Error("the client of the second socket was served last")
 		servers[0].Stop()
 	})
 }
 
-// A socket that fails ends the worker, which closes the others.
+// A socket that fails ends the worker, which closes its other sockets.
 func TestListenerFails(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		good, addr := servetest.Listen(t)
@@ -114,16 +113,16 @@ func TestListenerFails(t *testing.T) {
 		if err := unix.Pipe2(pipe, unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
 			t.Fatal(err)
 		}
-		unix.Close(pipe[1]) // readable: its end
+		unix.Close(pipe[1]) // makes pipe[0] readable, at EOF
 		s := servetest.At(t, addr)
 		s.ServeAll(t.TempDir(), []serve.Listener{{FD: good}, {FD: pipe[0]}}, run, nil)
 		select {
 		case err := <-s.Done:
 			if err == nil {
-				t.Error("no error")
+				t.Error("the engine ended without an error")
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatal("it goes on")
+			t.Fatal("the engine did not end")
 		}
 		s.UntilRefused()
 	})

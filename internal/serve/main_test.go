@@ -12,15 +12,15 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// TestMain lets tests that wait do so at the same time, however few cores there are, and
-// fails if one has left a goroutine or a descriptor over.
+// TestMain runs tests that wait in parallel, however few cores there are, and fails if one has left a
+// goroutine or a descriptor over.
 func TestMain(m *testing.M) { os.Exit(test(m)) }
 
 func test(m *testing.M) int {
 	const atOnce = 16
-	// An event loop keeps one of Go's processors for itself while it works (options.Procs).
+	// An event loop keeps one of Go's Ps to itself while it works (options.Procs).
 	runtime.GOMAXPROCS(atOnce + 1)
-	err := flag.Set("test.parallel", strconv.Itoa(atOnce)) // unless the command line has another
+	err := flag.Set("test.parallel", strconv.Itoa(atOnce)) // unless set on the command line
 	before, held := servetest.Holds()
 	if err = errors.Join(err, held); err == nil {
 		if code := m.Run(); code != 0 {

@@ -17,10 +17,10 @@ import (
 	"phalanx/internal/website"
 )
 
-// slowPasswords let in whoever has credentials, when they are told to.
+// slowPasswords accepts all credentials, once may is closed.
 type slowPasswords struct {
-	may     chan struct{} // closed then
-	waiting chan string   // the clients whose credentials are checked
+	may     chan struct{} // closed when checks may succeed
+	waiting chan string   // clients whose credentials are being checked
 	closed  atomic.Int32
 }
 
@@ -61,7 +61,7 @@ func (c *slowCheck) Close() {
 	c.p.closed.Add(1)
 }
 
-// protected makes a server ask for credentials for everything in "private".
+// protected makes a server ask for credentials for "private" and everything below it.
 func protected(t *testing.T, dir string) (p *slowPasswords, change func(*serve.Config), done func()) {
 	t.Helper()
 	root, err := site.Open(dir, site.Policy{Areas: []site.Area{{Pattern: "private"}}})
@@ -72,8 +72,8 @@ func protected(t *testing.T, dir string) (p *slowPasswords, change func(*serve.C
 	return p, func(cfg *serve.Config) { cfg.Conn.Site, cfg.Conn.Passwords = website.Uncached(root), p }, func() { root.Close() }
 }
 
-// Credentials are checked while others are served, and a drain waits for them. Whose they
-// are is known; what comes behind the request is answered after it.
+// Credentials are checked while other requests are served, and a drain waits for the checks. Check is called with the
+// client's address, and pipelined requests are served after the check.
 func TestPasswords(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/private", 100)
@@ -89,7 +89,7 @@ func TestPasswords(t *testing.T) {
 		servetest.Send(t, gone, servetest.Get("/private", ann))
 		for range 2 {
 			if client := <-p.waiting; client != "127.0.0.1" {
-				t.Errorf("the credentials of %s are checked", client)
+				t.Errorf("credentials are checked for client %s, want 127.0.0.1", client)
 			}
 		}
 		gone.Close()
@@ -97,7 +97,7 @@ func TestPasswords(t *testing.T) {
 		for path, want := range map[string]int{"/public": 200, "/private": 401} {
 			servetest.Send(t, other, servetest.Get(path))
 			if res, _ := servetest.Receive(t, in); res.StatusCode != want {
-				t.Errorf("%s meanwhile: %s", path, res.Status)
+				t.Errorf("%s during the check: %s, want %d", path, res.Status, want)
 			}
 		}
 		s.Order(serve.Drain{})
@@ -105,19 +105,19 @@ func TestPasswords(t *testing.T) {
 		in = bufio.NewReader(c)
 		for _, want := range []int{100, 10} {
 			if res, body := servetest.Receive(t, in); res.StatusCode != 200 || len(body) != want {
-				t.Errorf("%s, %d bytes, want %d", res.Status, len(body), want)
+				t.Errorf("%s, %d bytes; want 200 with %d", res.Status, len(body), want)
 			}
 		}
 		c.Close()
 		s.Wait()
 		if n := p.closed.Load(); n != 2 {
-			t.Errorf("%d checks closed", n)
+			t.Errorf("%d checks closed, want 2", n)
 		}
 	})
 }
 
-// The streams of a connection of HTTP/2 wait for their own credentials only.
-func TestPasswordsOfStreams(t *testing.T) {
+// A stream of HTTP/2 waits for its own credentials only.
+func TestPasswordsPerStream(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/private", 100)
 	servetest.Noise(t, dir+"/public", 10)
@@ -154,12 +154,12 @@ func TestPasswordsOfStreams(t *testing.T) {
 		<-p.waiting
 		res, err := ask("/public")
 		if err != nil || res.StatusCode != 200 || res.ProtoMajor != 2 {
-			t.Fatalf("%v %v", res, err)
+			t.Fatalf("/public during the check: %v, error %v", res, err)
 		}
 		res.Body.Close()
 		close(p.may)
 		if got := <-answered; !strings.HasPrefix(got, "200 OKprivate") {
-			t.Error(got)
+			t.Errorf("/private: %s, want 200 with Cache-Control: private", got)
 		}
 	})
 }

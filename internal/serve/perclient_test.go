@@ -16,7 +16,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// dialFrom connects as the client with this address.
+// dialFrom connects from a client address.
 func dialFrom(t *testing.T, s *servetest.Server, client string) net.Conn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
@@ -29,7 +29,7 @@ func dialFrom(t *testing.T, s *servetest.Server, client string) net.Conn {
 	return c
 }
 
-// asked reports whether a connection is served, or closed without a response.
+// asked reports whether a request is served; if not, the connection has to be closed without a response.
 func asked(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	c.SetDeadline(time.Now().Add(20 * time.Second))
@@ -41,13 +41,13 @@ func asked(t *testing.T, c net.Conn) bool {
 		}
 	}
 	if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("the client sees %v", err)
+		t.Errorf("unexpected error %v", err)
 	}
 	return false
 }
 
-// A client has no more connections than it may, another is served meanwhile, and one
-// that ends makes room for the next. Operators are told once.
+// A client never has more connections than the limit, another client is served meanwhile, and a connection that ends
+// makes room for the next. One alert is sent.
 func TestPerClient(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -59,7 +59,7 @@ func TestPerClient(t *testing.T) {
 			cfg.Row, cfg.MaxPerClient = &row, most
 			cfg.Alert = func(line string) {
 				if !strings.Contains(line, "client 127.0.0.1 has reached the limit of connections per client (3 in all, 3 in this worker)") {
-					t.Errorf("the alert is %q", line)
+					t.Errorf("unexpected alert %q", line)
 				}
 				alerts.Add(1)
 			}
@@ -68,31 +68,32 @@ func TestPerClient(t *testing.T) {
 		for range most {
 			c := dialFrom(t, s, "127.0.0.1")
 			if open = append(open, c); !asked(t, c) {
-				t.Fatal("a client within its limit is not served")
+				t.Fatal("a client within its limit was not served")
 			}
 		}
 		for range more {
 			if asked(t, dialFrom(t, s, "127.0.0.1")) {
-				t.Error("a client has more connections than it may")
+				t.Error("a client has more connections than its limit")
 			}
 		}
 		other := dialFrom(t, s, "127.0.0.2")
 		if !asked(t, other) {
-			t.Error("another client is not served")
+			t.Error("another client was not served")
 		}
 		if n := row.Limited[scoreboard.LimitClient].Load(); n != more || alerts.Load() != 1 {
-			t.Errorf("%d connections counted as closed, want %d; %d alerts", n, more, alerts.Load())
+			t.Errorf("%d connections counted as closed, want %d; %d alerts, want 1", n, more, alerts.Load())
 		}
 		open[0].Close()
-		servetest.Await(t, "a connection in the place of one that ended", func() bool {
+		servetest.Await(t, "a new connection after one ended", func() bool {
 			return asked(t, dialFrom(t, s, "127.0.0.1"))
 		})
 		s.Stop()
 	})
 }
 
-// Clients that never complete their heads lock nobody out for long.
-func TestHeadsMakeRoom(t *testing.T) {
+// At the limit of connections, incomplete request heads make room: clients that never complete them cannot lock others
+// out for long.
+func TestIncompleteHeadsMakeRoom(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
@@ -110,10 +111,10 @@ func TestHeadsMakeRoom(t *testing.T) {
 		servetest.Send(t, c, servetest.Get("/f"))
 		c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
-			t.Error(res.Status)
+			t.Errorf("%s, want 200", res.Status)
 		}
 		if n := row.Limited[scoreboard.LimitHead].Load(); n == 0 {
-			t.Errorf("served after %v, and no half head is counted as closed", time.Since(began))
+			t.Errorf("served after %v without counting a closed incomplete head", time.Since(began))
 		}
 		for _, c := range half {
 			c.Close()
@@ -122,8 +123,8 @@ func TestHeadsMakeRoom(t *testing.T) {
 	})
 }
 
-// A smaller share closes idle connections at once.
-func TestSmallerShare(t *testing.T) {
+// A smaller share of connections closes idle ones at once.
+func TestSmallerShareClosesIdleConnections(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -131,11 +132,11 @@ func TestSmallerShare(t *testing.T) {
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Row, cfg.MaxConnections = &row, 8 })
 		for range 8 {
 			if !asked(t, dialFrom(t, s, "127.0.0.1")) {
-				t.Fatal("not served")
+				t.Fatal("a client was not served")
 			}
 		}
 		s.Order(serve.Share{Slots: 4})
-		servetest.Await(t, "six closed", func() bool { return row.Limited[scoreboard.LimitIdle].Load() == 6 })
+		servetest.Await(t, "six closed connections", func() bool { return row.Limited[scoreboard.LimitIdle].Load() == 6 })
 		s.Stop()
 	})
 }

@@ -24,7 +24,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// networks are those of a list.
+// networks returns the networks of a list.
 func networks(t *testing.T, list string) (all []clientip.Network) {
 	t.Helper()
 	for _, text := range clientip.SplitNetworks(list) {
@@ -43,8 +43,8 @@ const (
 	local2  = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 )
 
-// The client that a PROXY header names is in the access log, however its bytes come, and in
-// lists; that of another network is served as it is.
+// The client that a PROXY header names is in the access log and in lists, however the header's bytes arrive. Clients
+// of other networks are served without a header.
 func TestProxied(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -58,9 +58,9 @@ func TestProxied(t *testing.T) {
 			before := len(logged())
 			servetest.Send(t, c, servetest.Get("/f"))
 			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
-				t.Errorf("%s: %s", client, res.Status)
+				t.Errorf("%s: %s, want 200", client, res.Status)
 			}
-			servetest.Await(t, "line of the access log", func() bool { return bytes.HasSuffix(logged()[before:], []byte("\n")) })
+			servetest.Await(t, "a line of the access log", func() bool { return bytes.HasSuffix(logged()[before:], []byte("\n")) })
 			if line := logged()[before:]; !bytes.HasPrefix(line, []byte(client+" - - [")) {
 				t.Errorf("the line is %q, want it to begin with %s", line, client)
 			}
@@ -71,7 +71,7 @@ func TestProxied(t *testing.T) {
 			c := s.Dial()
 			servetest.Send(t, c, header)
 			logs(c, client)
-			logs(c, client) // the header is that of the connection
+			logs(c, client) // the header applies to the whole connection
 			slow := s.Dial()
 			for i := range header {
 				servetest.Send(t, slow, header[i:i+1])
@@ -82,12 +82,12 @@ func TestProxied(t *testing.T) {
 			before := len(logged())
 			servetest.Send(t, together, servetest.Get("/f")[5:])
 			servetest.Receive(t, bufio.NewReader(together))
-			servetest.Await(t, "line of the access log", func() bool { return bytes.HasPrefix(logged()[before:], []byte(client+" - - [")) })
+			servetest.Await(t, "a line of the access log", func() bool { return bytes.HasPrefix(logged()[before:], []byte(client+" - - [")) })
 		}
 		logs(dialFrom(t, s, "127.0.0.2"), "127.0.0.2")
 		c := s.Dial()
 		servetest.Send(t, c, header1)
-		servetest.Await(t, "client in the list", func() bool {
+		servetest.Await(t, "the client in the list", func() bool {
 			reply := make(chan []serve.Seen, 1)
 			s.Order(serve.List{Reply: reply})
 			for _, seen := range <-reply {
@@ -101,7 +101,7 @@ func TestProxied(t *testing.T) {
 	})
 }
 
-// Before TLS and HTTP/2 the header comes first too.
+// The header comes before TLS and HTTP/2 too.
 func TestProxiedSecure(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -117,7 +117,7 @@ func TestProxiedSecure(t *testing.T) {
 			servetest.Send(t, c, servetest.Get("/f"))
 			servetest.Receive(t, bufio.NewReader(c))
 			c.Close()
-			servetest.Await(t, "line of "+want, func() bool { return bytes.HasPrefix(logged()[before:], []byte(want+" - - [")) })
+			servetest.Await(t, "a line of "+want, func() bool { return bytes.HasPrefix(logged()[before:], []byte(want+" - - [")) })
 		}
 		for header, want := range map[string]string{header1: "203.0.113.7", header2: "203.0.113.8"} {
 			c := s.Dial()
@@ -141,12 +141,12 @@ func TestProxiedSecure(t *testing.T) {
 		h.ask(1, "/f")
 		h.whole(1)
 		c.Close()
-		servetest.Await(t, "line of HTTP/2", func() bool { return bytes.HasPrefix(logged()[before:], []byte("203.0.113.7 - - [")) })
+		servetest.Await(t, "a line of the HTTP/2 request", func() bool { return bytes.HasPrefix(logged()[before:], []byte("203.0.113.7 - - [")) })
 		s.Stop()
 	})
 }
 
-// coalesced sends something before its first bytes, in the same segment.
+// coalesced sends first in the same segment as the first bytes written.
 type coalesced struct {
 	net.Conn
 	first string
@@ -159,7 +159,7 @@ func (c *coalesced) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A proxy on this machine may come through a unix socket.
+// A local proxy may connect through a unix socket, with a header.
 func TestProxiedLocal(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -181,15 +181,15 @@ func TestProxiedLocal(t *testing.T) {
 		defer c.Close()
 		servetest.Send(t, c, header2+servetest.Get("/f"))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
-			t.Errorf("%s: the proxy has decided about TLS", res.Status)
+			t.Errorf("%s, want 200: the proxy decides about TLS", res.Status)
 		}
-		servetest.Await(t, "line of the access log", func() bool { return bytes.HasPrefix(logged(), []byte("203.0.113.8 - - [")) })
+		servetest.Await(t, "a line of the access log", func() bool { return bytes.HasPrefix(logged(), []byte("203.0.113.8 - - [")) })
 		s.Stop()
 	})
 }
 
-// A header that is required and does not come, or is malformed, ends the connection without
-// a response, is counted, and told to operators once. From others a header is no request.
+// A missing or malformed header, from a client that has to send one, closes the connection without a response. It is
+// counted, and one alert is sent. From other clients a header is a bad request.
 func TestProxiedRefused(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -200,7 +200,7 @@ func TestProxiedRefused(t *testing.T) {
 			cfg.Row, cfg.Proxied = &row, clientip.NewNetworks(networks(t, "127.0.0.1"))
 			cfg.Alert = func(line string) {
 				if alerts.Add(1); !strings.Contains(line, "127.0.0.1 began a connection without a PROXY header") {
-					t.Errorf("the alert is %q", line)
+					t.Errorf("unexpected alert %q", line)
 				}
 			}
 		})
@@ -216,19 +216,19 @@ func TestProxiedRefused(t *testing.T) {
 			c := s.Dial()
 			servetest.Send(t, c, tt.sent)
 			if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("%q is answered %q, %v", tt.sent, got, err)
+				t.Errorf("the response to %q is %q, error %v; want none", tt.sent, got, err)
 			}
-			servetest.Await(t, "count of "+tt.want.String(), func() bool { return row.Unproxied[tt.want].Load() == 1 })
+			servetest.Await(t, "a count of "+tt.want.String(), func() bool { return row.Unproxied[tt.want].Load() == 1 })
 		}
 		if n := alerts.Load(); n != 1 {
-			t.Errorf("%d alerts", n)
+			t.Errorf("%d alerts, want 1", n)
 		}
 		for _, header := range []string{header1, header2} {
 			c := dialFrom(t, s, "127.0.0.2")
 			c.SetDeadline(time.Now().Add(30 * time.Second))
 			servetest.Send(t, c, header+servetest.Get("/f"))
 			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 400 {
-				t.Errorf("%q of a stranger: %s", header, res.Status)
+				t.Errorf("%q from another client: %s, want 400", header, res.Status)
 			}
 			c.Close()
 		}
@@ -236,7 +236,7 @@ func TestProxiedRefused(t *testing.T) {
 	})
 }
 
-// A client that sends only part of its header has as long for it as for a request's head.
+// A client that sends only part of its header times out like one that sends part of a request head.
 func TestProxiedTimesOut(t *testing.T) {
 	dir := t.TempDir()
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
@@ -252,15 +252,15 @@ func TestProxiedTimesOut(t *testing.T) {
 		for _, c := range []net.Conn{silent, half} {
 			c.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if got, err := c.Read(make([]byte, 1)); err != io.EOF {
-				t.Errorf("%d bytes, %v", got, err)
+				t.Errorf("%d bytes, error %v; want a close", got, err)
 			}
 		}
-		servetest.Await(t, "count", func() bool { return row.Unproxied[proxyproto.ReasonTimeout].Load() == 2 })
+		servetest.Await(t, "a count of both", func() bool { return row.Unproxied[proxyproto.ReasonTimeout].Load() == 2 })
 		s.Stop()
 	})
 }
 
-// The limit of connections counts those of the client, not those of the proxy.
+// The limit of connections per client applies to the clients that the headers name, not to the proxy.
 func TestProxiedPerClient(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -283,19 +283,19 @@ func TestProxiedPerClient(t *testing.T) {
 			}
 		}
 		if asked(t, dial(header1)) {
-			t.Error("a client has more connections than it may")
+			t.Error("a client has more connections than its limit")
 		}
 		if n := row.Limited[scoreboard.LimitClient].Load(); n != 1 {
-			t.Errorf("%d connections are counted as limited", n)
+			t.Errorf("%d connections counted as limited, want 1", n)
 		}
 		open[0].Close()
-		servetest.Await(t, "a connection in the place of one that ended", func() bool { return asked(t, dial(header1)) })
+		servetest.Await(t, "a new connection after one ended", func() bool { return asked(t, dial(header1)) })
 		s.Stop()
 	})
 }
 
-// The streams of a trusted proxy's connection may be of different clients, each of which is
-// logged, and admitted or not; its connections do not count as one client's.
+// Streams on a trusted proxy's connection may be of different clients, each of which is logged and checked for
+// access. The proxy's connections do not count as one client's.
 func TestTrustedProxies(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -311,7 +311,7 @@ func TestTrustedProxies(t *testing.T) {
 		for range 3 {
 			c := s.Dial()
 			if open = append(open, c); !asked(t, c) {
-				t.Fatal("a proxy has no more connections than a client")
+				t.Fatal("the proxy's connections are limited like a client's")
 			}
 		}
 		h := dialHTTP2(t, s)
@@ -323,11 +323,11 @@ func TestTrustedProxies(t *testing.T) {
 		lines := strings.Split(string(logged()), "\n")
 		for i, want := range []string{"127.0.0.1", "127.0.0.1", "127.0.0.1", "203.0.113.7", "203.0.113.8", "203.0.113.9"} {
 			if status := map[bool]string{false: `" 200 `, true: `" 403 `}[i == 5]; !strings.HasPrefix(lines[i], want+" - - [") || !strings.Contains(lines[i], status) {
-				t.Errorf("line %d is %q, want one of %s", i, lines[i], want)
+				t.Errorf("line %d is %q, want client %s and %q", i, lines[i], want, status)
 			}
 		}
 		if n := row.Denied.Load(); n != 1 {
-			t.Errorf("%d requests are counted as denied", n)
+			t.Errorf("%d requests counted as denied, want 1", n)
 		}
 		for _, c := range append(open, h.conn) {
 			c.Close()

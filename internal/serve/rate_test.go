@@ -15,16 +15,16 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// Over a minute a connection sends what it may to the byte, however irregularly it is asked
-// and whatever is sent before it might be.
-func TestBucket(t *testing.T) {
+// Over a minute a connection may send as many bytes as its rate says, however irregularly Allow is called and
+// even if some bytes are sent early.
+func TestBucketRate(t *testing.T) {
 	for _, r := range []serve.Rate{{Bytes: 1}, {Bytes: 1000}, {Bytes: 500 << 10}, {Bytes: 1 << 30}, {Bytes: 10_000, After: 1 << 20}} {
 		now, sent := time.Duration(0), int64(0)
 		b := r.Bucket(now)
 		for i := 0; now < time.Minute; i++ {
 			n := b.Allow(r, now)
 			if i%7 == 0 {
-				n += 100 // a head that does not fit
+				n += 100 // a head beyond the allowance
 			}
 			if b.Allow(r, now) > 0 {
 				b.Sent(int(n))
@@ -39,40 +39,39 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-// A connection that was idle may send as much at once as a new one, and no more; one that
-// was taken over nothing.
+// After idling, a connection may send as much at once as a new one, and no more. One that was taken over may
+// send nothing at first.
 func TestBucketFills(t *testing.T) {
 	r := serve.Rate{Bytes: 1000, After: 5000}
 	b := r.Bucket(0)
 	if n := b.Allow(r, 0); n != 5000 {
-		t.Errorf("%d at first", n)
+		t.Errorf("%d bytes allowed at first, want 5000", n)
 	}
 	b.Sent(6000)
 	for second, want := range map[time.Duration]int64{1: 0, 2: 1000} {
 		after := b
 		if n := after.Allow(r, second*time.Second); n != want {
-			t.Errorf("%d after %d s, want %d", n, second, want)
+			t.Errorf("%d bytes allowed after %d s, want %d", n, second, want)
 		}
 	}
 	if n := b.Allow(r, time.Hour); n != 5000 {
-		t.Errorf("%d after an hour", n)
+		t.Errorf("%d bytes allowed after an hour, want 5000", n)
 	}
 	b.Empty(time.Hour)
 	if n := b.Allow(r, time.Hour); n != 0 {
-		t.Errorf("%d at once", n)
+		t.Errorf("%d bytes allowed after Empty, want 0", n)
 	}
 	if n := b.Allow(r, time.Hour+time.Second); n != 1000 {
-		t.Errorf("%d after a second", n)
+		t.Errorf("%d bytes allowed a second after Empty, want 1000", n)
 	}
 }
 
-// rated begins a server that sends so many bytes a second to each connection.
+// rated starts a server with a rate in bytes a second for each connection.
 func rated(t *testing.T, dir string, run servetest.Run, rate serve.Rate, minRate int) *servetest.Server {
 	return servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Rate, cfg.Conn.MinRate = rate, minRate })
 }
 
-// Many downloads at once each have their rate, whatever the others do, and a small page
-// comes at once. None is late for the rate.
+// A thousand downloads each get their rate, and a small page is sent at once. The rate times no client out.
 func TestRate(t *testing.T) {
 	dir := t.TempDir()
 	whole := servetest.Noise(t, filepath.Join(dir, "f"), 100_000)
@@ -91,7 +90,7 @@ func TestRate(t *testing.T) {
 				body, err := download(s.Addr, "/f", len(whole))
 				took := time.Since(began)
 				if err != nil || !bytes.Equal(body, whole) {
-					t.Errorf("%d bytes, %v", len(body), err)
+					t.Errorf("a download has %d bytes, error %v", len(body), err)
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -102,11 +101,11 @@ func TestRate(t *testing.T) {
 		}
 		for range 20 {
 			if body, err := download(s.Addr, "/small", 4); string(body) != "page" {
-				t.Errorf("a small page: %q, %v", body, err)
+				t.Errorf("a small page: %q, error %v", body, err)
 			}
 		}
 		clients.Wait()
-		// 100,000 bytes and a head at 50,000 a second, of which a tenth comes at once.
+		// 100,000 bytes and a head at 50,000 a second, a tenth of them at once.
 		if least := 1850 * time.Millisecond; first < least {
 			t.Errorf("a download took %v, want at least %v", first, least)
 		}
@@ -115,7 +114,7 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// download gets a file of so many bytes over a connection of its own.
+// download requests a file over a connection of its own, and returns its last size bytes.
 func download(addr, path string, size int) ([]byte, error) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -132,8 +131,8 @@ func download(addr, path string, size int) ([]byte, error) {
 	return all[len(all)-size:], err
 }
 
-// What comes before the rate applies comes at once; after it the connection has its rate,
-// over keep-alive too, and a client is not slow because the server is.
+// The first After bytes are sent at once, and the rate applies to the rest, over several requests too. The
+// minimum rate does not count against a client that the server slows down.
 func TestRateAfter(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "f"), 60_000)
@@ -142,14 +141,14 @@ func TestRateAfter(t *testing.T) {
 		c := s.Dial()
 		defer c.Close()
 		began := time.Now()
-		for range 6 { // 360,000 bytes and six heads: 60,000 more than at once
+		for range 6 { // 360,000 bytes and six heads, 60,000 of them beyond After
 			servetest.Send(t, c, servetest.Get("/f"))
 			if _, err := io.CopyN(io.Discard, c, 60_000); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if took := time.Since(began); took < 1400*time.Millisecond {
-			t.Errorf("60,000 bytes at 40,000 a second took %v", took)
+			t.Errorf("60,000 bytes at 40,000 a second took %v, want at least 1.4 s", took)
 		}
 		s.Stop()
 	})

@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// The deadline of an earlier wait must not end a later reply.
-func TestLaterReplyIsNotTimedOut(t *testing.T) {
+// The deadline of an earlier wait does not end a later response.
+func TestLaterResponseIsNotTimedOut(t *testing.T) {
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
 		big := servetest.Noise(t, dir+"/big", 16<<20)
@@ -20,22 +20,22 @@ func TestLaterReplyIsNotTimedOut(t *testing.T) {
 		s := servetest.Start(t, dir, run, nil)
 		c := s.Dial()
 		servetest.Send(t, c, servetest.Get("/big"))
-		time.Sleep(100 * time.Millisecond) // the socket fills: the worker waits
+		time.Sleep(100 * time.Millisecond) // the socket buffers fill, and the worker waits
 		r := bufio.NewReader(c)
 		if _, body := servetest.Receive(t, r); !bytes.Equal(body, big) {
-			t.Fatalf("%d bytes of %d arrived", len(body), len(big))
+			t.Fatalf("%d bytes arrived, want %d", len(body), len(big))
 		}
 		time.Sleep(serve.ProgressEvery + 200*time.Millisecond)
 		servetest.Send(t, c, servetest.Get("/small", "Connection: close"))
 		if res, body := servetest.Receive(t, r); res.StatusCode != 200 || len(body) != 100 {
-			t.Errorf("%s with %d bytes", res.Status, len(body))
+			t.Errorf("the later response: %s with %d bytes, want 200 with 100", res.Status, len(body))
 		}
 		c.Close()
 		s.Stop()
 	})
 }
 
-// Stray bytes before the client's end must not reset the rest of the reply.
+// Stray bytes before the client's end do not reset the connection during the response.
 func TestStrayBytesAndEnd(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
@@ -48,17 +48,17 @@ func TestStrayBytesAndEnd(t *testing.T) {
 		c.CloseWrite()
 		time.Sleep(50 * time.Millisecond)
 		if _, body := servetest.Receive(t, bufio.NewReader(c)); !bytes.Equal(body, big) {
-			t.Errorf("%d bytes of %d arrived", len(body), len(big))
+			t.Errorf("%d bytes arrived, want %d", len(body), len(big))
 		}
 		c.Close()
 		s.Stop()
 	})
 }
 
-// Lingering ends, whatever the client goes on to send.
+// Lingering is bounded, whatever the client keeps sending.
 func TestLingerEnds(t *testing.T) {
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
-		clock := fast(10) // five seconds pass in half a second
+		clock := fast(10) // five seconds take half a second
 		s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
 			cfg.Recv, cfg.Clock = 16, clock
 		})

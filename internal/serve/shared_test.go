@@ -42,7 +42,7 @@ func newLocal(t *testing.T) *local {
 	return s
 }
 
-// worker starts one that accepts from the socket.
+// worker starts a worker that accepts from the socket.
 func (s *local) worker(dir string, run servetest.Run) *servetest.Server {
 	s.t.Helper()
 	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -70,13 +70,13 @@ func (s *local) client() net.Conn {
 func (s *local) served(c net.Conn) {
 	s.t.Helper()
 	if res, body := servetest.Receive(s.t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
-		s.t.Errorf("%s, %d bytes", res.Status, len(body))
+		s.t.Errorf("%s, %d bytes; want 200 with 10", res.Status, len(body))
 	}
 	c.Close()
 }
 
-// Workers share a unix socket. One that is replaced, or whose slot is closed, leaves it
-// to the others at once; the last ones serve what waits there.
+// Workers share a unix socket. One that is replaced, or whose slot is closed, leaves the accept queue to the
+// others at once; the last one serves what is in it.
 func TestSharedListener(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -98,7 +98,7 @@ func TestSharedListener(t *testing.T) {
 			leaving.w.Order(leaving.how)
 			leaving.w.Wait()
 			if took := time.Since(began); took > serve.Deferred/2 {
-				t.Errorf("%+v: it took %v", leaving.how, took)
+				t.Errorf("%+v: the drain took %v", leaving.how, took)
 			}
 			for _, c := range waiting {
 				s.served(c)
@@ -116,8 +116,7 @@ func TestSharedListener(t *testing.T) {
 	})
 }
 
-// A connection for which the kernel has woken another process, which then died, is
-// accepted all the same.
+// A connection is accepted even if the kernel has woken another process for it, which does not accept it.
 func TestLostWakeUp(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -128,17 +127,17 @@ func TestLostWakeUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer unix.Close(epoll)
-		// The kernel wakes the first of those that wait.
+		// The kernel wakes the first waiting process only.
 		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE})
 		if err != nil {
 			t.Fatal(err)
 		}
 		w := s.worker(dir, run)
-		s.served(s.client()) // it runs
+		s.served(s.client()) // so the engine runs
 		woken := make(chan struct{})
 		go func() {
 			defer close(woken)
-			for range 2 { // the one from before may still be there
+			for range 2 { // an earlier connection may cause the first
 				unix.EpollWait(epoll, make([]unix.EpollEvent, 1), 1000)
 			}
 		}()
@@ -150,7 +149,7 @@ func TestLostWakeUp(t *testing.T) {
 	})
 }
 
-// A foreign socket and what waits there is left to others when the last worker drains.
+// A foreign socket and its accept queue are left to other processes when the last worker drains.
 func TestForeignListener(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -176,15 +175,14 @@ func TestForeignListener(t *testing.T) {
 		c := next.Dial()
 		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
-			t.Errorf("the next server: %s", res.Status)
+			t.Errorf("the next server: %s, want 200", res.Status)
 		}
 		next.Stop()
 	})
 }
 
-// Clients of a unix socket cannot be refused: where they never stop coming, the last
-// worker ends all the same.
-func TestCrowdAtTheEnd(t *testing.T) {
+// Clients of a unix socket cannot be refused: the last worker ends even if they never stop connecting.
+func TestUnixSocketCrowdDuringDrain(t *testing.T) {
 	dir := t.TempDir()
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		s := newLocal(t)
@@ -211,9 +209,8 @@ func TestCrowdAtTheEnd(t *testing.T) {
 	})
 }
 
-// Who comes to the port for plain HTTP is redirected to HTTPS, but not a proxy at the
-// unix socket.
-func TestUnixIsNotRedirected(t *testing.T) {
+// Clients of the plain HTTP port are redirected to HTTPS, those of the unix socket, such as proxies, are not.
+func TestUnixSocketIsNotRedirected(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -229,7 +226,7 @@ func TestUnixIsNotRedirected(t *testing.T) {
 		c := w.Dial()
 		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 308 {
-			t.Errorf("%s", res.Status)
+			t.Errorf("plain HTTP: %s, want 308", res.Status)
 		}
 		w.Stop()
 	})

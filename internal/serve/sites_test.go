@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// oneOf has a site for the hosts "a" and "b", and none for others.
+// oneOf finds one site for the hosts "a" and "b", and none for others.
 type oneOf struct{ conn.Site }
 
 func (o oneOf) Find(host []byte) (conn.Site, int) {
@@ -27,8 +27,7 @@ func (o oneOf) Find(host []byte) (conn.Site, int) {
 
 func (oneOf) Done(conn.Site, int) {}
 
-// Requests and bytes are counted for the site of their host, whose name is in the access
-// log with the port.
+// Requests and bytes are counted for the site of their host, and its name and port are in the access log.
 func TestSitesCounted(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "f"), 1000)
@@ -57,12 +56,12 @@ func TestSitesCounted(t *testing.T) {
 			return all
 		}
 		if read(0) != [6]uint64{4: 1} || read(1) != [6]uint64{4: 1} || read(2) != [6]uint64{2: 2} || row.Sites[2].Bytes.Load() != 2000 {
-			t.Errorf("%v, %v, %v and %d bytes", read(0), read(1), read(2), row.Sites[2].Bytes.Load())
+			t.Errorf("requests by site %v, %v, %v; site b sent %d bytes", read(0), read(1), read(2), row.Sites[2].Bytes.Load())
 		}
 		_, port, _ := strings.Cut(c.RemoteAddr().String(), ":")
 		for _, want := range []string{"b.org:%s 127.0.0.1 - - [", "\na.org:%s 127.0.0.1 - - [", "\n*:%s 127.0.0.1 - - ["} {
 			if text := string(logged()); !strings.Contains(text, fmt.Sprintf(want, port)) {
-				t.Errorf("%q with port %s is missing in\n%s", want, port, text)
+				t.Errorf("%q with port %s is missing in the access log:\n%s", want, port, text)
 			}
 		}
 	})

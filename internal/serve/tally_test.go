@@ -16,8 +16,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// What clients got is what the row says, to the last request and byte.
-func TestCounted(t *testing.T) {
+// The scoreboard row equals what clients received, to the last request and byte.
+func TestCounters(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "small"), 1000)
 	servetest.Noise(t, filepath.Join(dir, "large"), 3<<20)
@@ -43,19 +43,19 @@ func TestCounted(t *testing.T) {
 		s.Stop()
 		read := row.Read()
 		if read.Requests != [6]uint64{0, 0, 3, 1, 2, 1} || read.Bytes != got || read.Accepted != 4 || read.Truncated+read.TimedOut+read.Dropped != 0 {
-			t.Errorf("requests %v, %d bytes, %d connections; clients got %d bytes\n%+v", read.Requests, read.Bytes, read.Accepted, got, read)
+			t.Errorf("requests %v, %d bytes, %d connections; clients received %d bytes\n%+v", read.Requests, read.Bytes, read.Accepted, got, read)
 		}
 		if n := read.Latency.Total(); n != 7 || read.LatencyNanos == 0 {
-			t.Errorf("%d latencies, together %d ns", n, read.LatencyNanos)
+			t.Errorf("%d latencies with a sum of %d ns, want 7", n, read.LatencyNanos)
 		}
 		if last, _ := row.Last.Get(); string(last) != "BREW /" || row.Busy.Load() {
-			t.Errorf("it was at %q last, and is busy: %v", last, row.Busy.Load())
+			t.Errorf("last request %q, busy %v; want \"BREW /\", not busy", last, row.Busy.Load())
 		}
 	})
 }
 
-// A client that goes while it is sent to has cut its reply.
-func TestCutCounted(t *testing.T) {
+// A response is counted as truncated if the client disconnects.
+func TestTruncatedResponseIsCounted(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "large"), 32<<20)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -67,17 +67,16 @@ func TestCutCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Close()
-		servetest.Await(t, "truncated reply", func() bool { return row.Truncated.Load() == 1 })
+		servetest.Await(t, "a truncated response", func() bool { return row.Truncated.Load() == 1 })
 		s.Stop()
 		if read := row.Read(); read.Requests[2] != 1 || read.Latency.Total() != 0 {
-			t.Errorf("requests %v, %d latencies", read.Requests, read.Latency.Total())
+			t.Errorf("requests %v, %d latencies; want one request and no latency", read.Requests, read.Latency.Total())
 		}
 	})
 }
 
-// What the connections are doing is in the row within a second or so, and in a
-// list at once.
-func TestSeen(t *testing.T) {
+// The states of the connections are in the row within about a second, and in a list at once.
+func TestConnectionStates(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, filepath.Join(dir, "large"), 32<<20)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
@@ -98,8 +97,8 @@ func TestSeen(t *testing.T) {
 			slices.SortFunc(all, func(a, b serve.Seen) int { return int(a.State) - int(b.State) })
 			return all
 		}
-		// What the client has read may not have been counted yet.
-		servetest.Await(t, "list with all three", func() bool {
+		// What the client has read may not be counted yet.
+		servetest.Await(t, "a list with all three", func() bool {
 			all := list()
 			return len(all) == 3 && all[0].State == conn.Idle && all[1].State == conn.Receiving && all[2].Sent >= 100_000
 		})
@@ -115,19 +114,19 @@ func TestSeen(t *testing.T) {
 			}
 		}
 		if v := all[2]; v.Size != 32<<20 || v.Sent >= v.Size || v.Age <= 0 || v.Age > 10*time.Second {
-			t.Errorf("the download: %d of %d bytes in %v", v.Sent, v.Size, v.Age)
+			t.Errorf("the download is listed with %d of %d bytes in %v", v.Sent, v.Size, v.Age)
 		}
-		servetest.Await(t, "row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
-		servetest.Await(t, "oldest request", func() bool {
+		servetest.Await(t, "a row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
+		servetest.Await(t, "the oldest request in the row", func() bool {
 			text, at := row.Oldest.Get()
 			return at != 0 && (len(text) == 0 || strings.HasPrefix(string(text), "GET /large"))
 		})
 		if row.Beat.Load() == 0 {
-			t.Error("it has never looked")
+			t.Error("the row has no heartbeat")
 		}
 		half.Close()
 		busy.Close()
-		servetest.Await(t, "row with the idle one alone", func() bool {
+		servetest.Await(t, "a row with the idle connection only", func() bool {
 			_, at := row.Oldest.Get()
 			return row.Active.Load() == 1 && row.Idle.Load() == 1 && at == 0
 		})

@@ -20,7 +20,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// When the calendar steps, Date and the access log step with it.
+// When the wall clock is set, Date and the access log follow.
 func TestCalendarSteps(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
@@ -44,10 +44,10 @@ func TestCalendarSteps(t *testing.T) {
 			want := time.Now().Add(offset)
 			date, err := http.ParseTime(res.Header.Get("Date"))
 			if err != nil || want.Sub(date).Abs() > time.Minute {
-				t.Errorf("Date is %v, want %v: %v", date, want, err)
+				t.Errorf("Date is %v, want about %v; error %v", date, want, err)
 			}
 			var line []byte
-			servetest.Await(t, "line of the access log", func() bool {
+			servetest.Await(t, "a line of the access log", func() bool {
 				lines := bytes.Split(logged(), []byte("\n"))
 				if len(lines) < i+2 {
 					return false
@@ -59,7 +59,7 @@ func TestCalendarSteps(t *testing.T) {
 			stamp, _, _ := bytes.Cut(rest, []byte("]"))
 			at, err := time.Parse("02/Jan/2006:15:04:05 -0700", string(stamp))
 			if err != nil || want.Sub(at).Abs() > time.Minute {
-				t.Errorf("the access log has %v, want %v: %v", at, want, err)
+				t.Errorf("the access log has time %v, want about %v; error %v", at, want, err)
 			}
 		}
 		c.Close()
@@ -67,8 +67,8 @@ func TestCalendarSteps(t *testing.T) {
 	})
 }
 
-// fast is a clock that goes so many times as fast as the machine's. The goroutine engine
-// reads it, but is woken by the machine's.
+// fast returns a clock that runs faster than the machine's by a factor. The goroutine engine reads it but is woken
+// by the machine's clock.
 func fast(times time.Duration) func() (time.Time, time.Duration) {
 	began := time.Now()
 	return func() (time.Time, time.Duration) {
@@ -77,9 +77,9 @@ func fast(times time.Duration) func() (time.Time, time.Duration) {
 	}
 }
 
-// While a worker drains, and always with a minimum rate, a client that takes a few bytes a
-// minute is disconnected, and one that takes enough gets all.
-func TestLeastRate(t *testing.T) {
+// During a drain, and at any time with a minimum rate, a client that reads a few bytes a minute is disconnected, and
+// one that reads fast enough receives everything.
+func TestMinimumRate(t *testing.T) {
 	t.Parallel()
 	for _, minRate := range []int{0, 2000} {
 		t.Run(fmt.Sprintf("%d bytes a second", minRate), func(t *testing.T) {
@@ -88,8 +88,8 @@ func TestLeastRate(t *testing.T) {
 	}
 }
 
-// dialNarrow connects with a receive buffer that is small from the start: what a client has
-// offered to take before, it would be sent at once, and its rate would not show.
+// dialNarrow connects with a receive buffer that is small from the start: a larger window would be filled at once,
+// whatever the client's rate.
 func dialNarrow(t *testing.T, addr string) net.Conn {
 	t.Helper()
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
@@ -113,7 +113,7 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 	s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
 		cfg.Row, cfg.Conn.MinRate = &row, minRate
 		cfg.Alert = func(string) { alerts.Add(1) }
-		cfg.Clock = fast(20) // a minute passes in three seconds
+		cfg.Clock = fast(20) // a minute takes three seconds
 	})
 	steady, slow := dialNarrow(t, s.Addr), dialNarrow(t, s.Addr)
 	var read sync.WaitGroup
@@ -122,7 +122,7 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 		servetest.Send(t, c, servetest.Get("/f"))
 	}
 	got := int64(0)
-	read.Go(func() { // at 20 KB a second of the server's
+	read.Go(func() { // at 20 KB/s of the server's clock
 		for {
 			n, err := steady.Read(make([]byte, 4000))
 			if got += int64(n); err != nil {
@@ -131,7 +131,7 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	})
-	read.Go(func() { // at 300 bytes a second
+	read.Go(func() { // at 300 B/s
 		for {
 			if _, err := slow.Read(make([]byte, 1200)); err != nil {
 				return
@@ -141,14 +141,14 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 	})
 	servetest.Await(t, "two downloads", func() bool { return row.Requests[2].Load() == 2 })
 	if minRate > 0 {
-		servetest.Await(t, "one disconnected", func() bool { return row.Limited[scoreboard.LimitRate].Load() == 1 })
+		servetest.Await(t, "one disconnected client", func() bool { return row.Limited[scoreboard.LimitRate].Load() == 1 })
 		servetest.Await(t, "the alert", func() bool { return alerts.Load() > 0 })
 	}
 	s.Order(serve.Drain{})
 	s.Wait()
 	read.Wait()
 	if minRate > 0 && alerts.Load() != 1 {
-		t.Errorf("%d alerts", alerts.Load())
+		t.Errorf("%d alerts, want 1", alerts.Load())
 	}
 	counters := row.Read()
 	if counters.TimedOut != 1 || counters.Truncated != 1 || counters.Limited[scoreboard.LimitRate] != 1 || got < 1<<20 {
@@ -157,9 +157,8 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 	}
 }
 
-// A whole reply that its client never takes is truncated when the client is
-// given up, and has no latency.
-func TestUndeliveredIsTruncated(t *testing.T) {
+// A response that the client never reads is counted as truncated when the client times out, and has no latency.
+func TestUnreadResponseIsTruncated(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 30<<10)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
@@ -167,7 +166,7 @@ func TestUndeliveredIsTruncated(t *testing.T) {
 		var row scoreboard.Row
 		s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
 			cfg.Row = &row
-			cfg.Clock = fast(100) // a minute passes in 600 ms
+			cfg.Clock = fast(100) // a minute takes 600 ms
 		})
 		c := s.Dial()
 		c.SetReadBuffer(4096)
@@ -175,13 +174,13 @@ func TestUndeliveredIsTruncated(t *testing.T) {
 		for range replies {
 			servetest.Send(t, c, servetest.Get("/f"))
 		}
-		servetest.Await(t, "timeout", func() bool { return row.TimedOut.Load() == 1 })
-		servetest.Await(t, "end", func() bool { return row.Active.Load() == 0 })
+		servetest.Await(t, "a timeout", func() bool { return row.TimedOut.Load() == 1 })
+		servetest.Await(t, "the end of the connection", func() bool { return row.Active.Load() == 0 })
 		c.Close()
 		s.Stop()
 		read := row.Read()
 		if whole := read.Latency.Total(); read.Truncated == 0 || read.Truncated+whole != read.Requests[2] || whole > 2 {
-			t.Errorf("of %d replies %d are truncated and %d have a latency", read.Requests[2], read.Truncated, whole)
+			t.Errorf("%d responses: %d counted as truncated, %d with a latency", read.Requests[2], read.Truncated, whole)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// recorder is a connection that can keep what is written instead of sending it.
+// recorder is a connection that can record what is written instead of sending it.
 type recorder struct {
 	net.Conn
 	recording bool
@@ -32,13 +32,12 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.Conn.Write(p)
 }
 
-// pinger sends one request again and again and takes the bytes of each response as they
-// come, without allocating.
+// pinger repeats a request and reads responses of a known length, without allocating.
 type pinger struct {
 	t        *testing.T
 	conn     net.Conn
-	requests [][]byte // one after the other; the last is repeated
-	buf      []byte   // as long as a response
+	requests [][]byte // sent in turn; the last one is repeated
+	buf      []byte   // of a response's length
 }
 
 func (p *pinger) ping(times int) {
@@ -55,7 +54,7 @@ func (p *pinger) ping(times int) {
 	}
 }
 
-// mallocs counts the allocations of the whole process during some requests.
+// mallocs counts the allocations of the whole process during a number of requests.
 func (p *pinger) mallocs(times int) int {
 	p.ping(100)
 	var before, after runtime.MemStats
@@ -65,7 +64,7 @@ func (p *pinger) mallocs(times int) int {
 	return int(after.Mallocs - before.Mallocs)
 }
 
-// response returns all the bytes of the response to a request.
+// response returns the bytes of the response to a request.
 func response(t *testing.T, c net.Conn, request string) []byte {
 	t.Helper()
 	var all bytes.Buffer
@@ -74,14 +73,14 @@ func response(t *testing.T, c net.Conn, request string) []byte {
 	return all.Bytes()
 }
 
-// securePinger is one whose requests are records, made before. overhead is how many bytes
-// a record has beside its content.
+// securePinger returns a pinger whose requests are TLS records made beforehand. overhead is the number of bytes
+// in a record besides its content.
 func securePinger(t *testing.T, s *servetest.Server, client *tls.Config, request string, times, overhead int) *pinger {
 	t.Helper()
 	r := &recorder{Conn: s.Dial()}
 	c := servetest.Handshake(t, r, client)
 	var n int
-	for range 10 { // records grow to their full length
+	for range 10 { // until records have their full size
 		n = len(response(t, c, request))
 	}
 	p := &pinger{t: t, conn: r.Conn, buf: make([]byte, n+overhead)}
@@ -94,8 +93,8 @@ func securePinger(t *testing.T, s *servetest.Server, client *tls.Config, request
 	return p
 }
 
-// poolsLose is how many allocations of a request the race detector's pools cause: they do
-// not give everything back.
+// poolsLose returns how many allocations per request sync.Pool causes with the race detector, which makes it drop
+// some of its items.
 func poolsLose() int {
 	if built, ok := debug.ReadBuildInfo(); ok && slices.Contains(built.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		return 5
@@ -103,8 +102,8 @@ func poolsLose() int {
 	return 0
 }
 
-// Once the handshake is done, a request over TLS 1.3 allocates nothing more than one in
-// the clear, and over TLS 1.2 the 24 bytes of crypto/tls for each record that it reads.
+// After the handshake, a request over TLS 1.3 allocates no more than one over plain HTTP, and over TLS 1.2 only the
+// 24 bytes that crypto/tls allocates for each record read.
 func TestSecureRequestAllocatesNothing(t *testing.T) {
 	spared := poolsLose()
 	for _, e := range engines {
@@ -114,7 +113,7 @@ func TestSecureRequestAllocatesNothing(t *testing.T) {
 			const times = 1000
 			request := servetest.Get("/f")
 			credentials, client := servetest.Credentials(t, nil)
-			// Nothing of the clock's is made anew.
+			// The clock stands still, so that nothing depending on it is made anew.
 			still := func(cfg *serve.Config) {
 				began := time.Now()
 				cfg.Clock = func() (time.Time, time.Duration) { return began, time.Since(began) }
@@ -138,9 +137,9 @@ func TestSecureRequestAllocatesNothing(t *testing.T) {
 				p := securePinger(t, s, client, request, times+100, overhead)
 				got := p.mallocs(times) - base
 				p.conn.Close()
-				t.Logf("%s: %d allocations in %d requests, %d of them in the clear", tls.VersionName(version), got+base, times, base)
+				t.Logf("%s: %d allocations in %d requests, and %d over plain HTTP", tls.VersionName(version), got+base, times, base)
 				if got > (most+spared)*times+times/20 {
-					t.Errorf("%s: %d allocations more than in the clear, in %d requests", tls.VersionName(version), got, times)
+					t.Errorf("%s: %d allocations more than over plain HTTP in %d requests", tls.VersionName(version), got, times)
 				}
 			}
 		})

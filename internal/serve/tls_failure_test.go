@@ -23,7 +23,7 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// hello is what a client sends first.
+// hello returns a client's ClientHello record.
 func hello(t *testing.T, client *tls.Config) []byte {
 	t.Helper()
 	r := &recorder{recording: true, Conn: closedConn{}}
@@ -33,23 +33,23 @@ func hello(t *testing.T, client *tls.Config) []byte {
 	return r.kept
 }
 
-// closedConn has nothing to read.
+// closedConn is a connection at EOF.
 type closedConn struct{ net.Conn }
 
 func (closedConn) Read([]byte) (int, error) { return 0, io.EOF }
 func (closedConn) Close() error             { return nil }
 
-// all reads to the end; a reset is one too.
+// all reads to the end of a connection; a reset is an end too.
 func all(c net.Conn) string {
 	p, _ := io.ReadAll(c)
 	return string(p)
 }
 
-// shakes fails unless the handshake does.
+// shakes returns the client's error from a handshake that has to fail.
 func shakes(c net.Conn, client *tls.Config) string {
 	secure := tls.Client(c, client)
 	err := secure.Handshake()
-	if err == nil { // in TLS 1.3 a client learns of it later
+	if err == nil { // in TLS 1.3 the client sees the failure later
 		_, err = secure.Read(make([]byte, 1))
 	}
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -58,13 +58,13 @@ func shakes(c net.Conn, client *tls.Config) string {
 	return err.Error()
 }
 
-// A client that fails to begin, or that breaks TLS later: what is counted, what the
-// client sees, and what is logged at -vv, in one line.
+// Clients whose handshake fails, or who break TLS later: the reason that is counted, what the client sees,
+// and the line at -vv.
 var unsecured = []struct {
 	name   string
 	reason tlsconn.Reason
 	client func(t *testing.T, c *net.TCPConn, client *tls.Config) string
-	sees   string // what the client gets has this in it
+	sees   string // is part of what the client receives
 	logged string
 }{
 	{"plain HTTP", tlsconn.ReasonPlainHTTP, func(t *testing.T, c *net.TCPConn, _ *tls.Config) string {
@@ -82,7 +82,7 @@ var unsecured = []struct {
 		return all(c)
 	}, "", "the client disconnected during the handshake"},
 	{"a hello of 64 KiB", tlsconn.ReasonTooLarge, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
-		// Many records of a hello that announces 65,535 bytes.
+		// Many records of a ClientHello that announces 65,535 bytes.
 		p := "\x16\x03\x01\x40\x00" + "\x01\x00\xff\xff" + strings.Repeat("a", 16<<10-4)
 		io.WriteString(c, p)
 		return all(c)
@@ -110,6 +110,7 @@ var unsecured = []struct {
 	}, "bad record MAC", "a record was damaged"},
 }
 
+// A TLS failure is counted by its reason, and logged once at -vv.
 func TestUnsecured(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		for _, tt := range unsecured {
@@ -131,7 +132,7 @@ func TestUnsecured(t *testing.T) {
 				})
 				c := s.Dial()
 				if got := tt.client(t, c, client); !strings.Contains(got, tt.sees) || tt.sees == "" && got != "" {
-					t.Errorf("the client got %q, want %q", got, tt.sees)
+					t.Errorf("the client received %q, want %q", got, tt.sees)
 				}
 				c.Close()
 				s.Stop()
@@ -141,18 +142,18 @@ func TestUnsecured(t *testing.T) {
 						want = 1
 					}
 					if n := row.Unsecured[i].Load(); n != want {
-						t.Errorf("%d times %s, want %d", n, tlsconn.Reason(i), want)
+						t.Errorf("reason %[2]q is counted %[1]d times, want %[3]d", n, tlsconn.Reason(i), want)
 					}
 				}
 				if text := lines(); strings.Count(text, "TLS failed") != 1 || !strings.Contains(text, tt.logged) {
-					t.Errorf("logged\n%s", text)
+					t.Errorf("the log has\n%s\nwant one line with %q", text, tt.logged)
 				}
 			})
 		}
 	})
 }
 
-// logAt makes an engine log at a verbosity, and returns what it has logged.
+// logAt makes an engine log at a verbosity, and returns a function that reads the log.
 func logAt(t *testing.T, verbosity int) (change func(*serve.Config), lines func() string) {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -171,8 +172,8 @@ func logAt(t *testing.T, verbosity int) (change func(*serve.Config), lines func(
 		}
 }
 
-// A TLS hello on the port for plain HTTP is answered in plain HTTP and makes one line at
-// -vv, none at -v. The access log has its line, as for each response that is counted.
+// A ClientHello on a plain HTTP port gets a plain HTTP response. It is logged at -vv, not at -v, and in the access
+// log like every response.
 func TestHelloOnPlainPort(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		for verbosity, want := range map[int]int{1: 0, 2: 1} {
@@ -186,21 +187,21 @@ func TestHelloOnPlainPort(t *testing.T) {
 			c := s.Dial()
 			c.Write(hello(t, client))
 			if got := all(c); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
-				t.Errorf("answered with %q", got)
+				t.Errorf("the response is %q, want 400", got)
 			}
 			c.Close()
 			s.Stop()
 			if n := strings.Count(lines(), "TLS on a port for plain HTTP"); n != want || verbosity == 1 && lines() != "" {
-				t.Errorf("%d lines at verbosity %d\n%s", n, verbosity, lines())
+				t.Errorf("%d lines at verbosity %d, want %d\n%s", n, verbosity, want, lines())
 			}
 			if text := accesses(); bytes.Count(text, []byte("\n")) != 1 || !bytes.Contains(text, []byte(`"-" 400 `)) {
-				t.Errorf("the access log has %q", text)
+				t.Errorf("the access log has %q, want one line with 400", text)
 			}
 		}
 	})
 }
 
-// A handshake has ten seconds, however its bytes come.
+// A handshake times out after ten seconds, however its bytes arrive.
 func TestHandshakeTimeout(t *testing.T) {
 	credentials, client := servetest.Credentials(t, nil)
 	p := hello(t, client)
@@ -224,14 +225,14 @@ func TestHandshakeTimeout(t *testing.T) {
 		for name, c := range map[string]*net.TCPConn{"half": half, "silent": silent, "dripping": dripping} {
 			c.SetReadDeadline(began.Add(3 * tlsconn.HandshakeTimeout))
 			if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("%s: got %d bytes, %v", name, n, err)
+				t.Errorf("%s: received %d bytes, error %v; want a close", name, n, err)
 			}
 		}
 		if took := time.Since(began); took < tlsconn.HandshakeTimeout-time.Second {
-			t.Errorf("closed after %v", took)
+			t.Errorf("closed after %v, want %v", took, tlsconn.HandshakeTimeout)
 		}
 		if n := row.Unsecured[tlsconn.ReasonTimeout].Load(); n != 3 {
-			t.Errorf("%d timeouts", n)
+			t.Errorf("%d timeouts counted, want 3", n)
 		}
 		drips.Wait()
 		s.Stop()

@@ -22,7 +22,7 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// drop is a connection whose bytes go one by one.
+// drop is a connection that writes byte by byte.
 type drop struct{ net.Conn }
 
 func (d drop) Write(p []byte) (int, error) {
@@ -34,13 +34,13 @@ func (d drop) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A handshake and requests that come byte by byte are like any other.
+// A handshake and requests that arrive byte by byte are served.
 func TestSecureByteByByte(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 100)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		credentials, client := servetest.Credentials(t, nil)
-		client.CurvePreferences = []tls.CurveID{tls.X25519} // a short hello
+		client.CurvePreferences = []tls.CurveID{tls.X25519} // for a short ClientHello
 		s := servetest.StartSecure(t, dir, run, credentials, nil)
 		defer s.Stop()
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -52,7 +52,7 @@ func TestSecureByteByByte(t *testing.T) {
 			r := bufio.NewReader(c)
 			for range 3 {
 				if status, body := askTLS(t, c, r, "/f"); status != 200 || len(body) != 100 {
-					t.Errorf("%s: status %d, %d bytes", tls.VersionName(version), status, len(body))
+					t.Errorf("%s: status %d, %d bytes; want 200 with 100", tls.VersionName(version), status, len(body))
 				}
 			}
 			c.Close()
@@ -60,8 +60,7 @@ func TestSecureByteByByte(t *testing.T) {
 	})
 }
 
-// A session resumes by its ticket, whichever credentials have the same ticket keys, and
-// is counted.
+// A session is resumed with a ticket, also under other credentials with the same ticket keys, and counted.
 func TestResumption(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 100)
@@ -75,23 +74,23 @@ func TestResumption(t *testing.T) {
 			client.MaxVersion, client.ClientSessionCache = version, tls.NewLRUClientSessionCache(1)
 			for n := range 3 {
 				c := s.DialTLS(client)
-				askTLS(t, c, bufio.NewReader(c), "/f") // with the tickets
+				askTLS(t, c, bufio.NewReader(c), "/f") // to receive the tickets
 				if got := c.ConnectionState().DidResume; got != (n > 0) {
-					t.Errorf("%s: connection %d resumed %v", tls.VersionName(version), n, got)
+					t.Errorf("%s: connection %d: resumed %v", tls.VersionName(version), n, got)
 				}
 				c.Close()
 			}
 			if n := row.Handshakes[i].Load(); n != 3 {
-				t.Errorf("%s: %d handshakes", tls.VersionName(version), n)
+				t.Errorf("%s: %d handshakes counted, want 3", tls.VersionName(version), n)
 			}
 			if n := row.Resumed.Load(); n != uint64(2+2*i) {
-				t.Errorf("%s: %d resumed", tls.VersionName(version), n)
+				t.Errorf("%s: %d resumptions counted, want %d", tls.VersionName(version), n, 2+2*i)
 			}
 		}
 	})
 }
 
-// New credentials are for new connections; those that are open go on with theirs.
+// New credentials apply to new connections; open connections keep theirs.
 func TestNewCredentials(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 100)
@@ -105,26 +104,26 @@ func TestNewCredentials(t *testing.T) {
 			next, client := servetest.Credentials(t, nil)
 			next.Challenges = map[string]string{"token": "key"}
 			s.Order(next)
-			servetest.Await(t, "connection with the new certificate", func() bool {
+			servetest.Await(t, "a connection with the new certificate", func() bool {
 				c := tls.Client(s.Dial(), client)
 				if c.HandshakeContext(t.Context()) != nil {
 					return false
 				}
 				defer c.Close()
 				if status, body := askTLS(t, c, bufio.NewReader(c), "/.well-known/acme-challenge/token"); status != 200 || string(body) != "key" {
-					t.Errorf("a challenge: status %d, %q", status, body)
+					t.Errorf("ACME challenge: status %d, %q; want 200 with the key", status, body)
 				}
 				return true
 			})
 			if status, _ := askTLS(t, old, r, "/f"); status != 200 {
-				t.Errorf("the old connection: status %d", status)
+				t.Errorf("the old connection: status %d, want 200", status)
 			}
 		}
 		old.Close()
 	})
 }
 
-// Clients' certificates are asked for and verified.
+// Client certificates are requested and verified.
 func TestClientCertificate(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 100)
@@ -139,15 +138,15 @@ func TestClientCertificate(t *testing.T) {
 			client.MaxVersion = version
 			c := s.DialTLS(client)
 			if status, _ := askTLS(t, c, bufio.NewReader(c), "/f"); status != 200 {
-				t.Errorf("%s: status %d", tls.VersionName(version), status)
+				t.Errorf("%s: status %d, want 200", tls.VersionName(version), status)
 			}
 			c.Close()
 		}
 	})
 }
 
-// A drain ends secure connections like others, and with close_notify: idle ones after a
-// grace, others with their response, also one whose handshake is under way.
+// A drain closes TLS connections like others, and with close_notify: idle ones after a grace period, others
+// after their response. It also waits for handshakes under way.
 func TestSecureDrain(t *testing.T) {
 	dir := t.TempDir()
 	const size = 64 << 20 // more than the sockets take
@@ -168,18 +167,18 @@ func TestSecureDrain(t *testing.T) {
 		})
 		s.Order(serve.Drain{})
 		if n, err := idle.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-			t.Errorf("idle: %d bytes, %v", n, err)
+			t.Errorf("the idle connection: %d bytes, error %v; want EOF", n, err)
 		}
 		idle.Close()
 		if n, err := io.Copy(io.Discard, res.Body); n != size-1<<20 || err != nil {
-			t.Errorf("busy: %d bytes, %v", n, err)
+			t.Errorf("the download: %d bytes, error %v", n, err)
 		}
 		res, _ = servetest.Receive(t, r)
 		if !res.Close {
-			t.Error("the last response does not say so")
+			t.Error("the last response lacks Connection: close")
 		}
 		if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-			t.Errorf("busy: %d bytes, %v", n, err)
+			t.Errorf("after the last response: %d bytes, error %v; want EOF", n, err)
 		}
 		busy.Close()
 		half.Close()
@@ -187,7 +186,7 @@ func TestSecureDrain(t *testing.T) {
 	})
 }
 
-// Whatever a connection was: its address, and that it was secure, is in the log.
+// At -vv a handshake is logged with its version, cipher suite, server name and protocol.
 func TestSecureIsLogged(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 100)
@@ -202,14 +201,13 @@ func TestSecureIsLogged(t *testing.T) {
 		text := lines()
 		for _, want := range []string{`"message":"TLS handshake"`, `"version":"TLS 1.3"`, `"cipher":"TLS_AES_128_GCM_SHA256"`, `"sni":"example.org"`, `"resumed":false`, `"protocol":"http/1.1"`} {
 			if !strings.Contains(text, want) {
-				t.Errorf("no %s in\n%s", want, text)
+				t.Errorf("the log lacks %s:\n%s", want, text)
 			}
 		}
 	})
 }
 
-// clientCertificate makes a certificate for clients, which is its own authority, as
-// PEM and as a client has it.
+// clientCertificate returns a self-issued client certificate, as PEM and as a client uses it.
 func clientCertificate(t *testing.T) (chain []byte, own tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -22,7 +22,7 @@ func askTLS(t *testing.T, c *tls.Conn, r *bufio.Reader, path string, fields ...s
 	return res.StatusCode, body
 }
 
-// clients are kinds of clients, by what they change.
+// clients are kinds of TLS clients and their configurations.
 var clients = map[string]func(*tls.Config){
 	"1.3":       func(*tls.Config) {},
 	"1.3 P-256": func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP256} },
@@ -33,7 +33,7 @@ var clients = map[string]func(*tls.Config){
 	},
 }
 
-// Bodies of every size arrive whole over every version, on a connection that stays open.
+// Bodies of all sizes arrive completely with every kind of client, on one connection.
 func TestSecureDelivery(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
@@ -52,13 +52,13 @@ func TestSecureDelivery(t *testing.T) {
 			r := bufio.NewReader(c)
 			for _, n := range sizes {
 				if status, body := askTLS(t, c, r, "/"+strconv.Itoa(n)); status != 200 || !bytes.Equal(body, data[n]) {
-					t.Errorf("%s: %d: status %d, %d bytes", name, n, status, len(body))
+					t.Errorf("%s: status %[3]d with %[4]d bytes, want 200 with %[2]d", name, n, status, len(body))
 				}
 			}
 			if status, body := askTLS(t, c, r, "/1000", "Range: bytes=100-199"); status != 206 || !bytes.Equal(body, data[1000][100:200]) {
-				t.Errorf("%s: status %d, %q", name, status, body)
+				t.Errorf("%s: range: status %d, %q", name, status, body)
 			}
-			// In one record, and in many.
+			// Pipelined requests in one record, and in many.
 			for range 100 {
 				servetest.Send(t, c, servetest.Get("/1")+servetest.Get("/1048576", "Range: bytes=5-40004"))
 			}
@@ -66,7 +66,7 @@ func TestSecureDelivery(t *testing.T) {
 				_, body := servetest.Receive(t, r)
 				_, part := servetest.Receive(t, r)
 				if len(body) != 1 || !bytes.Equal(part, data[1<<20][5:40005]) {
-					t.Fatalf("%s: pipelined: %d and %d bytes", name, len(body), len(part))
+					t.Fatalf("%s: pipelined responses of %d and %d bytes, want 1 and 40000", name, len(body), len(part))
 				}
 			}
 			c.Close()
@@ -74,7 +74,7 @@ func TestSecureDelivery(t *testing.T) {
 	})
 }
 
-// A last response is followed by close_notify, which tells its end from a cut.
+// The last response is followed by close_notify, which distinguishes its end from a truncation.
 func TestCloseNotify(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
@@ -90,12 +90,12 @@ func TestCloseNotify(t *testing.T) {
 			c := s.DialTLS(client)
 			r := bufio.NewReader(c)
 			if status, body := askTLS(t, c, r, "/a", "Connection: close"); status != 200 || string(body) != "hello" {
-				t.Errorf("%s: status %d, %q", name, status, body)
+				t.Errorf("%s: status %d, %q; want 200 with \"hello\"", name, status, body)
 			}
 			if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-				t.Errorf("%s: %d bytes, %v after the last response", name, n, err)
+				t.Errorf("%s: %d bytes and error %v after the last response, want EOF", name, n, err)
 			}
-			// A client that closes its side first is answered, and then told.
+			// A client that half-closes first gets its response, and then close_notify.
 			c = s.DialTLS(client)
 			servetest.Send(t, c, servetest.Get("/a"))
 			if err := c.CloseWrite(); err != nil {
@@ -103,17 +103,17 @@ func TestCloseNotify(t *testing.T) {
 			}
 			r = bufio.NewReader(c)
 			if _, body := servetest.Receive(t, r); string(body) != "hello" {
-				t.Errorf("%s: %q", name, body)
+				t.Errorf("%s: %q, want \"hello\"", name, body)
 			}
 			if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-				t.Errorf("%s: %d bytes, %v after the client's close", name, n, err)
+				t.Errorf("%s: %d bytes and error %v after the client's close, want EOF", name, n, err)
 			}
 		}
 	})
 }
 
-// Once credentials are confirmed, no connection begins with those before.
-func TestConfirm(t *testing.T) {
+// Once new credentials are confirmed, no connection begins with the previous ones.
+func TestConfirmedCredentials(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
 		servetest.Noise(t, filepath.Join(dir, "a"), 10)
@@ -126,7 +126,7 @@ func TestConfirm(t *testing.T) {
 			confirmed := make(chan struct{})
 			s.Order(next, serve.Confirm(func() { close(confirmed) }))
 			<-confirmed
-			s.DialTLS(client).Close() // its root is the new certificate
+			s.DialTLS(client).Close() // the client trusts the new certificate only
 		}
 	})
 }

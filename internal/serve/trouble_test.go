@@ -17,10 +17,9 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-const large = 64 << 20 // more than sockets hold
+const large = 64 << 20 // more than the sockets' buffers hold
 
-// A file that becomes shorter than announced ends its connection, and no
-// other.
+// A file that becomes shorter than announced ends its connection and no other.
 func TestFileShrinks(t *testing.T) {
 	dir := t.TempDir()
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -32,11 +31,11 @@ func TestFileShrinks(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= large-1000 {
-			t.Errorf("%d bytes more, %v", n, err)
+			t.Errorf("%d bytes more, error %v; want a truncated response", n, err)
 		}
 		servetest.Send(t, other, servetest.Get("/f"))
 		if res, body := servetest.Receive(t, bufio.NewReader(other)); res.StatusCode != 200 || len(body) != 2000 {
-			t.Errorf("the other connection: %s, %d bytes", res.Status, len(body))
+			t.Errorf("the other connection: %s, %d bytes; want 200 with 2000", res.Status, len(body))
 		}
 		c.Close()
 		other.Close()
@@ -44,7 +43,7 @@ func TestFileShrinks(t *testing.T) {
 	})
 }
 
-// tail is a connection that keeps what was received last.
+// tail is a connection that keeps the last bytes received.
 type tail struct {
 	net.Conn
 	kept []byte
@@ -57,11 +56,10 @@ func (c *tail) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// notified reports whether an alert of TLS 1.3 came last: its record has 24 bytes.
+// notified reports whether the last record received is a TLS 1.3 alert, by its size of 24 bytes.
 func (c *tail) notified() bool { return bytes.HasPrefix(c.kept, []byte("\x17\x03\x03\x00\x13")) }
 
-// Over TLS a truncated response has no close_notify, with which every byte before would
-// be what the server wanted to send.
+// Over TLS a truncated response is not followed by close_notify, which would mean that it is complete.
 func TestSecureFileShrinks(t *testing.T) {
 	dir := t.TempDir()
 	credentials, client := servetest.Credentials(t, nil)
@@ -74,15 +72,15 @@ func TestSecureFileShrinks(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= large-1000 {
-			t.Errorf("%d bytes more, %v", n, err)
+			t.Errorf("%d bytes more, error %v; want a truncated response", n, err)
 		}
 		if short.notified() {
-			t.Error("a truncated response has a close_notify")
+			t.Error("a truncated response is followed by close_notify")
 		}
 		c := servetest.Handshake(t, whole, client)
 		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
 		if p, err := io.ReadAll(c); len(p) < 2000 || err != nil || !whole.notified() {
-			t.Errorf("a whole one: %d bytes, %v, close_notify: %v", len(p), err, whole.notified())
+			t.Errorf("a complete response: %d bytes, error %v, close_notify %v", len(p), err, whole.notified())
 		}
 		short.Close()
 		whole.Close()
@@ -90,7 +88,7 @@ func TestSecureFileShrinks(t *testing.T) {
 	})
 }
 
-// Of a file that grows only the bytes are sent that were announced.
+// If a file grows while it is sent, only the announced bytes are sent.
 func TestFileGrows(t *testing.T) {
 	dir := t.TempDir()
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -105,22 +103,22 @@ func TestFileGrows(t *testing.T) {
 		f.WriteString(strings.Repeat("more", 10000))
 		f.Close()
 		if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil {
-			t.Errorf("%d bytes more, %v", n, err)
+			t.Errorf("%d bytes more, error %v; want %d", n, err, large-1000)
 		}
 		servetest.Send(t, c, servetest.Get("/nope"))
 		if res, _ := servetest.Receive(t, r); res.StatusCode != 404 {
-			t.Errorf("the next reply: %s", res.Status)
+			t.Errorf("the next response: %s, want 404", res.Status)
 		}
 		c.Close()
 		s.Stop()
 	})
 }
 
-// narrow makes the sockets that are accepted hold few bytes.
+// narrow listens on a socket whose connections have small send buffers.
 func narrow(t *testing.T) (int, string) {
 	t.Helper()
 	fd, addr := servetest.Listen(t)
-	// Small segments, so that a small window never waits for a whole one.
+	// Small segments, so that a small window never waits for a full one.
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1000)
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
 		t.Fatal(err)
@@ -128,8 +126,7 @@ func narrow(t *testing.T) (int, string) {
 	return fd, addr
 }
 
-// A client that reads slowly gets all, also when its connection is closed
-// after the reply.
+// A client that reads slowly receives everything, even if the connection is closed after the response.
 func TestSlowReader(t *testing.T) {
 	dir := t.TempDir()
 	want := map[string][]byte{"/small": servetest.Noise(t, dir+"/small", 30<<10), "/large": servetest.Noise(t, dir+"/large", 40<<10)}
@@ -140,12 +137,12 @@ func TestSlowReader(t *testing.T) {
 				s := servetest.StartOn(t, dir, fd, addr, run, nil)
 				c := s.Dial()
 				c.SetReadBuffer(4096)
-				// The kernel takes one small reply whole; not a second.
+				// The kernel takes one small response completely, but not two.
 				servetest.Send(t, c, servetest.Get(path)+servetest.Get(path, fields...))
 				r := bufio.NewReaderSize(slowly{c}, 4096)
 				for range 2 {
 					if _, got := servetest.Receive(t, r); !bytes.Equal(got, data) {
-						t.Errorf("%s %q: %d bytes of %d, or others", path, fields, len(got), len(data))
+						t.Errorf("%s %q: %d bytes, want the %d of the file", path, fields, len(got), len(data))
 					}
 				}
 				c.Close()
@@ -155,7 +152,7 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// slowly is a connection that is read after a pause, in small pieces.
+// slowly is a connection that reads small pieces after pauses.
 type slowly struct{ net.Conn }
 
 func (s slowly) Read(p []byte) (int, error) {
@@ -163,9 +160,8 @@ func (s slowly) Read(p []byte) (int, error) {
 	return s.Conn.Read(p[:min(len(p), 2000)])
 }
 
-// A client that goes away in the middle leaves nothing behind and harms
-// nobody.
-func TestClientGoesAway(t *testing.T) {
+// A client that disconnects at any point leaks nothing and disturbs no other client.
+func TestClientDisconnects(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, dir+"/f", large)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -187,15 +183,14 @@ func TestClientGoesAway(t *testing.T) {
 		c := s.Dial()
 		servetest.Send(t, c, servetest.Get("/nope"))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 404 {
-			t.Error(res.Status)
+			t.Errorf("%s, want 404", res.Status)
 		}
 		c.Close()
 		s.Stop()
 	})
 }
 
-// A client that has sent its last byte still gets its reply (RFC 9112 §9.6
-// leaves closing to both sides).
+// A half-closed client still gets its responses (RFC 9112 §9.6).
 func TestHalfClosed(t *testing.T) {
 	dir := t.TempDir()
 	data := servetest.Noise(t, dir+"/f", 1<<20)
@@ -206,38 +201,37 @@ func TestHalfClosed(t *testing.T) {
 		c.CloseWrite()
 		r := bufio.NewReader(c)
 		if _, got := servetest.Receive(t, r); !bytes.Equal(got, data) {
-			t.Errorf("%d bytes", len(got))
+			t.Errorf("the file has %d bytes, want %d", len(got), len(data))
 		}
 		if res, _ := servetest.Receive(t, r); res.StatusCode != 404 {
-			t.Error(res.Status)
+			t.Errorf("%s, want 404", res.Status)
 		}
 		if _, err := r.ReadByte(); err != io.EOF {
-			t.Errorf("not closed: %v", err)
+			t.Errorf("after the last response: %v, want EOF", err)
 		}
 		s.Stop()
 	})
 }
 
-// A request that is never read must not reset the last reply away.
+// Unread requests after the last one served do not cause a reset before its response has arrived.
 func TestLastReplyIsNotReset(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
 		want := servetest.Noise(t, dir+"/f", 1<<20)
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Recv, cfg.Conn.Single = 1, true })
 		c := s.Dial()
-		// Three requests stay unread behind the one that is the last.
+		// Three requests stay unread after the only one that is served.
 		servetest.Send(t, c, strings.Repeat(servetest.Get("/f"), 4))
 		unread := bufio.NewReader(slowly{c})
 		if _, body := servetest.Receive(t, unread); !bytes.Equal(body, want) {
-			t.Errorf("%d bytes of %d arrived", len(body), len(want))
+			t.Errorf("%d bytes arrived, want %d", len(body), len(want))
 		}
 		c.Close()
 		s.Stop()
 	})
 }
 
-// The reply to a bad request arrives though its rest is never read
-// (RFC 9112 §9.6).
+// The response to a bad request arrives although the rest of the request is never read (RFC 9112 §9.6).
 func TestErrorIsNotReset(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		for _, recv := range []int{1, 100, 65536} {
@@ -246,10 +240,10 @@ func TestErrorIsNotReset(t *testing.T) {
 			servetest.Send(t, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 300000/max(1, 1000/recv)))
 			r := bufio.NewReader(c)
 			if res, body := servetest.Receive(t, r); res.StatusCode != 405 || !res.Close || len(body) == 0 {
-				t.Errorf("recv %d: %s", recv, res.Status)
+				t.Errorf("recv %d: %s, want 405 with Connection: close", recv, res.Status)
 			}
 			if _, err := r.ReadByte(); err != io.EOF {
-				t.Errorf("recv %d: %v", recv, err)
+				t.Errorf("recv %d: after the response: %v, want EOF", recv, err)
 			}
 			c.Close()
 			s.Stop()
@@ -257,8 +251,7 @@ func TestErrorIsNotReset(t *testing.T) {
 	})
 }
 
-// Draining: a download that is under way is finished, an idle connection has
-// a last chance, what waits in the queue is served, and then all is over.
+// A drain completes downloads, gives idle connections a grace period for one more request, and serves the accept queue.
 func TestDrain(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, dir+"/f", large)
@@ -277,32 +270,32 @@ func TestDrain(t *testing.T) {
 		<-drains
 		servetest.Send(t, taken, servetest.Get("/small"))
 		if res, body := servetest.Receive(t, bufio.NewReader(taken)); !res.Close || len(body) != 10 {
-			t.Errorf("the last chance: %s, close %v", res.Status, res.Close)
+			t.Errorf("a request in the grace period: %s, close %v", res.Status, res.Close)
 		}
 		taken.Close()
 		gone.Close()
 		if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("idle: %d %v", n, err)
+			t.Errorf("the idle connection: %d bytes, error %v; want EOF", n, err)
 		}
 		s.UntilRefused()
 		if took := time.Since(began); took < conn.DrainGrace/2 || took > conn.DrainGrace+8*time.Second {
-			t.Errorf("the last chance was %v", took)
+			t.Errorf("the grace period was %v, want about %v", took, conn.DrainGrace)
 		}
 		select {
 		case <-s.Done:
-			t.Fatal("the worker ended before the download")
+			t.Fatal("the engine ended before the download")
 		default:
 		}
 		if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil {
-			t.Errorf("the download: %d bytes more, %v", n, err)
+			t.Errorf("the download: %d bytes more, error %v", n, err)
 		}
 		active.Close()
 		s.Wait()
 	})
 }
 
-// What waits in the accept queue when draining begins is answered.
-func TestDrainTakesTheQueue(t *testing.T) {
+// A drain serves the connections that are in the accept queue when it begins.
+func TestDrainServesAcceptQueue(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -318,7 +311,7 @@ func TestDrainTakesTheQueue(t *testing.T) {
 		s.Order(serve.Drain{})
 		for i, c := range clients {
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
-				t.Errorf("client %d: %s", i, res.Status)
+				t.Errorf("client %d: %s, want 200", i, res.Status)
 			}
 			c.Close()
 		}
@@ -326,7 +319,7 @@ func TestDrainTakesTheQueue(t *testing.T) {
 	})
 }
 
-// The serial model serves one connection at a time, to its end.
+// The serial model serves one connection after another.
 func TestSerial(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, dir+"/f", large)
@@ -337,14 +330,14 @@ func TestSerial(t *testing.T) {
 	servetest.Send(t, second, servetest.Get("/small"))
 	second.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	if n, err := second.Read(make([]byte, 1)); !os.IsTimeout(err) {
-		t.Fatalf("the second is served beside the first: %d %v", n, err)
+		t.Fatalf("the second client is served during the first download: %d bytes, error %v", n, err)
 	}
 	if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil || !res.Close {
-		t.Errorf("the first: %d bytes more, %v, close %v", n, err, res.Close)
+		t.Errorf("the first download: %d bytes more, error %v, close %v", n, err, res.Close)
 	}
 	second.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if res, body := servetest.Receive(t, bufio.NewReader(second)); !res.Close || len(body) != 10 {
-		t.Errorf("the second: %s, close %v", res.Status, res.Close)
+		t.Errorf("the second response: %s, close %v", res.Status, res.Close)
 	}
 	s.Stop()
 }

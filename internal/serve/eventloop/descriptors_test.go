@@ -14,8 +14,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// Out of descriptors, connections stay in their channel until there are some again,
-// whether none is free or only one for the socket. It is said once.
+// Out of descriptors, whether none is free or only one, connections stay in the channel until descriptors are free again.
+// One line is logged.
 func TestTakeOverOutOfDescriptors(t *testing.T) {
 	for free := range 2 {
 		servetest.NoLeaks(t, func(t *testing.T) { takeOverWith(t, free) })
@@ -50,9 +50,9 @@ func takeOverWith(t *testing.T, free int) {
 	l.begin()
 	from, to := newHandover(t)
 	old.Order(handsOver, serve.HandOver{FD: from})
-	old.Wait() // all are in the channel
+	old.Wait() // all connections are in the channel
 	last := l.guest()
-	last.ask() // the next loop has begun, which needs descriptors too
+	last.ask() // so that the next loop has started, which needs descriptors too
 	restore := servetest.FullTable(t, free)
 	l.last.Order(serve.TakeOver{FD: to})
 	servetest.Await(t, "a line in the log", func() bool { return said.Load() > 0 })
@@ -62,13 +62,13 @@ func takeOverWith(t *testing.T, free int) {
 		g.ask()
 		g.Close()
 		if res, body := servetest.Receive(t, busy[i].r); res.StatusCode != 200 || !bytes.Equal(body, big) {
-			t.Errorf("guest %d: %s with %d bytes", busy[i].n, res.Status, len(body))
+			t.Errorf("client %d: %s with %d bytes", busy[i].n, res.Status, len(body))
 		}
 		busy[i].Close()
 	}
 	last.Close()
 	if n := said.Load(); n != 1 {
-		t.Errorf("%d lines in the log", n)
+		t.Errorf("%d log lines, want 1", n)
 	}
 	l.last.Stop()
 }

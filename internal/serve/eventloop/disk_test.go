@@ -19,9 +19,8 @@ import (
 	"phalanx/internal/site"
 )
 
-// While a file is waited for that is not in memory, the other connections of
-// the worker are served: the disk of this test takes as long as the test
-// wants.
+// While the loop waits for a file that is not in memory, it serves other connections. The disk takes as long as the
+// test wants.
 func TestSlowDisk(t *testing.T) {
 	slowDisk(t, func(dir string, run servetest.Run) (*servetest.Server, func() net.Conn) {
 		s := servetest.Start(t, dir, run, nil)
@@ -29,7 +28,7 @@ func TestSlowDisk(t *testing.T) {
 	})
 }
 
-// So they are over TLS.
+// The same over TLS.
 func TestSlowDiskSecure(t *testing.T) {
 	credentials, client := servetest.Credentials(t, nil)
 	slowDisk(t, func(dir string, run servetest.Run) (*servetest.Server, func() net.Conn) {
@@ -62,23 +61,23 @@ func slowDisk(t *testing.T, start func(dir string, run servetest.Run) (*servetes
 	for range 100 {
 		servetest.Send(t, quick, servetest.Get("/warm"))
 		if res, _ := servetest.Receive(t, r); res.StatusCode != 200 {
-			t.Fatal(res.Status)
+			t.Fatalf("%s during a slow read, want 200", res.Status)
 		}
 	}
-	close(answer) // from now on the disk is quick
+	close(answer) // from now on the disk is fast
 	if _, body := servetest.Receive(t, bufio.NewReader(slow)); !bytes.Equal(body, cold) {
-		t.Errorf("%d bytes of the large file arrived", len(body))
+		t.Errorf("%d bytes of the large file arrived, want %d", len(body), len(cold))
 	}
 	if _, body := servetest.Receive(t, bufio.NewReader(tiny)); !bytes.Equal(body, small) {
-		t.Errorf("%d bytes of the small file arrived", len(body))
+		t.Errorf("%d bytes of the small file arrived, want %d", len(body), len(small))
 	}
 	slow.Close()
 	tiny.Close()
 	s.Stop()
 }
 
-// A client that goes away while the disk is waited for leaves nothing behind.
-func TestSlowDiskClientGoes(t *testing.T) {
+// A client that disconnects during a slow read leaks nothing.
+func TestClientDisconnectsDuringSlowRead(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/cold", 1<<20)
 	asked, answer := make(chan bool, 8), make(chan bool)
@@ -98,8 +97,8 @@ func TestSlowDiskClientGoes(t *testing.T) {
 	s.Stop()
 }
 
-// What was in memory a moment ago is not asked about again: neither for the next piece
-// of a download nor for the next client of the file.
+// The kernel is not asked again about parts of a file that were in memory a moment ago, neither for the next piece of a
+// download nor for another client.
 func TestResidentIsRemembered(t *testing.T) {
 	type question struct {
 		fd     int
@@ -117,7 +116,7 @@ func TestResidentIsRemembered(t *testing.T) {
 		file   *begun
 		off, n int64
 		at     time.Duration
-		asks   int64 // for how many bytes; 0: not at all
+		asks   int64 // for how many bytes; 0: no question
 		cold   bool
 	}{
 		{file: one, off: 1000, n: quantum, asks: mib - 1000},
@@ -135,24 +134,24 @@ func TestResidentIsRemembered(t *testing.T) {
 	} {
 		asked, warm = nil, !tt.cold
 		if d.inMemory(conn.Segment{File: tt.file, Off: tt.off, Len: size - tt.off}, tt.n, time.Hour+tt.at) == tt.cold {
-			t.Errorf("%d: it is in memory: %v", i, tt.cold)
+			t.Errorf("case %d: in memory %v", i, tt.cold)
 		}
 		var want []question
 		if tt.asks > 0 {
 			want = []question{{tt.file.fd, tt.off, tt.asks}}
 		}
 		if !slices.Equal(asked, want) {
-			t.Errorf("%d: asked %v, want %v", i, asked, want)
+			t.Errorf("case %d: asked %v, want %v", i, asked, want)
 		}
 	}
 }
 
-// run serves with a loop.
+// run runs a loop.
 func run(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
 	return changed(nil)(cfg, listeners, orders)
 }
 
-// changed serves with a loop that the test has changed.
+// changed returns a function that runs a loop after change.
 func changed(change func(*Loop)) servetest.Run {
 	return func(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
 		l, err := New(cfg)
@@ -166,14 +165,13 @@ func changed(change func(*Loop)) servetest.Run {
 	}
 }
 
-// isWarm tells the file "warm" from the others by its name.
+// isWarm reports whether a file is named "warm".
 func isWarm(fd int) bool {
 	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
 	return err == nil && strings.HasSuffix(name, "/warm")
 }
 
-// What the kernel says of a file that was dropped from memory, and after it
-// was brought back.
+// Resident reports whether a file is in memory: after it was written, dropped from memory, and read again.
 func TestResident(t *testing.T) {
 	path := t.TempDir() + "/f"
 	servetest.Noise(t, path, 4<<20)
@@ -184,10 +182,10 @@ func TestResident(t *testing.T) {
 	defer f.Close()
 	fd := int(f.Fd())
 	if !site.Resident(fd, 0, 4<<20) {
-		t.Error("a file that was just written is not in memory")
+		t.Error("a file that was just written is not reported in memory")
 	}
 	if n := testing.AllocsPerRun(100, func() { site.Resident(fd, 0, 4<<20) }); n > 0 {
-		t.Errorf("asking allocates %v times", n)
+		t.Errorf("Resident allocates %v times, want none", n)
 	}
 	if err := unix.Fsync(fd); err != nil {
 		t.Fatal(err)
@@ -196,14 +194,14 @@ func TestResident(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := unix.Preadv2(fd, [][]byte{make([]byte, 1)}, 0, unix.RWF_NOWAIT); err != unix.EAGAIN {
-		t.Logf("this file system cannot say what is in memory, or holds it always: %v", err)
+		t.Logf("this file system cannot tell what is in memory, or keeps everything: %v", err)
 		return
 	}
 	if site.Resident(fd, 0, 256<<10) {
-		t.Error("a file that was dropped is still in memory")
+		t.Error("a file that was dropped is reported in memory")
 	}
 	load(fd, 0, 256<<10)
 	if !site.Resident(fd, 0, 256<<10) {
-		t.Error("what was brought is not in memory")
+		t.Error("a part that was read is not reported in memory")
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// A worker that is drained alone has nothing more to do with the socket, which
-// lives on elsewhere.
+// A worker that is drained because it is replaced leaves the listening socket alone: connections in its accept
+// queue do not keep the loop busy.
 func TestDrainedAloneLeavesTheSocket(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 4<<20)
@@ -35,21 +35,21 @@ func TestDrainedAloneLeavesTheSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond) // more than a turn of the loop
-	waiting := s.Dial()               // in the queue that is not this worker's any more
+	waiting := s.Dial()               // in the accept queue of the socket that this worker has left
 	before := cpuTime(t)
 	time.Sleep(200 * time.Millisecond)
 	if spent := cpuTime(t) - before; spent > 100*time.Millisecond {
-		t.Errorf("the loop used %v of CPU in 200ms while it had nothing to do", spent)
+		t.Errorf("the draining loop used %v of CPU time in 200ms, want at most 100ms", spent)
 	}
 	waiting.Close()
 	if n, err := io.Copy(io.Discard, io.LimitReader(r, 4<<20)); err != nil || n != 4<<20 {
-		t.Errorf("%d bytes, %v", n, err)
+		t.Errorf("the download has %d bytes, error %v", n, err)
 	}
 	c.Close()
 	s.Wait()
 }
 
-// cpuTime is what this process has used.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime(t *testing.T) time.Duration {
 	t.Helper()
 	var usage unix.Rusage

@@ -13,9 +13,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// FuzzTakeOver sends a loop what a worker that was taken over may hand over: any states,
-// with any descriptors. The loop serves on, ends when it is told to, and keeps none of
-// them open.
+// FuzzTakeOver sends a loop arbitrary states with arbitrary descriptors, as a compromised worker may hand over. The loop
+// keeps serving, ends when it is stopped, and leaves no descriptor open.
 func FuzzTakeOver(f *testing.F) {
 	states := [][]byte{
 		conn.AppendState(nil, conn.Remains{}), conn.AppendState(nil, conn.Remains{Rest: 1 << 40}), {}, {0xff, 0, 0, 0, 9},
@@ -48,7 +47,7 @@ func FuzzTakeOver(f *testing.F) {
 				}
 				fd, file, n := kinds[int(script[0])%len(kinds)], kinds[int(script[1])%len(kinds)], min(int(script[2]), len(script)-3)
 				if fd >= 0 {
-					_ = ipc.SendConnection(from, script[3:3+n], fd, file) // or the channel is full
+					_ = ipc.SendConnection(from, script[3:3+n], fd, file) // fails if the channel is full
 				}
 				script = script[3+n:]
 			}

@@ -15,8 +15,8 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// foreign are descriptors that are no connections, or no files that can be sent, with
-// the other ends that have to stay open.
+// foreign returns descriptors that are neither connections nor files that can be sent, by name. Some are the other
+// ends of others.
 func foreign(t *testing.T) (all map[string]int) {
 	t.Helper()
 	all = map[string]int{}
@@ -53,11 +53,11 @@ func foreign(t *testing.T) (all map[string]int) {
 	fd, err = unix.Open(os.Args[0], unix.O_PATH|unix.O_CLOEXEC, 0)
 	add("a path", fd, err)
 	fd, err = unix.Open(t.TempDir()+"/file", unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
-	add("a file that can be written alone", fd, err)
+	add("a write-only file", fd, err)
 	return all
 }
 
-// blocking is a connection whose every system call may wait, with its client.
+// blocking returns a connection in blocking mode, with SO_LINGER, and its client.
 func blocking(t *testing.T) (fd int, client *net.TCPConn) {
 	t.Helper()
 	l, addr := servetest.Listen(t)
@@ -80,8 +80,8 @@ func blocking(t *testing.T) (fd int, client *net.TCPConn) {
 	return fd, c.(*net.TCPConn)
 }
 
-// What a worker that has gone mad hands over instead of connections and files is
-// closed, and whoever takes over serves on.
+// Descriptors that a compromised worker hands over instead of connections and files are closed, and the worker that
+// takes over keeps serving.
 func TestForeignDescriptors(t *testing.T) {
 	l := newLine(t)
 	from, to := newHandover(t)
@@ -91,7 +91,7 @@ func TestForeignDescriptors(t *testing.T) {
 	socket, client := blocking(t)
 	for name, fd := range foreign(t) {
 		if checkForeign(fd, -1) == nil || checkForeign(socket, fd) == nil {
-			t.Errorf("%s is taken for a connection or a file", name)
+			t.Errorf("%s is accepted as a connection or a file", name)
 		}
 		if err := ipc.SendConnection(from, idle, fd, -1); err != nil {
 			t.Fatal(name, err)
@@ -108,7 +108,7 @@ func TestForeignDescriptors(t *testing.T) {
 	l.last.Stop()
 }
 
-// A connection that is handed over in blocking mode holds nobody up.
+// A connection that is handed over in blocking mode does not block the loop.
 func TestBlockingConnectionTakenOver(t *testing.T) {
 	l := newLine(t)
 	from, to := newHandover(t)
@@ -122,10 +122,10 @@ func TestBlockingConnectionTakenOver(t *testing.T) {
 	g.ask()
 	servetest.Send(t, client, "all HTTP/1.1\r\nHost: a\r\n\r\n")
 	if res, body := servetest.Receive(t, bufio.NewReader(client)); res.StatusCode != 200 || len(body) != len(l.small) {
-		t.Errorf("%s, %d bytes", res.Status, len(body))
+		t.Errorf("%s, %d bytes; want 200 with the file", res.Status, len(body))
 	}
 	if linger, err := unix.GetsockoptLinger(socket, unix.SOL_SOCKET, unix.SO_LINGER); err != nil || linger.Onoff != 0 {
-		t.Errorf("its close waits for %+v, %v", linger, err)
+		t.Errorf("SO_LINGER is %+v, error %v; want it off", linger, err)
 	}
 	g.ask()
 	g.Close()

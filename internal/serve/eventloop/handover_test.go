@@ -19,18 +19,18 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// line is a row of loops on one listening socket, of which each takes over from
-// the one before. They serve a directory with a small file.
+// line is a series of loops on one listening socket, each of which takes over from the previous one. They serve a
+// directory with a small file.
 type line struct {
 	t      *testing.T
 	dir    string
 	small  []byte
-	fd     int // of the listening socket
+	fd     int // the listening socket
 	addr   string
 	last   *servetest.Server
-	guests int // that have come
+	guests int // number of clients so far
 
-	credentials *serve.Credentials // nil: in the clear
+	credentials *serve.Credentials // nil: without TLS
 	change      func(*serve.Config)
 }
 
@@ -39,8 +39,7 @@ func newLine(t *testing.T) *line {
 	return newLineWith(t, nil, nil)
 }
 
-// newLineWith is newLine with credentials for TLS, and a configuration that may be
-// changed.
+// newLineWith is newLine with TLS credentials and a changed configuration, if not nil.
 func newLineWith(t *testing.T, credentials *serve.Credentials, change func(*serve.Config)) *line {
 	t.Helper()
 	fd, addr := servetest.Listen(t)
@@ -51,7 +50,7 @@ func newLineWith(t *testing.T, credentials *serve.Credentials, change func(*serv
 	return l
 }
 
-// begin starts a loop on a copy of the socket.
+// begin starts a loop with a duplicate of the socket.
 func (l *line) begin() {
 	l.t.Helper()
 	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -65,18 +64,18 @@ func (l *line) begin() {
 	l.last.ServeAll(l.dir, []serve.Listener{{FD: fd, Secure: l.credentials != nil}}, run, l.change)
 }
 
-// handsOver is how a loop drains whose connections another takes over.
+// handsOver is the drain of a loop that hands its connections over.
 var handsOver = serve.Drain{Kept: true, HandOver: true}
 
-// succeed starts the next loop and lets the last one hand over to it. It
-// returns that one, which may have connections that stay a while.
+// succeed starts the next loop and makes the last one hand over to it. It returns the old one, which may keep connections
+// for a while.
 func (l *line) succeed() *servetest.Server {
 	l.t.Helper()
 	l.last.Order(handsOver)
 	return l.succeedTo()
 }
 
-// succeedTo is succeed for a loop that has been told to drain.
+// succeedTo is succeed for a loop that is already draining.
 func (l *line) succeedTo() *servetest.Server {
 	l.t.Helper()
 	old := l.last
@@ -87,11 +86,11 @@ func (l *line) succeedTo() *servetest.Server {
 	return old
 }
 
-// guest is a client that keeps its connection.
+// guest is a client with a persistent connection.
 type guest struct {
 	net.Conn
 	l *line
-	n int // of its coming, from 1
+	n int // its number, from 1
 	r *bufio.Reader
 }
 
@@ -107,12 +106,12 @@ func (g *guest) send(p string) {
 	servetest.Send(g.l.t, g, p)
 }
 
-// served wants the small file, with nothing said of an end.
+// served expects a response with the small file and without Connection: close.
 func (g *guest) served() {
 	g.l.t.Helper()
 	res, body := servetest.Receive(g.l.t, g.r)
 	if res.StatusCode != 200 || !bytes.Equal(body, g.l.small) || res.Close {
-		g.l.t.Fatalf("guest %d: %s, %d bytes, close %v", g.n, res.Status, len(body), res.Close)
+		g.l.t.Fatalf("client %d: %s, %d bytes, close %v; want 200 with the small file on a connection that stays open", g.n, res.Status, len(body), res.Close)
 	}
 }
 
@@ -131,8 +130,7 @@ func newHandover(t *testing.T) (from, to int) {
 	return from, to
 }
 
-// Idle connections, more than the channel holds at once, go on as if nothing
-// had happened, and the old loop ends at once.
+// Idle connections, more than the channel holds at once, are handed over, and the old loop ends at once.
 func TestIdleConnectionsMove(t *testing.T) {
 	servetest.NoLeaks(t, func(t *testing.T) {
 		l := newLine(t)
@@ -153,8 +151,8 @@ func TestIdleConnectionsMove(t *testing.T) {
 		for range 3 {
 			began := time.Now()
 			l.succeed().Wait()
-			if took := time.Since(began); took > 9*time.Second { // by itself it ends after 11
-				t.Errorf("the old loop ended after %v", took)
+			if took := time.Since(began); took > 9*time.Second { // without a handover it ends after 11
+				t.Errorf("the old loop ended after %v, want at most 9s", took)
 			}
 			ask()
 		}
@@ -165,7 +163,7 @@ func TestIdleConnectionsMove(t *testing.T) {
 	})
 }
 
-// Requests go on while their connections move, and a head may be cut anywhere.
+// A connection may be handed over at any point of a request head.
 func TestHeadsMove(t *testing.T) {
 	l := newLine(t)
 	raw := servetest.Get("/small")
@@ -188,8 +186,7 @@ func TestHeadsMove(t *testing.T) {
 	l.last.Stop()
 }
 
-// A download moves from loop to loop and arrives byte for byte, what was
-// pipelined behind it too.
+// A download that is handed over several times arrives byte for byte, and so does the response to a pipelined request.
 func TestDownloadsMove(t *testing.T) {
 	l := newLine(t)
 	big := servetest.Noise(t, l.dir+"/big", 24<<20)
@@ -204,18 +201,18 @@ func TestDownloadsMove(t *testing.T) {
 		}
 		got = append(got, piece...)
 		if len(got) < len(big)-8<<20 {
-			l.succeed().Wait() // it has nothing left
+			l.succeed().Wait() // the old loop has no connections left
 		}
 	}
 	res, err := readAll(got, g.r)
 	if err != nil || !bytes.Equal(res[0], big) || !bytes.Equal(res[1], l.small) {
-		t.Errorf("what arrived is not what was sent: %v", err)
+		t.Errorf("the responses differ from the files, error %v", err)
 	}
 	g.Close()
 	l.last.Stop()
 }
 
-// However many downloads of a file move, the loop that takes them over has it open once.
+// A loop that takes over many downloads of a file opens it once.
 func TestDownloadsShareTheirFile(t *testing.T) {
 	l := newLine(t)
 	const size = 8 << 20
@@ -236,7 +233,7 @@ func TestDownloadsShareTheirFile(t *testing.T) {
 	l.change = func(cfg *serve.Config) { cfg.Row = row }
 	l.succeed().Wait()
 	servetest.Await(t, "fifty connections taken over", func() bool { return row.TakenOver.Load() == 50 })
-	servetest.Await(t, "file that is open once", func() bool {
+	servetest.Await(t, "one descriptor of the file", func() bool {
 		open := 0
 		fds, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -251,14 +248,14 @@ func TestDownloadsShareTheirFile(t *testing.T) {
 	})
 	for _, g := range guests {
 		if res, body := servetest.Receive(t, g.r); res.StatusCode != 200 || len(body) != size {
-			t.Errorf("guest %d: %s with %d bytes", g.n, res.Status, len(body))
+			t.Errorf("client %d: %s with %d bytes, want 200 with %d", g.n, res.Status, len(body), size)
 		}
 		g.Close()
 	}
 	l.last.Stop()
 }
 
-// readAll reads two replies of which a part has been read.
+// readAll reads two responses that begin with bytes already read.
 func readAll(begin []byte, rest io.Reader) (bodies [2][]byte, err error) {
 	r := bufio.NewReader(io.MultiReader(bytes.NewReader(begin), rest))
 	for i := range bodies {
@@ -273,27 +270,27 @@ func readAll(begin []byte, rest io.Reader) (bodies [2][]byte, err error) {
 	return bodies, nil
 }
 
-// What cannot move is finished where it is, and moves then.
+// A multipart response cannot be handed over: the old loop finishes it, then hands the connection over.
 func TestManyRangesStay(t *testing.T) {
 	l := newLine(t)
 	servetest.Noise(t, l.dir+"/big", 24<<20)
 	g := l.guest()
 	g.send(servetest.Get("/big", "Range: bytes=0-8000000,9000000-20000000"))
-	time.Sleep(50 * time.Millisecond) // it fills the socket
+	time.Sleep(50 * time.Millisecond) // the response fills the socket's buffer
 	old := l.succeed()
 	if res, body := servetest.Receive(t, g.r); res.StatusCode != 206 || len(body) < 19_000_000 {
-		t.Errorf("%s with %d bytes", res.Status, len(body))
+		t.Errorf("the multipart response: %s with %d bytes, want 206", res.Status, len(body))
 	}
 	old.Wait()
 	g.send(servetest.Get("/big", "Range: bytes=0-9", "Connection: close"))
 	if res, body := servetest.Receive(t, g.r); res.StatusCode != 206 || len(body) != 10 {
-		t.Errorf("%s with %d bytes", res.Status, len(body))
+		t.Errorf("after the handover: %s with %d bytes, want 206 with 10", res.Status, len(body))
 	}
 	g.Close()
 	l.last.Stop()
 }
 
-// When who takes over is gone the connections are served on until there is another.
+// If the loop that should take over is gone, the old one serves its connections until there is another.
 func TestHandOverToNobody(t *testing.T) {
 	l := newLine(t)
 	g := l.guest()
@@ -308,7 +305,7 @@ func TestHandOverToNobody(t *testing.T) {
 	l.last.Stop()
 }
 
-// When nobody will come the connections end as in any drain.
+// If no loop will take over, the connections end as in any drain.
 func TestNobodyTakesOver(t *testing.T) {
 	l := newLine(t)
 	g := l.guest()
@@ -316,16 +313,16 @@ func TestNobodyTakesOver(t *testing.T) {
 	l.last.Order(handsOver, serve.Drain{})
 	began := time.Now()
 	if n, err := g.r.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("%d bytes, %v, want the end", n, err)
+		t.Errorf("%d bytes, error %v; want EOF", n, err)
 	}
 	if took := time.Since(began); took < conn.DrainGrace/2 || took > conn.DrainGrace+8*time.Second {
-		t.Errorf("the last chance lasted %v", took)
+		t.Errorf("the grace period was %v, want about %v", took, conn.DrainGrace)
 	}
 	g.Close()
 	l.last.Wait()
 }
 
-// Bytes that are no connection are refused, and do no harm.
+// A state that cannot be parsed is rejected, and its descriptor is closed.
 func TestForeignBytesTakenOver(t *testing.T) {
 	l := newLine(t)
 	from, to := newHandover(t)
@@ -339,7 +336,7 @@ func TestForeignBytesTakenOver(t *testing.T) {
 	}
 	unix.Close(pair[0])
 	if n, err := unix.Read(pair[1], make([]byte, 1)); n != 0 || err != nil {
-		t.Errorf("read %d, %v, want the end", n, err)
+		t.Errorf("read %d bytes, error %v; want EOF", n, err)
 	}
 	unix.Close(pair[1])
 	unix.Close(from)
@@ -349,9 +346,8 @@ func TestForeignBytesTakenOver(t *testing.T) {
 	l.last.Stop()
 }
 
-// The loop says that it goes round, idle or not, and not much more often than
-// it is asked to.
-func TestBeat(t *testing.T) {
+// The loop calls Beat whether it is idle or not, and not much more often than configured.
+func TestHeartbeat(t *testing.T) {
 	beats := make(chan struct{}, 1000)
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/small", 100)
@@ -371,7 +367,7 @@ func TestBeat(t *testing.T) {
 	}
 	n, took := len(beats)-before, time.Since(began)
 	if n > 2+int(took/(20*time.Millisecond)) {
-		t.Errorf("%d beats in %v", n, took)
+		t.Errorf("%d heartbeats in %v", n, took)
 	}
 	c.Close()
 	s.Stop()

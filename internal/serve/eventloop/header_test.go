@@ -15,8 +15,8 @@ const (
 	testClient = "203.0.113.7"
 )
 
-// A connection that is handed over keeps the client that its header has named, or what has
-// come of a header, in the clear and before TLS.
+// A connection that is handed over keeps the client from its PROXY header, or the received part of the header, with and
+// without TLS.
 func TestHandOverProxied(t *testing.T) {
 	bell, err := accesslog.NewDoorbell()
 	if err != nil {
@@ -47,14 +47,14 @@ func TestHandOverProxied(t *testing.T) {
 		half, silent := l.guest(), l.guest()
 		half.send(testHeader[:11])
 		guests := []*guest{half, silent}
-		if !secure { // a handshake that has begun cannot move
+		if !secure { // a handshake that has begun cannot be handed over
 			asked := l.guest()
 			asked.send(testHeader)
 			asked.ask()
 			before++
 			guests = append(guests, asked)
 		}
-		servetest.Await(t, "connections", func() bool {
+		servetest.Await(t, "all connections in a list", func() bool {
 			reply := make(chan []serve.Seen, 1)
 			l.last.Order(serve.List{Reply: reply})
 			return len(<-reply) == len(guests)
@@ -72,7 +72,7 @@ func TestHandOverProxied(t *testing.T) {
 			g.ask()
 			g.Close()
 		}
-		servetest.Await(t, "lines of the access log", func() bool { return logged() == before+len(guests) })
+		servetest.Await(t, "an access log line for each request", func() bool { return logged() == before+len(guests) })
 		l.last.Stop()
 	}
 }

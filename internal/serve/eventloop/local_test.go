@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// local is a unix socket at which loops serve a directory with one file.
+// local is a unix socket on which loops serve a directory with one file.
 type local struct {
 	t     *testing.T
 	dir   string
@@ -33,7 +33,7 @@ func newLocal(t *testing.T) *local {
 	return s
 }
 
-// worker starts a loop that counts in a row.
+// worker starts a loop that counts in a row of the scoreboard.
 func (s *local) worker(row *scoreboard.Row) *servetest.Server {
 	s.t.Helper()
 	raw, err := s.l.SyscallConn()
@@ -50,7 +50,7 @@ func (s *local) worker(row *scoreboard.Row) *servetest.Server {
 	return w
 }
 
-// client connects, and returns what asks for the file on that connection.
+// client connects and returns a function that requests the file on the connection.
 func (s *local) client() (ask func()) {
 	s.t.Helper()
 	c, err := net.Dial("unix", s.l.Addr().String())
@@ -64,13 +64,12 @@ func (s *local) client() (ask func()) {
 		s.t.Helper()
 		servetest.Send(s.t, c, servetest.Get("/small"))
 		if res, body := servetest.Receive(s.t, in); res.StatusCode != 200 || len(body) != len(s.small) || res.Close {
-			s.t.Fatalf("%s, %d bytes, ends %v", res.Status, len(body), res.Close)
+			s.t.Fatalf("%s, %d bytes, close %v; want 200 with the file on a connection that stays open", res.Status, len(body), res.Close)
 		}
 	}
 }
 
-// A connection of a unix socket moves to another worker like any other, and is still
-// not redirected there.
+// A connection of a unix socket is handed over like any other, and is still not redirected to HTTPS.
 func TestUnixConnectionMoves(t *testing.T) {
 	s := newLocal(t)
 	w := s.worker(nil)
@@ -88,8 +87,7 @@ func TestUnixConnectionMoves(t *testing.T) {
 	w.Stop()
 }
 
-// The connections that a proxy keeps open are spread over the workers, however idle
-// those are.
+// Connections that a proxy keeps open are spread over all workers, however idle these are.
 func TestUnixConnectionsAreSpread(t *testing.T) {
 	s := newLocal(t)
 	rows := make([]*scoreboard.Row, 3)
@@ -98,7 +96,7 @@ func TestUnixConnectionsAreSpread(t *testing.T) {
 		rows[i] = new(scoreboard.Row)
 		workers = append(workers, s.worker(rows[i]))
 	}
-	servetest.Await(t, "begin of each loop", func() bool {
+	servetest.Await(t, "a heartbeat of each loop", func() bool {
 		return rows[0].Beat.Load() != 0 && rows[1].Beat.Load() != 0 && rows[2].Beat.Load() != 0
 	})
 	for range 90 {
@@ -106,7 +104,7 @@ func TestUnixConnectionsAreSpread(t *testing.T) {
 	}
 	for i, w := range workers {
 		if n := rows[i].Accepted.Load(); n < 10 {
-			t.Errorf("worker %d has %d of 90 connections", i, n)
+			t.Errorf("worker %d has %d of 90 connections, want at least 10", i, n)
 		}
 		w.Order(serve.Drain{})
 	}

@@ -11,8 +11,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// A connection that is handed over counts as its client's where it arrives, even above the
-// limit, and no longer once it has ended.
+// A connection that was handed over counts as its client's in the next loop, even above the limit, until it ends.
 func TestHandOverCounts(t *testing.T) {
 	const most = 3
 	l := newLineWith(t, nil, func(cfg *serve.Config) { cfg.MaxPerClient = most })
@@ -32,10 +31,10 @@ func TestHandOverCounts(t *testing.T) {
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	io.WriteString(c, servetest.Get("/small"))
 	if n, err := c.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
-		t.Errorf("one more than the limit after the handover: %d bytes, %v", n, err)
+		t.Errorf("a connection above the limit after the handover: %d bytes, error %v; want a close", n, err)
 	}
 	guests[0].Close()
-	servetest.Await(t, "a connection in the place of one that ended", func() bool {
+	servetest.Await(t, "a new connection after one ended", func() bool {
 		c := l.last.Dial()
 		defer c.Close()
 		io.WriteString(c, servetest.Get("/small"))
@@ -45,8 +44,8 @@ func TestHandOverCounts(t *testing.T) {
 	l.last.Stop()
 }
 
-// Connections that are handed over are served even if they are more than the limit, which a
-// reload may have lowered.
+// Connections that were handed over are served even if there are more than --max-connections, which a reload may have
+// lowered.
 func TestHandOverAboveLimit(t *testing.T) {
 	l := newLine(t)
 	var guests []*guest
@@ -63,12 +62,11 @@ func TestHandOverAboveLimit(t *testing.T) {
 	l.last.Stop()
 }
 
-// A loop with more connections than its limit accepts none in the place of those that end,
-// until there are fewer.
+// A loop with more connections than its limit accepts none in place of those that end, until it is below the limit.
 func TestLoweredLimitIsReached(t *testing.T) {
 	const most = 2
 	l := newLine(t)
-	servetest.Noise(t, l.dir+"/big", 64<<20) // more than sockets hold: the downloads stand still
+	servetest.Noise(t, l.dir+"/big", 64<<20) // more than the sockets' buffers hold, so the downloads stall
 	download := func() *guest {
 		g := l.guest()
 		g.send(servetest.Get("/big"))
@@ -84,16 +82,16 @@ func TestLoweredLimitIsReached(t *testing.T) {
 	row := new(scoreboard.Row)
 	l.change = func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = most, row }
 	l.succeed().Wait()
-	defer download().Close() // accepted before the loop knows that it has too many
+	defer download().Close() // accepted before the loop knows that it has too many connections
 	waiting := l.guest()
 	waiting.send(servetest.Get("/small"))
 	for i, g := range old {
 		g.Close()
 		servetest.Await(t, "the end of a download", func() bool { return row.Truncated.Load() == uint64(i+1) })
-		if left := len(old) - i; left > most { // with the one that was accepted
+		if left := len(old) - i; left > most { // including the one that was accepted
 			time.Sleep(3 * serve.AcceptPause)
 			if n := row.Accepted.Load(); n != 1 {
-				t.Fatalf("%d connections accepted while %d are open", n, left)
+				t.Fatalf("%d connections accepted with %d open, want 1", n, left)
 			}
 		}
 	}

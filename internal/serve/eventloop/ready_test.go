@@ -16,8 +16,8 @@ import (
 	"phalanx/internal/website"
 )
 
-// newDownload returns a connection whose client has asked for a file larger than its
-// socket, of which nothing has been sent.
+// newDownload returns a connection whose client has requested a file larger than its socket's buffer, of which nothing
+// has been sent.
 func newDownload(t *testing.T) (r *relay, large []byte) {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,14 +50,14 @@ func (r *relay) writable() bool {
 	return false
 }
 
-// After a partial send nothing more is sent before the socket is writable.
+// After a partial send nothing is sent until the socket is writable.
 func TestFullSocket(t *testing.T) {
 	r, large := newDownload(t)
-	for range 3 { // the first time the peer comes to epoll
+	for range 3 { // the first time registers the peer with epoll
 		p := r.l.peers[r.fd]
 		r.l.sendReady()
 		if p.turn.linked() || p.writable {
-			t.Fatal("more is sent to a full socket")
+			t.Fatal("the loop would send more to a full socket")
 		}
 		if r.writable() {
 			t.Fatal("epoll reports a full socket writable")
@@ -72,14 +72,14 @@ func TestFullSocket(t *testing.T) {
 		r.event(unix.EPOLLOUT)
 	}
 	if got := r.finish(); !bytes.HasSuffix(got, large) {
-		t.Error("other bytes came")
+		t.Error("the client received other bytes")
 	}
 }
 
-// A signal may interrupt a send: epoll reports the socket writable at once.
+// After a send that a signal interrupted, epoll reports the socket writable at once.
 func TestInterruptedSend(t *testing.T) {
 	r, large := newDownload(t)
-	for range 2 { // the first time the peer comes to epoll
+	for range 2 { // the first time registers the peer with epoll
 		p := r.l.peers[r.fd]
 		p.turn.remove()
 		r.l.waitForRoom(p)
@@ -89,11 +89,11 @@ func TestInterruptedSend(t *testing.T) {
 		r.event(unix.EPOLLOUT)
 	}
 	if got := r.finish(); !bytes.HasSuffix(got, large) {
-		t.Error("other bytes came")
+		t.Error("the client received other bytes")
 	}
 }
 
-// However many downloads are ready, a turn is bounded.
+// A turn sends a bounded number of bytes, however many downloads are ready.
 func TestTurnIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	const n, size = 6, 3 << 20
@@ -115,17 +115,17 @@ func TestTurnIsBounded(t *testing.T) {
 		clients.Go(func() {
 			servetest.Send(t, c, servetest.Get("/large"))
 			if _, body := servetest.Receive(t, bufio.NewReader(c)); !bytes.Equal(body, large) {
-				t.Errorf("%d other bytes came", len(body))
+				t.Errorf("received %d bytes, want the %d of the file", len(body), len(large))
 			}
 		})
 	}
 	clients.Wait()
 	if bound := uint64(turnMax + quantum + n*serve.OutSize); most.Load() > bound {
-		t.Errorf("%d bytes were sent in a turn, more than %d", most.Load(), bound)
+		t.Errorf("%d bytes were sent in a turn, want at most %d", most.Load(), bound)
 	}
 }
 
-// A peer may use what is left of a turn, unless it and those behind it are new.
+// A peer may use the rest of a turn, unless it is new and others are waiting.
 func TestPortion(t *testing.T) {
 	for _, tt := range []struct {
 		watched, busy bool
@@ -144,7 +144,7 @@ func TestPortion(t *testing.T) {
 			l.ready.push(&other.turn)
 		}
 		if got := l.portion(&peer{watched: tt.watched}, tt.budget); got != tt.want {
-			t.Errorf("%+v: %d", tt, got)
+			t.Errorf("%+v: portion %d", tt, got)
 		}
 	}
 }

@@ -21,17 +21,17 @@ import (
 	"phalanx/internal/website"
 )
 
-// relay is a connection that goes from loop to loop, each of which is forgotten
-// at any moment with all it knows, but for its records.
+// relay is a connection that is served by one loop after another. Each loop is forgotten at any point, with
+// everything except its records.
 type relay struct {
 	t      *testing.T
 	cfg    serve.Config
-	fds    int // that have records
+	fds    int // number of descriptors that have records
 	memory *rescue.Memory
 	l      *Loop
-	fd     int // of the connection in the loop
+	fd     int // the connection's descriptor in the loop
 	client int
-	input  string // that the client has not sent
+	input  string // what the client has not sent yet
 	got    []byte
 }
 
@@ -52,7 +52,7 @@ func newRelayOf(t *testing.T, fds int, cfg serve.Config, listener int, addr, inp
 	if err == nil {
 		err = unix.SetsockoptInt(r.client, unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<10)
 	}
-	if err == nil { // loopback's own segments are larger than the buffer
+	if err == nil { // because the segments of loopback are larger than the buffer
 		err = unix.SetsockoptInt(r.client, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1000)
 	}
 	if err == nil {
@@ -74,7 +74,7 @@ func newRelayOf(t *testing.T, fds int, cfg serve.Config, listener int, addr, inp
 	return r
 }
 
-// begin makes a loop and its records.
+// begin creates a loop and its records.
 func (r *relay) begin() {
 	r.t.Helper()
 	fd, err := rescue.Create(rescue.Sizes{FDs: r.fds, Recv: 4096, Send: serve.OutSize})
@@ -92,7 +92,7 @@ func (r *relay) begin() {
 	r.l.disk.resident = func(int, int64, int64) bool { return true }
 }
 
-// forget ends a loop as if its process were no more.
+// forget frees a loop's resources, as if its process had ended.
 func (r *relay) forget(l *Loop, memory *rescue.Memory) {
 	for fd, p := range l.peers {
 		if p != nil {
@@ -105,7 +105,7 @@ func (r *relay) forget(l *Loop, memory *rescue.Memory) {
 	memory.Close()
 }
 
-// kill has another loop go on with what the records of this one say.
+// kill lets another loop continue with the records of the current one.
 func (r *relay) kill() {
 	r.t.Helper()
 	if r.over() {
@@ -169,7 +169,7 @@ func (r *relay) read(n int) {
 	r.event(unix.EPOLLOUT)
 }
 
-// step does what a byte of chance says.
+// step takes a step that a random byte chooses.
 func (r *relay) step(b byte) {
 	n := int(b >> 3)
 	switch b & 7 {
@@ -186,7 +186,7 @@ func (r *relay) step(b byte) {
 	}
 }
 
-// finish sends and reads all there is and returns what came in all.
+// finish sends and reads everything that is left, and returns all bytes received.
 func (r *relay) finish() []byte {
 	r.t.Helper()
 	for until := time.Now().Add(20 * time.Second); !r.idle(); {
@@ -194,7 +194,7 @@ func (r *relay) finish() []byte {
 		r.l.sendReady()
 		r.read(1 << 16)
 		if time.Now().After(until) {
-			r.t.Fatalf("the connection does not come to rest: %d bytes came", len(r.got))
+			r.t.Fatalf("the connection did not become idle: received %d bytes", len(r.got))
 		}
 	}
 	return r.got
@@ -213,7 +213,7 @@ func (r *relay) idle() bool {
 			return false
 		}
 	}
-	unread, err := unix.IoctlGetInt(r.client, unix.SIOCINQ) // what is not unsent any more is here
+	unread, err := unix.IoctlGetInt(r.client, unix.SIOCINQ) // what is no longer unsent has arrived here
 	return err == nil && unread == 0
 }
 
@@ -222,7 +222,7 @@ func (r *relay) close() {
 	unix.Close(r.client)
 }
 
-// requests are those of chance; the last may be the end.
+// requests returns requests chosen by random bytes; the last one may close the connection.
 func requests(choice []byte) (text string) {
 	all := []string{
 		servetest.Get("/small"), servetest.Get("/middle"), servetest.Get("/large"), servetest.Get("/none"), "\r\n",
@@ -240,7 +240,7 @@ func requests(choice []byte) (text string) {
 	return text
 }
 
-// relayed is what relays serve, and where.
+// relayed returns the configuration of the loops of relays, and a listening socket.
 func relayed(f *testing.F) (cfg serve.Config, listener int, addr string) {
 	f.Helper()
 	dir := f.TempDir()
@@ -266,8 +266,8 @@ func relayed(f *testing.F) (cfg serve.Config, listener int, addr string) {
 	}, listener, addr
 }
 
-// A connection that goes through any number of loops, each of which has of the
-// one before nothing but its records, sends what it would have sent in one.
+// FuzzRescue checks that a connection served by any number of loops, each of which has only the records of the previous
+// one, sends the same bytes as one served by a single loop.
 func FuzzRescue(f *testing.F) {
 	f.Add([]byte{1, 6, 2, 6, 4, 6, 3, 7, 255}, []byte{0, 1, 2, 3})
 	f.Add([]byte{249, 6, 249, 6, 250, 4, 6, 4, 250, 6, 4, 4, 6, 100, 4, 6}, []byte{2, 2, 2, 6, 1, 10})
@@ -283,16 +283,16 @@ func FuzzRescue(f *testing.F) {
 		for _, b := range steps[:min(len(steps), 200)] {
 			many.step(b)
 			if !bytes.HasPrefix(want, many.got) {
-				t.Fatalf("%d bytes came, which are not those of %d that are wanted", len(many.got), len(want))
+				t.Fatalf("the %d bytes received are not the beginning of the %d expected ones", len(many.got), len(want))
 			}
 		}
 		if got := many.finish(); !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes came, want %d:\n%.800q\n%.800q", len(got), len(want), got, want)
+			t.Fatalf("received %d bytes, want %d:\n%.800q\n%.800q", len(got), len(want), got, want)
 		}
 	})
 }
 
-// So does one that begins with a PROXY header, and none of the loops forgets what that says.
+// FuzzRescueProxied is FuzzRescue for a connection with a PROXY header, whose client no loop may forget.
 func FuzzRescueProxied(f *testing.F) {
 	f.Add([]byte{1, 6, 2, 6, 4, 6, 3, 7, 255}, []byte{0, 1, 2, 3}, false)
 	f.Add([]byte{128, 6, 136, 6, 249, 6, 249, 6, 250, 4, 6, 4, 250, 6, 4, 4, 6, 100, 4, 6}, []byte{2, 2, 2, 6, 1, 10}, true)
@@ -317,16 +317,16 @@ func FuzzRescueProxied(f *testing.F) {
 			many.step(b)
 		}
 		if got := many.finish(); !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes came, want %d:\n%.800q\n%.800q", len(got), len(want), got, want)
+			t.Fatalf("received %d bytes, want %d:\n%.800q\n%.800q", len(got), len(want), got, want)
 		}
 		many.kill()
 		if p := many.l.peers[many.fd]; p != nil && p.http1.Client().String() != client {
-			t.Fatalf("the client is %v", p.http1.Client())
+			t.Fatalf("the client is %v, want %s", p.http1.Client(), client)
 		}
 	})
 }
 
-// loopback is the network of the tests' clients.
+// loopback returns the network of the tests' clients.
 func loopback(t testing.TB) *clientip.Networks {
 	t.Helper()
 	n, err := clientip.ParseNetwork("127.0.0.0/8")
@@ -336,10 +336,10 @@ func loopback(t testing.TB) *clientip.Networks {
 	return clientip.NewNetworks([]clientip.Network{n})
 }
 
-// A worker that dies before it notes that it has handed a connection over leaves a record
-// of it. If the other worker has used the connection since, the record is out of date: what
-// its receive buffer held before is no request, and nothing is answered twice.
-func TestRescueOfWhatWasHandedOver(t *testing.T) {
+// A worker that is killed before it notes that it has handed a connection over leaves a record of it. If the other worker
+// has used the connection since, the record is out of date: bytes that were in the receive buffer are not taken for a
+// request, and no response is sent twice.
+func TestRescueOfHandedOverConnection(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/small", 100)
 	root, err := site.Open(dir, site.Policy{})
@@ -361,12 +361,12 @@ func TestRescueOfWhatWasHandedOver(t *testing.T) {
 		{"it answers a request", len(ask), 20, ipc.Rescued{Ended: 1}},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			// The first request leaves two in the receive buffer, and nothing unanswered.
+			// The first send leaves two requests in the receive buffer, both answered.
 			r := newRelay(t, cfg, listener, addr, ask+ask)
 			r.finish()
 			p := r.l.peers[r.fd]
 			r.l.giving(p)
-			taken := duplicate(t, r.fd) // as from the channel
+			taken := duplicate(t, r.fd) // as if received from the channel
 			if _, err := unix.Write(r.client, []byte(ask)); err != nil {
 				t.Fatal(err)
 			}

@@ -21,22 +21,21 @@ import (
 	"phalanx/internal/website"
 )
 
-// TestMain gives the tests what master gives a worker (options.Procs): the loop
-// keeps one of Go's processors for itself while it works, and the client of a
-// test needs another.
+// TestMain gives the tests as many Ps as the master gives a worker (options.Procs): a loop keeps one to itself
+// while it works, and the client of a test needs another.
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())
 }
 
-// startCached is a loop with a cache, as a worker of the process model has it.
+// startCached starts a loop with a file cache, as in a worker of the process model.
 func startCached(t *testing.T, dir string) *servetest.Server {
 	t.Helper()
 	fd, addr := servetest.Listen(t)
 	return servetest.StartOn(t, dir, fd, addr, func(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
 		b := cfg.Conn.Site.(servetest.Site)
 		cache := site.NewCache(b.Root, time.Second, serve.CachedFiles())
-		// The files of a test are new; pretend that some time has passed.
+		// The files of the test are new, so pretend that some time has passed.
 		b.Root.Now = func() time.Time { return time.Now().Add(time.Minute) }
 		defer cache.Close()
 		cfg.Conn.Site = website.Cached(b.Root, cache)
@@ -44,7 +43,7 @@ func startCached(t *testing.T, dir string) *servetest.Server {
 	}, nil)
 }
 
-// ping sends the request and takes exactly n bytes of answer, again and again.
+// ping sends a request and reads exactly n bytes of response, a number of times.
 func ping(t *testing.T, c net.Conn, request []byte, n, times int) {
 	t.Helper()
 	buf := make([]byte, n)
@@ -62,7 +61,7 @@ func ping(t *testing.T, c net.Conn, request []byte, n, times int) {
 	}
 }
 
-// size returns how many bytes the answer to the request has.
+// sizeOf returns the number of bytes of the response to a request.
 func sizeOf(t *testing.T, c net.Conn, request string) int {
 	t.Helper()
 	servetest.Send(t, c, request)
@@ -78,7 +77,7 @@ func sizeOf(t *testing.T, c net.Conn, request string) int {
 	return all.Len()
 }
 
-// In the steady state the loop, the connection and the cache make no garbage.
+// In the steady state the loop, the connection and the cache allocate nothing.
 func TestLoopAllocatesNothing(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 4096)
@@ -101,10 +100,9 @@ func TestLoopAllocatesNothing(t *testing.T) {
 			const times = 3000
 			ping(t, c, raw, n, times)
 			runtime.ReadMemStats(&after)
-			// Date and Expires are made once a second, and a path is looked
-			// at again.
+			// Date and Expires are formatted once a second, and a path is checked again.
 			if mallocs := after.Mallocs - before.Mallocs; mallocs > times/20 {
-				t.Errorf("%d allocations in %d requests", mallocs, times)
+				t.Errorf("%d allocations in %d requests, want at most one in twenty", mallocs, times)
 			}
 			c.Close()
 			s.Stop()
@@ -112,10 +110,9 @@ func TestLoopAllocatesNothing(t *testing.T) {
 	}
 }
 
-// The loop's raw calls keep Go's scheduler out; a garbage collection, a timer
-// and a message to another goroutine must get through all the same, while the
-// loop is busy and while it has nothing to do.
-func TestRuntimeGetsThrough(t *testing.T) {
+// The loop's raw system calls bypass Go's scheduler; garbage collections, timers and channels must still work, while
+// the loop is busy and while it is idle.
+func TestRuntimeIsNotBlocked(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 4096)
 	for _, busy := range []bool{false, true} {
@@ -142,18 +139,17 @@ func TestRuntimeGetsThrough(t *testing.T) {
 			<-done
 			c.Close()
 			s.Stop()
-			// A raw wait lasts 10 ms at most; the rest is what a busy machine
-			// adds.
+			// A raw wait lasts 10 ms at most; a busy machine adds to it.
 			for what, took := range map[string]time.Duration{"garbage collection": collections, "timer": timers} {
 				if took > 200*time.Millisecond {
-					t.Errorf("median of a %s: %v", what, took)
+					t.Errorf("median time of a %s: %v, want at most 200 ms", what, took)
 				}
 			}
 		})
 	}
 }
 
-// A loop that has served and has nothing to do comes to rest.
+// A loop that has nothing left to do stops turning.
 func TestIdleLoopRests(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 1000)
@@ -169,7 +165,7 @@ func TestIdleLoopRests(t *testing.T) {
 	defer c.Close()
 	ping(t, c, []byte(servetest.Get("/f")), sizeOf(t, c, servetest.Get("/f")), 20)
 	last, since := turns.Load(), time.Now()
-	servetest.Await(t, "rest", func() bool {
+	servetest.Await(t, "the end of the loop's turns", func() bool {
 		if n := turns.Load(); n != last {
 			last, since = n, time.Now()
 		}
@@ -189,10 +185,9 @@ func measure(times int, f func()) time.Duration {
 	return took[times/2]
 }
 
-// A thousand idle connections are a thousand of these. The allocator has a size of 416
-// bytes.
+// A peer fits into the allocator's size class of 416 bytes, because there are thousands of idle connections.
 func TestPeerIsSmall(t *testing.T) {
 	if size := unsafe.Sizeof(peer{}); size > 416 {
-		t.Errorf("a peer takes %d bytes", size)
+		t.Errorf("a peer has %d bytes, want at most 416", size)
 	}
 }

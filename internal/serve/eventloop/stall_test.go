@@ -14,7 +14,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// stall makes a loop stand still as if its process were stopped, and its clock go on.
+// stall blocks a loop as if its process were stopped, while its clock goes on.
 type stall struct {
 	wanted  atomic.Bool
 	begun   chan struct{}
@@ -39,9 +39,9 @@ func newStall(cfg *serve.Config) *stall {
 	return s
 }
 
-// A worker that stood still for longer than all timeouts reads what its clients have sent
-// meanwhile before it ends connections, however many there are.
-func TestStall(t *testing.T) {
+// A worker that was stopped for longer than all timeouts reads what its clients have sent meanwhile before it closes
+// connections, however many there are.
+func TestRequestsDuringStall(t *testing.T) {
 	var s *stall
 	l := newLineWith(t, nil, func(cfg *serve.Config) {
 		cfg.Conn.KeepAlive = 2 * time.Second
@@ -65,7 +65,7 @@ func TestStall(t *testing.T) {
 	last.ask()
 	waker := l.guest()
 	s.wanted.Store(true)
-	waker.send(servetest.Get("/small")) // the loop stands still at this turn, or before
+	waker.send(servetest.Get("/small")) // the loop stalls in this turn or before it
 	<-s.begun
 	for i, g := range guests {
 		rest := servetest.Get("/small")
@@ -84,26 +84,26 @@ func TestStall(t *testing.T) {
 		g.served()
 		g.Close()
 	}
-	// What is still incomplete is too late.
+	// A head that is still incomplete has timed out.
 	if res, _ := servetest.Receive(t, slow.r); res.StatusCode != 408 {
-		t.Errorf("an incomplete head: %s", res.Status)
+		t.Errorf("an incomplete head: %s, want 408", res.Status)
 	}
 	slow.Close()
 	if _, err := bufio.NewReader(last).ReadByte(); err == nil {
-		t.Error("an idle connection is not closed")
+		t.Error("an idle connection was not closed")
 	}
 	last.Close()
 	l.last.Stop()
 }
 
-// awaitAcknowledged waits until the server's socket has all that was sent.
+// awaitAcknowledged waits until the server's kernel has received everything that was sent.
 func awaitAcknowledged(t *testing.T, g *guest) {
 	t.Helper()
 	raw, err := g.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	servetest.Await(t, "acknowledgement", func() bool {
+	servetest.Await(t, "an acknowledgement", func() bool {
 		queued := 0
 		raw.Control(func(fd uintptr) { queued, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 		return queued == 0 && err == nil

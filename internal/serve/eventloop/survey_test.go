@@ -8,8 +8,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-// A connection that comes after a quiet second is surveyed soon, and those of a busy
-// second together.
+// A connection after a quiet second is surveyed soon, and those of a busy second together.
 func TestSurveyIsSoon(t *testing.T) {
 	l := &Loop{cfg: serve.Config{Row: new(scoreboard.Row)}}
 	l.clock.Start(&l.cfg)
@@ -17,7 +16,7 @@ func TestSurveyIsSoon(t *testing.T) {
 		t.Helper()
 		l.now.Mono = now
 		if l.surveyLater(active); l.surveyAt != want {
-			t.Errorf("after %v a survey at %v, want %v", now, l.surveyAt, want)
+			t.Errorf("at %v: the next survey is at %v, want %v", now, l.surveyAt, want)
 		}
 	}
 	at(9*time.Second, true, 9*time.Second+surveySoon)

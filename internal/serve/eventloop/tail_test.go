@@ -20,7 +20,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// opening is a site that says when it has opened a file.
+// opening is a site that calls opened when it has opened a file.
 type opening struct {
 	conn.Site
 	opened func(path string)
@@ -42,8 +42,8 @@ func relayConfig(files conn.Site) serve.Config {
 	}
 }
 
-// The last bytes of a file are sent with the responses that follow: a worker that is
-// killed before, meanwhile or after has not lost count.
+// The last bytes of a file are sent together with the following responses. A worker that is killed before, during or
+// after that leaves correct records.
 func TestRescueTail(t *testing.T) {
 	dir := t.TempDir()
 	large := servetest.Noise(t, dir+"/large", 100_000)
@@ -71,10 +71,10 @@ func TestRescueTail(t *testing.T) {
 		reader := rescue.NewReader(r.memory)
 		f := reader.Find(r.fd, received, sent)
 		if f.Verdict != rescue.GoesOn {
-			t.Errorf("killed here, the connection would not go on: verdict %v", f.Verdict)
+			t.Errorf("killed at this point, the connection could not be rescued: verdict %v", f.Verdict)
 		}
 		if f.Rest > 0 && inode(t, f.File) != name(t, dir+"/large") {
-			t.Errorf("killed here, %d bytes of another file would be sent", f.Rest)
+			t.Errorf("killed at this point, %d bytes of another file would be sent", f.Rest)
 		}
 	}
 	for len(r.got) < len(large) {
@@ -87,11 +87,11 @@ func TestRescueTail(t *testing.T) {
 	}
 	r.kill()
 	if got := r.finish(); !bytes.Contains(got, large) {
-		t.Error("other bytes came")
+		t.Error("the client received other bytes")
 	}
 }
 
-// inMemory waits until the body of a file is kept in memory.
+// inMemory waits until the cache keeps the body of a file in memory.
 func inMemory(t *testing.T, files conn.Site, path string) {
 	t.Helper()
 	servetest.Await(t, "the file in memory", func() bool {
@@ -104,8 +104,8 @@ func inMemory(t *testing.T, files conn.Site, path string) {
 	})
 }
 
-// However little a connection may send, a body from memory follows its head at once, because
-// no other worker could send it. The next response waits instead.
+// Whatever the rate of a connection, a body from memory is sent together with its head, because no other worker could
+// send it. The next response is delayed instead.
 func TestRescueRatedFromMemory(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/small", 100)
@@ -128,7 +128,7 @@ func TestRescueRatedFromMemory(t *testing.T) {
 			return len(r.got) > before
 		})
 		if n := len(r.got) - before; n < size || n > size+500 {
-			t.Errorf("response %d: %d bytes came at once, with a body of %d", i, n, size)
+			t.Errorf("response %d: %d bytes arrived at once, want its head and a body of %d", i, n, size)
 		}
 		r.kill()
 		r.l.now.Mono += time.Minute
@@ -137,8 +137,7 @@ func TestRescueRatedFromMemory(t *testing.T) {
 	}
 }
 
-// However many responses with bodies from memory are under way, wherever a buffer
-// ends, they can go on in another worker.
+// Pipelined responses with bodies from memory can be continued by another worker at any point.
 func TestRescuePipelineFromMemory(t *testing.T) {
 	dir := t.TempDir()
 	listener, addr := servetest.Listen(t)
@@ -160,7 +159,7 @@ func TestRescuePipelineFromMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			if f := rescue.NewReader(r.memory).Find(r.fd, received, sent); f.Verdict != rescue.GoesOn {
-				t.Fatalf("%d bytes each: verdict %v behind %d bytes", length, f.Verdict, sent)
+				t.Fatalf("files of %d bytes: verdict %v after %d bytes", length, f.Verdict, sent)
 			}
 		}
 		r.close()
@@ -186,7 +185,7 @@ func name(t *testing.T, path string) uint64 {
 	return inode(t, int(f.Fd()))
 }
 
-// A file that another worker sent to many needs one descriptor in the next one.
+// A file that the previous worker was sending on several connections needs one descriptor only.
 func TestSharedFile(t *testing.T) {
 	dir := t.TempDir()
 	open := func() int {
@@ -204,27 +203,27 @@ func TestSharedFile(t *testing.T) {
 	first, copied := open(), open()
 	one, other := l.fileOf(first), l.fileOf(copied)
 	if one.Fd() != first || other.Fd() != first || isOpen(copied) {
-		t.Errorf("%d and %d, want %d alone", one.Fd(), other.Fd(), first)
+		t.Errorf("descriptors %d and %d, want only %d", one.Fd(), other.Fd(), first)
 	}
 	if one.Close(); !isOpen(first) {
-		t.Error("closed while it is sent to the other")
+		t.Error("the file was closed while the other connection uses it")
 	}
 	if other.Close(); isOpen(first) {
-		t.Error("not closed")
+		t.Error("the file was not closed")
 	}
 	again := l.fileOf(open())
 	if !isOpen(again.Fd()) {
-		t.Error("a file that was closed is shared")
+		t.Error("a closed file is shared")
 	}
 	if another := l.fileOf(duplicate(t, 0)); another == again {
-		t.Error("another file is shared")
+		t.Error("a different file is shared")
 	} else {
 		another.Close()
 	}
 	again.Close()
 }
 
-// A connection whose descriptor number has no record is served like any other.
+// A connection whose descriptor number is beyond the records is served, but cannot be rescued.
 func TestServesBeyondRecords(t *testing.T) {
 	dir := t.TempDir()
 	large := servetest.Noise(t, dir+"/large", 100_000)
@@ -238,20 +237,20 @@ func TestServesBeyondRecords(t *testing.T) {
 	r := newRelayOf(t, 1, relayConfig(website.Uncached(root)), listener, addr, strings.Repeat(servetest.Get("/large"), 3))
 	defer r.close()
 	if got := r.finish(); bytes.Count(got, large) != 3 {
-		t.Errorf("%d bytes came", len(got))
+		t.Errorf("the client received %d bytes, want three files", len(got))
 	}
 	received, sent, err := rescue.Count(r.fd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f := rescue.NewReader(r.memory).Find(r.fd, received, sent); f.Verdict == rescue.GoesOn {
-		t.Errorf("%+v", f)
+		t.Errorf("the connection could be rescued: %+v", f)
 	}
 }
 
-// The time in which a connection waits for its rate is left out of the minute in which its
-// client has to take the minimum, and no more than that: a client that takes less is slow.
-func TestRateLeavesSlowClientsSlow(t *testing.T) {
+// The time in which a connection waits for its rate does not count for the minimum rate, and no other time is left out:
+// a client that reads too slowly is still disconnected.
+func TestMinimumRateWithRate(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/large", 300_000)
 	root, err := site.Open(dir, site.Policy{})
@@ -276,17 +275,17 @@ func TestRateLeavesSlowClientsSlow(t *testing.T) {
 			r.l.now.Mono += serve.RateTick
 			r.l.unthrottle()
 			r.l.sendReady()
-			r.l.sendReady() // it has sent what it may, and waits
+			r.l.sendReady() // it has used its allowance, and waits
 			r.l.expire()
 		}
 		if r.over() != tt.over {
-			t.Errorf("least %d, of which it takes %d at once: over is %v", tt.least, tt.take, r.over())
+			t.Errorf("minimum rate %d, reading %d bytes at once: disconnected %v, want %v", tt.least, tt.take, r.over(), tt.over)
 		}
 		r.close()
 	}
 }
 
-// cachedFiles are those of a directory, through a memory of them.
+// cachedFiles returns a site of a directory's files, with a cache.
 func cachedFiles(t *testing.T, dir string) conn.Site {
 	t.Helper()
 	root, err := site.Open(dir, site.Policy{})

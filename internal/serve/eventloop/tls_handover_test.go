@@ -17,7 +17,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// newSecureLine is a line whose clients speak TLS, and their configuration.
+// newSecureLine returns a line for TLS, and the configuration of its clients.
 func newSecureLine(t *testing.T) (*line, *tls.Config) {
 	t.Helper()
 	credentials, client := servetest.Credentials(t, nil)
@@ -31,9 +31,8 @@ func (l *line) secureGuest(client *tls.Config) *guest {
 	return &guest{c, l, l.guests, bufio.NewReader(c)}
 }
 
-// Connections of TLS 1.3 go on in the next worker as those in the clear do: idle ones,
-// ones with a part of a head, in the middle of a record, and in a download; and their
-// old worker ends at once.
+// TLS 1.3 connections are handed over like others: idle ones, ones with part of a head or of a record, and downloads. The
+// old loop ends at once.
 func TestSecureConnectionsMove(t *testing.T) {
 	servetest.NoLeaks(t, func(t *testing.T) {
 		l, client := newSecureLine(t)
@@ -47,7 +46,7 @@ func TestSecureConnectionsMove(t *testing.T) {
 		}
 		request := servetest.Get("/small")
 		half.send(request[:10])
-		raw.most = 7 // bytes of the record
+		raw.most = 7 // bytes of the next record
 		inRecord.send(request)
 		res, r := servetest.Begin(t, download, "/big", 1<<20)
 		const moves = 5
@@ -66,7 +65,7 @@ func TestSecureConnectionsMove(t *testing.T) {
 		inRecord.served()
 		got, err := io.ReadAll(res.Body)
 		if err != nil || !bytes.Equal(got, big[(1+moves)<<20:]) {
-			t.Errorf("the download: %d bytes, %v", len(got), err)
+			t.Errorf("the download: wrong content of %d bytes, error %v", len(got), err)
 		}
 		download.r = r
 		download.ask()
@@ -78,11 +77,11 @@ func TestSecureConnectionsMove(t *testing.T) {
 	})
 }
 
-// holding is a connection that can hold back what is written beyond some bytes.
+// holding is a connection that can hold back what is written after a number of bytes.
 type holding struct {
 	net.Conn
 	mu   sync.Mutex
-	most int // 0: it does not; guarded by mu
+	most int // 0: hold back nothing; guarded by mu
 	held []byte
 }
 
@@ -113,8 +112,8 @@ func (h *holding) release(t *testing.T) {
 	}
 }
 
-// A connection of TLS 1.2 cannot move: its old worker serves it until its next response,
-// which says that it is the last.
+// TLS 1.2 connections cannot be handed over: the old loop serves them until their next response, which has
+// Connection: close.
 func TestSecureConnectionsStay(t *testing.T) {
 	servetest.NoLeaks(t, func(t *testing.T) {
 		var later atomic.Int64
@@ -132,18 +131,18 @@ func TestSecureConnectionsStay(t *testing.T) {
 		idle.ask()
 		res, r := servetest.Begin(t, download, "/big", 1<<20)
 		old := l.succeed()
-		later.Store(int64(2 * conn.DrainGrace)) // an idle one is not closed
+		later.Store(int64(2 * conn.DrainGrace)) // idle connections are not closed
 		if n, err := io.Copy(io.Discard, res.Body); n != 63<<20 || err != nil {
-			t.Errorf("the download: %d bytes, %v", n, err)
+			t.Errorf("the download: %d bytes, error %v", n, err)
 		}
 		for _, g := range []*guest{idle, {download, l, 2, r}} {
 			g.send(servetest.Get("/small"))
 			res, body := servetest.Receive(t, g.r)
 			if res.StatusCode != 200 || len(body) != 100 || !res.Close {
-				t.Errorf("%s, %d bytes, close %v", res.Status, len(body), res.Close)
+				t.Errorf("%s, %d bytes, close %v; want 200 with the file and a close", res.Status, len(body), res.Close)
 			}
 			if n, err := g.r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-				t.Errorf("%d bytes, %v after the last response", n, err)
+				t.Errorf("%d bytes and error %v after the last response, want EOF", n, err)
 			}
 			g.Close()
 		}
@@ -152,16 +151,16 @@ func TestSecureConnectionsStay(t *testing.T) {
 	})
 }
 
-// A handshake under way ends where it began; then the connection moves.
+// A handshake is completed where it began; then the connection is handed over.
 func TestHandshakeThenMove(t *testing.T) {
 	servetest.NoLeaks(t, func(t *testing.T) {
 		l, client := newSecureLine(t)
-		l.secureGuest(client).ask() // it runs
+		l.secureGuest(client).ask() // so the loop runs
 		raw := &holding{Conn: l.last.Dial(), most: 100}
 		c := tls.Client(raw, client)
 		shaken := make(chan error, 1)
 		go func() { shaken <- c.HandshakeContext(t.Context()) }()
-		servetest.Await(t, "beginning of a handshake", func() bool {
+		servetest.Await(t, "the beginning of a handshake", func() bool {
 			seen := make(chan []serve.Seen, 1)
 			l.last.Order(serve.List{Reply: seen})
 			for _, s := range <-seen {
@@ -174,7 +173,7 @@ func TestHandshakeThenMove(t *testing.T) {
 		row := new(scoreboard.Row)
 		l.change = func(cfg *serve.Config) { cfg.Row = row }
 		old := l.succeed()
-		servetest.Await(t, "connection that moves", func() bool { return row.TakenOver.Load() == 1 })
+		servetest.Await(t, "one connection taken over", func() bool { return row.TakenOver.Load() == 1 })
 		raw.release(t)
 		if err := <-shaken; err != nil {
 			t.Fatal(err)
@@ -182,7 +181,7 @@ func TestHandshakeThenMove(t *testing.T) {
 		old.Wait()
 		(&guest{c, l, 2, bufio.NewReader(c)}).ask()
 		if n := row.TakenOver.Load(); n != 2 {
-			t.Errorf("%d connections taken over", n)
+			t.Errorf("%d connections taken over, want 2", n)
 		}
 		c.Close()
 		l.last.Stop()

@@ -24,7 +24,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// secureRelay is a relay whose client speaks TLS, in a goroutine.
+// secureRelay is a relay whose client speaks TLS in a goroutine of its own.
 type secureRelay struct {
 	*relay
 	conn        net.Conn
@@ -40,7 +40,7 @@ func newSecureRelay(t *testing.T, dir string) *secureRelay {
 	return r
 }
 
-// acceptedRelay is one of which the loop knows nothing yet.
+// acceptedRelay returns a relay whose loop does not know the connection yet.
 func acceptedRelay(t *testing.T, dir string) *secureRelay {
 	t.Helper()
 	root, err := site.Open(dir, site.Policy{})
@@ -76,14 +76,14 @@ func acceptedRelay(t *testing.T, dir string) *secureRelay {
 	return r
 }
 
-// turn does what the loop would.
+// turn does the work of one turn of the loop.
 func (r *secureRelay) turn() {
 	r.event(unix.EPOLLIN | unix.EPOLLOUT)
 	r.l.shake()
 	r.l.sendReady()
 }
 
-// end closes what is left.
+// end closes what is left open.
 func (r *secureRelay) end() {
 	for _, fd := range r.l.doomed {
 		unix.Close(fd)
@@ -94,14 +94,14 @@ func (r *secureRelay) end() {
 	r.forget(r.l, r.memory)
 }
 
-// found is what a rescue would find of the connection now.
+// found returns what a rescue would find at this moment.
 func (r *secureRelay) found() ipc.Rescued {
 	take := rescuer{l: r.l, reader: rescue.NewReader(r.memory)}
 	take.take([]ipc.Kept{{Number: r.fd, Socket: duplicate(r.t, r.fd), File: -1}})
 	return take.result
 }
 
-// scattered is a connection whose bytes go in pieces of chance.
+// scattered is a connection that writes in pieces of random sizes.
 type scattered struct {
 	net.Conn
 	chance *rand.Rand
@@ -115,16 +115,15 @@ func (s scattered) Write(p []byte) (int, error) {
 		}
 		at += n
 		if s.chance.IntN(4) == 0 {
-			time.Sleep(50 * time.Microsecond) // the loop may see these bytes alone
+			time.Sleep(50 * time.Microsecond) // the loop may read these bytes alone
 		}
 	}
 	return len(p), nil
 }
 
-// A connection of TLS 1.3 outlives its workers, killed again and again at moments of
-// chance: idle, in a part of a record or of a head, in a download, with records that are
-// not sent yet. Its client gets each byte once.
-func TestSecureIsRescued(t *testing.T) {
+// A TLS 1.3 connection is rescued again and again from workers killed at random points: idle, during part of a record
+// or head, during a download, and with unsent records. Its client receives each byte once.
+func TestTLSConnectionIsRescued(t *testing.T) {
 	dir := t.TempDir()
 	big := servetest.Noise(t, dir+"/big", 600_000)
 	small := servetest.Noise(t, dir+"/small", 300)
@@ -162,14 +161,14 @@ func TestSecureIsRescued(t *testing.T) {
 			}
 			<-shaken
 			if kills < 20 {
-				t.Errorf("killed %d times", kills)
+				t.Errorf("killed %d times, want at least 20", kills)
 			}
 			r.end()
 		})
 	}
 }
 
-// rounds asks for files again and again, several at once too, and compares them.
+// rounds requests files several times, pipelined, and compares them.
 func rounds(c net.Conn, big, small []byte) error {
 	in := bufio.NewReader(c)
 	for i := range 3 {
@@ -185,17 +184,16 @@ func rounds(c net.Conn, big, small []byte) error {
 			}
 			var got bytes.Buffer
 			if _, err := got.ReadFrom(res.Body); err != nil || !bytes.Equal(got.Bytes(), body) {
-				return fmt.Errorf("round %d, response %d: %d bytes, %w", i, n, got.Len(), err)
+				return fmt.Errorf("round %d, response %d: wrong content of %d bytes, error %w", i, n, got.Len(), err)
 			}
 		}
 	}
 	return nil
 }
 
-// A worker that is killed before it has recorded that a client speaks TLS leaves a record
-// like that of any connection just accepted: where it was accepted says more. So it is if
-// its successor dies as well before it serves.
-func TestAcceptedIsRescuedSecure(t *testing.T) {
+// A worker that is killed right after it accepted a TLS connection leaves a record that does not say TLS: the
+// listener that accepted it says so. The same applies if its successor is killed too, before it serves.
+func TestAcceptedTLSConnectionIsRescued(t *testing.T) {
 	dir := t.TempDir()
 	small := servetest.Noise(t, dir+"/small", 300)
 	for _, deaths := range []int{1, 2} {
@@ -246,16 +244,16 @@ func TestAcceptedIsRescuedSecure(t *testing.T) {
 	}
 }
 
-// Between the sealing of records and the commit that has them nobody else may continue a
-// connection: other plaintext could be sealed with the same numbers.
+// From sealing records until they are committed, no other worker may continue a connection, because it could seal other
+// plaintext with the same sequence numbers.
 func TestSealingIsNotRescued(t *testing.T) {
 	r := newSecureRelay(t, t.TempDir())
 	if got := r.found(); got.Fixed != 1 {
-		t.Errorf("before the handshake: %+v", got)
+		t.Errorf("before the handshake: %+v, want one connection that is closed", got)
 	}
 	shaken := make(chan error, 1)
 	go func() { shaken <- tls.Client(r.conn, r.client).Handshake() }()
-	servetest.Await(t, "handshake", func() bool {
+	servetest.Await(t, "the end of the handshake", func() bool {
 		r.turn()
 		return !r.l.peers[r.fd].shaking()
 	})
@@ -264,16 +262,15 @@ func TestSealingIsNotRescued(t *testing.T) {
 	}
 	r.cfg.Records.Sealing(r.fd)
 	if got := r.found(); got.Fixed != 1 || got.Connections != 0 {
-		t.Errorf("while sealing: %+v", got)
+		t.Errorf("while sealing: %+v, want one connection that is closed", got)
 	}
 	p := r.l.peers[r.fd]
 	r.l.commitSecure(p, nil, r.l.position(p))
-	r.kill() // fails unless it is rescued
+	r.kill() // fails unless the connection is rescued
 	r.end()
 }
 
-// What a client sent whose handshake fails is not counted as received from another one,
-// whose record would then be wrong.
+// Bytes received in a failed handshake are not counted for another connection, whose record would then be wrong.
 func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, dir+"/f", 64<<20)
@@ -309,7 +306,7 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	r.l.serve(p)
 	r.l.shake()
 	if p.tls != nil {
-		t.Error("the handshake has not failed")
+		t.Error("the handshake did not fail")
 	}
 	unix.Close(fds[1])
 	close(more)
@@ -324,7 +321,7 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 		}
 	}
 	if got := r.cfg.Records.Used(r.fd); got != used {
-		t.Errorf("%d bytes are used after the failure, %d before", got, used)
+		t.Errorf("%d bytes are counted after the failed handshake, want %d", got, used)
 	}
 	if r.l.peers[fds[0]] == p {
 		r.l.close(p)

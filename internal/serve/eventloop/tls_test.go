@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// hello is what a client sends first.
+// hello returns a client's ClientHello record.
 func hello(t *testing.T, client *tls.Config) []byte {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -32,15 +32,14 @@ func hello(t *testing.T, client *tls.Config) []byte {
 	return p[:n]
 }
 
-// In one turn a loop takes a few records of handshakes, in the order in which they came,
-// however many clients wait; and one if each takes long.
+// A turn of the loop processes a bounded number of handshake records, in the order of their arrival, however many clients
+// wait: only one if each takes long.
 func TestHandshakesAreBounded(t *testing.T) {
 	t.Run("short", func(t *testing.T) { testHandshakesAreBounded(t, 0, shakeBudget) })
 	t.Run("long", func(t *testing.T) { testHandshakesAreBounded(t, shakeTime, 1) })
 }
 
-// testHandshakesAreBounded has a turn take some handshakes, with a clock that a look at it
-// puts forward.
+// testHandshakesAreBounded expects a number of handshakes in each turn. Reading the clock advances it by step.
 func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 	began, mono := time.Now(), time.Hour
 	clock := func() (time.Time, time.Duration) {
@@ -78,26 +77,25 @@ func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 	}
 	for turn := range clients / inTurn {
 		if l.timeout() != 0 {
-			t.Error("the loop would wait")
+			t.Error("the loop would wait although handshakes are pending")
 		}
 		l.shake()
 		for i, fd := range ends {
 			if want := i < (turn+1)*inTurn; answered(fd) != want {
-				t.Errorf("turn %d: client %d has its answer: %v", turn, i, !want)
+				t.Errorf("turn %d: client %d has a response: %v", turn, i, !want)
 			}
 		}
 	}
 	if l.busy() {
-		t.Error("there are more")
+		t.Error("handshakes are still pending")
 	}
 	for _, p := range peers {
 		l.close(p)
 	}
 }
 
-// A download is sealed and sent without garbage, also to a client that takes it slowly,
-// for whom records have to wait.
-func TestSecureDownloadMakesNoGarbage(t *testing.T) {
+// A download over TLS is sealed and sent without garbage, even to a slow client, for whom records have to wait.
+func TestTLSDownloadMakesNoGarbage(t *testing.T) {
 	dir := t.TempDir()
 	const size = 64 << 20
 	servetest.Sparse(t, dir+"/f", size)
@@ -108,7 +106,7 @@ func TestSecureDownloadMakesNoGarbage(t *testing.T) {
 	raw := s.Dial()
 	c := servetest.Handshake(t, raw, client)
 	_, _ = servetest.Begin(t, c, "/f", 1<<20)
-	// From here on the records are taken as they are: opening them makes garbage.
+	// From here on the records are read but not opened, because that would make garbage.
 	buf := make([]byte, 10_000)
 	var before, after runtime.MemStats
 	took := 0
@@ -126,15 +124,14 @@ func TestSecureDownloadMakesNoGarbage(t *testing.T) {
 	take(40 << 20)
 	runtime.ReadMemStats(&after)
 	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 1<<20 {
-		t.Errorf("%d bytes of garbage for 32 MiB", bytes)
+		t.Errorf("%d bytes of garbage for 32 MiB, want at most 1 MiB", bytes)
 	}
 	raw.SetLinger(0)
 	raw.Close()
 	s.Stop()
 }
 
-// The memory of the ciphers of connections that have become idle is collected, though
-// nothing else is allocated.
+// The memory of the ciphers of connections that have become idle is collected, even if nothing else allocates.
 func TestShrunkMemoryIsCollected(t *testing.T) {
 	credentials, client := servetest.Credentials(t, nil)
 	dir := t.TempDir()
@@ -153,7 +150,7 @@ func TestShrunkMemoryIsCollected(t *testing.T) {
 		runtime.ReadMemStats(&after)
 	}
 	if idle := time.Since(began); idle < shrinkAfter {
-		t.Errorf("collected after %v: it was not idle for so long", idle)
+		t.Errorf("collected after %v, before the connection was idle for %v", idle, shrinkAfter)
 	}
 	c.Close()
 	s.Stop()
