@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// What a death means for the connections of the worker.
+// The way in which a worker died says which of its connections may have caused it.
 func TestBlame(t *testing.T) {
 	for _, c := range []struct {
 		what string
@@ -21,7 +21,7 @@ func TestBlame(t *testing.T) {
 		{"messages that it must not send", worker{killed: true, guilty: true, killReason: "sent a ipc.Serve"}, Exit{Signal: syscall.SIGKILL}, ipc.BlameCurrent},
 		{"panic", worker{}, Exit{Code: 2, Crash: "panic: index out of range"}, ipc.BlameCurrent},
 		{"stacks for an operator", worker{}, Exit{Code: 2, Crash: "SIGQUIT: quit"}, ipc.BlameNobody},
-		{"damaged memory, told by the runtime", worker{}, Exit{Code: 2, Crash: "SIGSEGV: segmentation violation"}, ipc.BlameBusy},
+		{"damaged memory, reported by the runtime", worker{}, Exit{Code: 2, Crash: "SIGSEGV: segmentation violation"}, ipc.BlameBusy},
 		{"error of the runtime", worker{}, Exit{Code: 2, Crash: "fatal error: found bad pointer in Go heap"}, ipc.BlameBusy},
 		{"damaged memory", worker{}, Exit{Signal: syscall.SIGBUS}, ipc.BlameBusy},
 		{"exit", worker{}, Exit{Code: 1}, ipc.BlameCurrent},

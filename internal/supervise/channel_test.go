@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// The new program knows the handover channels of the old one.
+// The state that an upgrade passes on has the handover channels.
 func TestUpgradeCarriesChannels(t *testing.T) {
 	var states []State
 	r := keeping()
@@ -31,15 +31,15 @@ func TestUpgradeCarriesChannels(t *testing.T) {
 		r.hello(1)
 		r.signal(syscall.SIGUSR2)
 		if len(states) != 1 || len(states[0].Channels) != 1 {
-			t.Fatalf("%+v", states)
+			t.Fatalf("executed with %+v, want one state with one channel", states)
 		}
 		c := states[0].Channels[0]
 		kind, err := unix.GetsockoptInt(c.End, unix.SOL_SOCKET, unix.SO_TYPE)
 		if c.From != 101 || c.To != 102 || c.Version != "1" || err != nil || kind != unix.SOCK_SEQPACKET {
-			t.Errorf("%+v", c)
+			t.Errorf("the channel is %+v, of socket type %d (%v); want a SOCK_SEQPACKET from 101 to 102", c, kind, err)
 		}
 		if fds := states[0].Descriptors(); fds[len(fds)-1] != c.End {
-			t.Errorf("descriptors %v", fds)
+			t.Errorf("the descriptors are %v, want %d as the last", fds, c.End)
 		}
 		r.die(0, Exit{})
 		r.signal(syscall.SIGTERM)
@@ -47,8 +47,8 @@ func TestUpgradeCarriesChannels(t *testing.T) {
 	})
 }
 
-// A connection that was between two workers when the program was replaced is given to
-// another worker when the one that was to take it over dies.
+// If the worker that was to take a connection over dies after an upgrade, a connection that
+// is still in the handover channel goes to another worker.
 func TestResumeChannels(t *testing.T) {
 	from, to, err := ipc.Handover()
 	if err != nil {
@@ -73,7 +73,7 @@ func TestResumeChannels(t *testing.T) {
 	}
 	runRig(t, 1, r, func(r *rig) {
 		if len(old[12].sent) > 0 {
-			t.Errorf("the one that hands over was sent %v", old[12].sent)
+			t.Errorf("the worker that hands over was sent %v, want nothing", old[12].sent)
 		}
 		old[12].die(killed)
 		old[11].die(killed)
@@ -85,9 +85,9 @@ func TestResumeChannels(t *testing.T) {
 	})
 }
 
-// A worker whose connections cannot be looked at makes the search for one that was being
-// handed over blind, unless it cannot have any yet.
-func TestBlind(t *testing.T) {
+// A search for connections that are being handed over is blind if the connections of a
+// worker cannot be read, unless it cannot have any yet.
+func TestBlindSearch(t *testing.T) {
 	dead := &worker{}
 	for what, want := range map[string]bool{"starting": false, "ready": true} {
 		other := &worker{proc: &fake{kept: &fakeKept{}}} // without a keeper
@@ -102,15 +102,15 @@ func TestBlind(t *testing.T) {
 	a, b := &worker{slot: &slot{}, exited: true}, &worker{slot: &slot{}, exited: true}
 	p := &pool{channels: []*channel{{from: dead, to: a}, {from: a, to: b}}}
 	if !p.moving(dead).Blind {
-		t.Error("sees a connection that moves on from the worker that has received it")
+		t.Error("not blind although a connection may have moved on from the worker that received it")
 	}
 	if p := (&pool{channels: p.channels[:1]}); p.moving(dead).Blind {
-		t.Error("blind without a reason")
+		t.Error("blind although no connection can have moved on")
 	}
 }
 
-// A connection that moves on while it is looked for does not slip past: each worker is
-// looked at before its channels, and these before those who receive on them.
+// A connection that moves on during the search is not missed: each worker is searched
+// before its channels, and these before the workers that receive from them.
 func TestMovingInOrder(t *testing.T) {
 	dead, first, second, third := &worker{}, &worker{}, &worker{}, &worker{}
 	orphan := &worker{exited: true}
@@ -121,20 +121,20 @@ func TestMovingInOrder(t *testing.T) {
 		channels: []*channel{{from: second, to: third, end: 3}, {from: first, to: second, end: 2}, {from: dead, to: first, end: 1}},
 	}
 	if got, want := p.inOrder(dead), []*worker{first, second, orphan, third}; !slices.Equal(got, want) {
-		t.Errorf("%p, want %p", got, want)
+		t.Errorf("the order is %p, want %p", got, want)
 	}
 	m := p.moving(dead)
 	defer m.Close()
 	if len(m.Out) != 1 || m.Out[0].End != 1 || len(m.Others) != 4 || m.Others[0].Out[0].End != 2 || m.Others[1].Out[0].End != 3 {
-		t.Errorf("%+v", m)
+		t.Errorf("the search is %+v, want the channels in the order 1, 2, 3", m)
 	}
 	p.transfers = 1
 	if p.tendChannels(); len(p.channels) != 3 {
-		t.Error("a channel that is looked at is touched")
+		t.Error("a channel was removed during a search")
 	}
 }
 
-// No worker begins to hand its connections over while one of them may be looked for.
+// No worker begins to hand its connections over during a search for connections.
 func TestHandoverWaitsForSearch(t *testing.T) {
 	r := keeping()
 	runRig(t, 2, r, func(r *rig) {
@@ -146,11 +146,11 @@ func TestHandoverWaitsForSearch(t *testing.T) {
 		r.say(ipc.Recycle{Reason: "test"}, 0)
 		r.die(1, killed)
 		r.movable(2, 3)
-		r.hello(3) // takes over what process 1 has left
+		r.hello(3) // takes over the connections of process 1
 		r.hello(2)
 		r.expectServing(2)
 		if n := len(r.procs[0].sent); n != 1 {
-			t.Errorf("it was sent %v", r.procs[0].sent)
+			t.Errorf("process 0 was sent %v, want one message before the search has ended", r.procs[0].sent)
 		}
 		close(more)
 		synctest.Wait()

@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// rows are rows of no scoreboard: it notes what is done to them.
+// rows stands for the rows of a scoreboard, and records what is opened and closed.
 type rows struct {
 	notes []string
 	next  int
@@ -38,8 +38,7 @@ func (o *rows) Close(row int) error {
 
 func (o *rows) Doing(row int) (int, string) { return row, fmt.Sprintf("it was at\nrow %d", row) }
 
-// asked gives an order in a goroutine of its own, and returns where the outcome
-// comes.
+// asked gives a command in a goroutine of its own, and returns the channel of its outcome.
 func asked(order func(context.Context) status.Outcome) <-chan status.Outcome {
 	answer := make(chan status.Outcome, 1)
 	go func() { answer <- order(context.Background()) }()
@@ -47,18 +46,18 @@ func asked(order func(context.Context) status.Outcome) <-chan status.Outcome {
 	return answer
 }
 
-// pending checks that an order is still being carried out.
+// pending checks that a command has no outcome yet.
 func pending(t *testing.T, answer <-chan status.Outcome) {
 	t.Helper()
 	synctest.Wait()
 	select {
 	case o := <-answer:
-		t.Errorf("it is answered already: %+v", o)
+		t.Errorf("the command has its outcome already: %+v", o)
 	default:
 	}
 }
 
-// answered checks the outcome.
+// answered checks the outcome of a command.
 func answered(t *testing.T, answer <-chan status.Outcome, ok bool, message string) {
 	t.Helper()
 	synctest.Wait()
@@ -68,7 +67,7 @@ func answered(t *testing.T, answer <-chan status.Outcome, ok bool, message strin
 			t.Errorf("outcome %v, %q; want %v, %q", o.OK, o.Message, ok, message)
 		}
 	default:
-		t.Errorf("it is not answered, want %q", message)
+		t.Errorf("the command has no outcome, want %q", message)
 	}
 }
 
@@ -85,7 +84,7 @@ func (r *rig) controller(more func(*Config)) (*rows, **Controller) {
 	return o, d
 }
 
-// workers is what a look sees of them.
+// look returns the view of the pool, and its state and workers as text.
 func (r *rig) look(d *Controller) (string, View) {
 	v, err := d.View(context.Background())
 	if err != nil {
@@ -98,7 +97,8 @@ func (r *rig) look(d *Controller) (string, View) {
 	return v.State + " " + strings.Join(all, ", "), v
 }
 
-func TestLook(t *testing.T) {
+// The view of a pool has the state of the pool and its workers, and the totals of its slots.
+func TestView(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	o, d := r.controller(func(c *Config) { c.Queue = func(slot int) (int, int) { return slot + 5, 128 } })
 	runRig(t, 2, r, func(r *rig) {
@@ -114,14 +114,14 @@ func TestLook(t *testing.T) {
 		r.hello(0, 1)
 		v := check("serving 0:101 serving g1 row0, 1:102 serving g1 row1")
 		if v.Slots != 2 || v.Workers[1].Queue != 6 || v.Workers[1].QueueMax != 128 || v.Workers[0].Started.IsZero() {
-			t.Errorf("%+v", v)
+			t.Errorf("the view is %+v, want 2 slots, a queue of 6 of 128 and the start of each worker", v)
 		}
 		r.signal(syscall.SIGHUP)
 		check("serving 0:103 starting g2 row2, 0:101 serving g1 row0, 1:102 serving g1 row1")
 		r.hello(2)
 		v = check("serving 0:103 serving g2 row2, 0:101 draining g1 row0, 1:104 starting g2 row3, 1:102 serving g1 row1")
 		if v.Workers[1].Queue != 0 {
-			t.Error("a worker that has left has a queue")
+			t.Error("a draining worker still has a queue")
 		}
 		r.hello(3)
 		r.die(0, Exit{CPU: 3 * time.Second})
@@ -129,14 +129,14 @@ func TestLook(t *testing.T) {
 		r.die(2, Exit{Signal: syscall.SIGSEGV, CPU: 4 * time.Second})
 		v = check("serving 0:105 starting g3 row4, 1:104 serving g2 row3")
 		if v.Totals[0] != (Totals{3, 1, 7 * time.Second}) || v.Totals[1] != (Totals{2, 1, time.Second}) || v.Reloads != 1 {
-			t.Errorf("the past is %+v", v.Totals)
+			t.Errorf("the totals are %+v", v.Totals)
 		}
 		want := []string{"open 0 for 0", "open 1 for 1", "open 2 for 0", "open 3 for 1", "close 0", "close 1", "close 2", "open 4 for 0"}
 		if !slices.Equal(o.notes, want) {
-			t.Errorf("rows: %q\nwant %q", o.notes, want)
+			t.Errorf("the calls on the rows were %q\nwant %q", o.notes, want)
 		}
 		if last := r.diary[len(r.diary)-1]; !strings.Contains(last, "; 2 connections lost; it was at; row 2; respawning") {
-			t.Errorf("the death is told as %q", last)
+			t.Errorf("the death was reported as %q, want the connections lost and the request", last)
 		}
 		r.signal(syscall.SIGTERM)
 		check("draining 0:105 starting g3 row4, 1:104 draining g2 row3")
@@ -144,18 +144,18 @@ func TestLook(t *testing.T) {
 		r.die(3, Exit{})
 		r.ends(0, "")
 		if _, err := (*d).View(context.Background()); !errors.Is(err, ErrEnded) {
-			t.Errorf("after the end: %v", err)
+			t.Errorf("View after the end: %v, want %v", err, ErrEnded)
 		}
 		if out := (*d).Reload(context.Background()); out.OK || out.Message != "the pool has ended" {
-			t.Errorf("after the end: %+v", out)
+			t.Errorf("a reload after the end: %+v, want a failure", out)
 		}
 		if out := (*d).Stop(context.Background()); !out.OK {
-			t.Errorf("a stop after the end: %+v", out)
+			t.Errorf("a stop after the end: %+v, want success", out)
 		}
 	})
 }
 
-// A worker for which there is no row serves all the same.
+// A worker serves even if no row is free for it.
 func TestNoRow(t *testing.T) {
 	r := &rig{}
 	o, d := r.controller(nil)
@@ -163,17 +163,18 @@ func TestNoRow(t *testing.T) {
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
 		if got, _ := r.look(*d); got != "serving 0:101 serving g1 row-1" {
-			t.Errorf("the pool is %s", got)
+			t.Errorf("the pool is %s, want a worker without a row", got)
 		}
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 		if len(o.notes) > 0 {
-			t.Errorf("rows: %q", o.notes)
+			t.Errorf("the calls on the rows were %q, want none", o.notes)
 		}
 	})
 }
 
-func TestReloadOrder(t *testing.T) {
+// The outcome of a reload command comes when all workers are replaced, or names the error.
+func TestReloadCommand(t *testing.T) {
 	var refuse error
 	r := &rig{tweak: stubborn}
 	_, d := r.controller(func(c *Config) {
@@ -191,7 +192,7 @@ func TestReloadOrder(t *testing.T) {
 		refuse = errors.New("--port x: no number")
 		answered(t, asked((*d).Reload), false, "reload: --port x: no number; keeping the current workers")
 		if v, err := (*d).View(context.Background()); err != nil || v.Failed != "reload: --port x: no number; keeping the current workers" {
-			t.Errorf("the failure is %q, %v", v.Failed, err)
+			t.Errorf("the view has the failure %q (%v), want that of the reload", v.Failed, err)
 		}
 		refuse = nil
 		answer = asked((*d).Reload)
@@ -209,7 +210,9 @@ func TestReloadOrder(t *testing.T) {
 	})
 }
 
-func TestScaleOrder(t *testing.T) {
+// The outcome of a scale command comes when the pool has that number of serving workers,
+// or says why it does not.
+func TestScaleCommand(t *testing.T) {
 	s := &sockets{open: 1}
 	r := &rig{tweak: stubborn}
 	_, d := r.controller(func(c *Config) { c.Sockets = s })
@@ -231,7 +234,7 @@ func TestScaleOrder(t *testing.T) {
 		r.die(3, Exit{Code: 78})
 		answered(t, answer, false, "1 of 2 workers serving; the others are quarantined, see the log")
 		answered(t, asked(to(1)), true, "1 worker serving")
-		first := asked(to(3)) // its workers are not ready when the next order comes
+		first := asked(to(3)) // its workers are not ready when the next command comes
 		second := asked(to(1))
 		answered(t, first, false, "a later order has set the number of workers to 1")
 		r.hello(4, 5)
@@ -247,14 +250,15 @@ func TestScaleOrder(t *testing.T) {
 	})
 }
 
-func TestStopOrder(t *testing.T) {
+// A stop command begins the lame duck and then the drain; repeated, it never forces a stop.
+func TestStopCommand(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	_, d := r.controller(func(c *Config) { c.LameDuck = 5 * time.Second })
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
 		answered(t, asked((*d).Stop), true, "lame duck for 5s, then draining")
 		if got, _ := r.look(*d); got != "lame-duck 0:101 serving g1 row0" {
-			t.Errorf("the pool is %s", got)
+			t.Errorf("the pool is %s, want it in lame duck", got)
 		}
 		r.pass(2 * time.Second)
 		answered(t, asked((*d).Stop), true, "lame duck for 3s, then draining")
@@ -270,8 +274,8 @@ func TestStopOrder(t *testing.T) {
 	})
 }
 
-// A list is asked of the worker that is meant, and who asks learns of its death.
-func TestListOrder(t *testing.T) {
+// The command that lists connections asks the right worker, and fails if it dies.
+func TestListCommand(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	_, d := r.controller(nil)
 	runRig(t, 2, r, func(r *rig) {
@@ -287,11 +291,11 @@ func TestListOrder(t *testing.T) {
 			return answer
 		}
 		if err := <-list(0, 102); !errors.Is(err, status.ErrNoWorker) {
-			t.Errorf("the worker of another slot: %v", err)
+			t.Errorf("list of a worker of another slot: %v, want %v", err, status.ErrNoWorker)
 		}
 		answer := list(1, 102)
 		r.told(1, ipc.Serve{}, ipc.Show{ID: 1})
-		r.say(ipc.Shown{ID: 8}, 1) // of somebody who has gone
+		r.say(ipc.Shown{ID: 8}, 1) // for a command that has been given up
 		r.say(ipc.Shown{ID: 1}, 1)
 		if err := <-answer; err != nil {
 			t.Error(err)
@@ -299,16 +303,16 @@ func TestListOrder(t *testing.T) {
 		first := list(1, 102)
 		second := list(1, 102)
 		if err := <-first; err == nil {
-			t.Error("two lists are made at once")
+			t.Error("the first of two lists at once succeeded, want an error")
 		}
 		r.die(1, Exit{Signal: syscall.SIGSEGV})
 		if err := <-second; !errors.Is(err, status.ErrNoWorker) {
-			t.Errorf("of a worker that died: %v", err)
+			t.Errorf("list of a worker that died: %v, want %v", err, status.ErrNoWorker)
 		}
 		slow := list(0, 101)
 		r.pass(3 * time.Second)
 		if err := <-slow; !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("of a worker that does not answer: %v", err)
+			t.Errorf("list of a worker that does not respond: %v, want %v", err, context.DeadlineExceeded)
 		}
 		r.signal(syscall.SIGTERM)
 		for i := range r.procs {

@@ -12,8 +12,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// certified makes a pool whose workers need credentials. changed tells the pool that
-// there are others.
+// certified returns a rig whose workers need credentials; changed tells the pool that there
+// are new ones.
 func certified(err error) (r *rig, changed func()) {
 	var news chan struct{}
 	r = &rig{change: func(c *Config) {
@@ -33,8 +33,8 @@ func certified(err error) (r *rig, changed func()) {
 	}
 }
 
-// Each worker gets credentials before all else, however it came to be started, and
-// those that serve get the new ones.
+// Each worker gets credentials as its first message, however it came to be started, and new
+// ones while it serves.
 func TestCredentials(t *testing.T) {
 	r, changed := certified(nil)
 	r.tweak = stubborn
@@ -62,7 +62,7 @@ func TestCredentials(t *testing.T) {
 		sent := len(r.procs[0].sent)
 		changed()
 		if len(r.procs[0].sent) != sent {
-			t.Errorf("a worker that drains was sent %v", r.procs[0].sent[sent:])
+			t.Errorf("a draining worker was sent %v, want nothing", r.procs[0].sent[sent:])
 		}
 		r.signal(syscall.SIGINT)
 		for i := range r.procs {
@@ -72,7 +72,7 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-// A worker that refuses its credentials ends the start, with what it says.
+// A worker that refuses its credentials makes the start fail, with its reason.
 func TestCredentialsRefused(t *testing.T) {
 	r, _ := certified(nil)
 	runRig(t, 1, r, func(r *rig) {
@@ -82,7 +82,7 @@ func TestCredentialsRefused(t *testing.T) {
 	})
 }
 
-// A start without any credentials for a worker ends, with the reason.
+// If there are no credentials for a worker, the start fails, with the reason.
 func TestNoCredentials(t *testing.T) {
 	r, _ := certified(errors.New("pass certificates to a worker: too many open files"))
 	runRig(t, 1, r, func(r *rig) {
@@ -90,14 +90,14 @@ func TestNoCredentials(t *testing.T) {
 		synctest.Wait()
 		err := <-r.done
 		if err == nil || !strings.Contains(err.Error(), "too many open files") {
-			t.Error(err)
+			t.Errorf("the pool ended with %v, want too many open files", err)
 		}
 	})
 }
 
-// What this process cannot send for the moment costs no worker its life, and is sent later,
-// also to one that has been started meanwhile.
-func TestCredentialsLater(t *testing.T) {
+// If credentials cannot be sent for the moment, no worker is killed for it, and they are
+// sent later, also to a worker that was started meanwhile.
+func TestCredentialsAreSentLater(t *testing.T) {
 	r, changed := certified(nil)
 	var failing atomic.Bool
 	change := r.change
@@ -126,7 +126,7 @@ func TestCredentialsLater(t *testing.T) {
 			}
 		}
 		if alerts != 1 {
-			t.Errorf("%d alerts: %q", alerts, r.diary)
+			t.Errorf("%d alerts, want one: %q", alerts, r.diary)
 		}
 		failing.Store(false)
 		r.pass(resendTime)
@@ -146,8 +146,7 @@ func TestCredentialsLater(t *testing.T) {
 	})
 }
 
-// The credentials that are confirmed are those of the slowest worker that accepts
-// connections.
+// Credentials are confirmed when all workers that accept connections use them.
 func TestCredentialsUsed(t *testing.T) {
 	r, changed := certified(nil)
 	id, confirmed := uint32(0), uint32(0)
@@ -164,7 +163,7 @@ func TestCredentialsUsed(t *testing.T) {
 		t.Helper()
 		synctest.Wait()
 		if confirmed != want {
-			t.Errorf("%s: %d, want %d", what, confirmed, want)
+			t.Errorf("%s: confirmed %d, want %d", what, confirmed, want)
 		}
 	}
 	runRig(t, 2, r, func(r *rig) {

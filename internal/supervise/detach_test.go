@@ -11,8 +11,9 @@ import (
 
 func stubborn(f *fake) { f.stubborn = true }
 
-// A worker that a SIGINT by hand drains makes room at once, and goes on.
-func TestLeave(t *testing.T) {
+// A worker that drains because an operator sent it SIGINT is replaced at once, and keeps
+// running until it has drained.
+func TestWorkerDrainedByHand(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
 		r.say(ipc.Draining{}, 1)
@@ -24,7 +25,7 @@ func TestLeave(t *testing.T) {
 		r.say(ipc.Draining{}, 1) // again
 		r.expect(4, "serving")
 		if r.slots[2] != 1 || r.slots[3] != 1 {
-			t.Errorf("slots %v were filled", r.slots)
+			t.Errorf("workers were started in slots %v, want the last two in slot 1", r.slots)
 		}
 		r.hello(3)
 		r.procs[1].gone <- io.EOF
@@ -43,8 +44,9 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// However often it happens, it is no death: the next one is the first.
-func TestLeaveIsNoDeath(t *testing.T) {
+// A worker that is drained by hand does not count as a death, however often it happens:
+// the next death is the first.
+func TestDrainByHandIsNoDeath(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		for i := range 20 {
@@ -59,8 +61,7 @@ func TestLeaveIsNoDeath(t *testing.T) {
 	})
 }
 
-// detaching runs a pool of one slot whose first worker is on its way out, but not
-// soon, while the second serves.
+// detaching runs a pool of one slot whose first worker drains, while the second serves.
 func detaching(t *testing.T, test func(*rig)) {
 	t.Helper()
 	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
@@ -71,7 +72,8 @@ func detaching(t *testing.T, test func(*rig)) {
 	})
 }
 
-func TestLeavingIsWaitedFor(t *testing.T) {
+// A graceful stop waits for a detached worker.
+func TestStopWaitsForDetachedWorker(t *testing.T) {
 	detaching(t, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.signalled(0, syscall.SIGINT)
@@ -83,7 +85,8 @@ func TestLeavingIsWaitedFor(t *testing.T) {
 	})
 }
 
-func TestLeavingIsForced(t *testing.T) {
+// A forced stop kills a detached worker too.
+func TestDetachedWorkerIsForced(t *testing.T) {
 	detaching(t, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.signal(syscall.SIGINT)
@@ -93,8 +96,8 @@ func TestLeavingIsForced(t *testing.T) {
 	})
 }
 
-// It has cut its requests, but its slot has somebody already.
-func TestLeavingDies(t *testing.T) {
+// The death of a detached worker is reported, but starts no other: its slot has one.
+func TestDetachedWorkerDies(t *testing.T) {
 	detaching(t, func(r *rig) {
 		const cut = "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated"
 		r.die(0, Exit{Signal: syscall.SIGKILL})
@@ -109,7 +112,7 @@ func TestLeavingDies(t *testing.T) {
 	})
 }
 
-// When the pool itself drains, the news is none.
+// While the pool stops, a worker that reports that it drains is not replaced.
 func TestDrainingDuringStop(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
@@ -126,7 +129,9 @@ func TestDrainingDuringStop(t *testing.T) {
 	})
 }
 
-func TestLeaveWhileLaunching(t *testing.T) {
+// A worker that is drained by hand while the pool starts is replaced before the pool
+// serves.
+func TestDrainByHandWhileStarting(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0)
 		r.say(ipc.Draining{}, 0)
@@ -142,8 +147,8 @@ func TestLeaveWhileLaunching(t *testing.T) {
 	})
 }
 
-// A worker must have been ready to be replaced: else one that is out of its
-// mind could have processes started without end.
+// Only a worker that was ready is replaced when it drains: otherwise a faulty worker could
+// have processes started without end.
 func TestDrainingBeforeReady(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
@@ -162,7 +167,8 @@ func TestDrainingBeforeReady(t *testing.T) {
 	})
 }
 
-// One that is to be killed has no right to go on.
+// A worker that the master has decided to kill is not replaced because it reports that it
+// drains.
 func TestDrainingTooLate(t *testing.T) {
 	r := &rig{tweak: func(f *fake) { f.deaf = f.pid == 101 }}
 	runRig(t, 1, r, func(r *rig) {
@@ -177,7 +183,8 @@ func TestDrainingTooLate(t *testing.T) {
 	})
 }
 
-func TestOrphans(t *testing.T) {
+// Orphans are reaped when a child of the master ends, the workers of the pool excepted.
+func TestOrphansAreReaped(t *testing.T) {
 	r := &rig{}
 	reaped := 0
 	var ours []int
@@ -195,11 +202,11 @@ func TestOrphans(t *testing.T) {
 		r.say(ipc.Draining{}, 1)
 		r.orphan()
 		if len(ours) != 3 || ours[0] != 101 || ours[2] != 103 {
-			t.Errorf("the pool's own: %v", ours)
+			t.Errorf("the pids spared were %v, want 3 from 101 to 103", ours)
 		}
-		r.die(1, Exit{}) // may have hidden others
+		r.die(1, Exit{}) // may have hidden the end of an orphan
 		if reaped != 2 || len(ours) != 2 {
-			t.Errorf("reaped %d times, the pool's own: %v", reaped, ours)
+			t.Errorf("reaped %d times, want 2; the pids spared were %v, want 2", reaped, ours)
 		}
 		r.stopBefore(2)
 		r.ends(0, "")

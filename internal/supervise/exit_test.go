@@ -8,6 +8,7 @@ import (
 	"unicode"
 )
 
+// A tail keeps the last bytes written to it, in bounded memory.
 func TestTail(t *testing.T) {
 	var tl tail
 	long := strings.Repeat("x", 3*tailSize)
@@ -17,12 +18,12 @@ func TestTail(t *testing.T) {
 		}
 	}
 	if got := tl.String(); len(got) != tailSize-1 || !strings.HasSuffix(got, "xlast") || cap(tl.b) > 4*tailSize {
-		t.Errorf("%d bytes, capacity %d, ends in %q", len(got), cap(tl.b), got[len(got)-8:])
+		t.Errorf("%d bytes, capacity %d, end in %q, want %d bytes and xlast", len(got), cap(tl.b), got[max(0, len(got)-8):], tailSize-1)
 	}
 }
 
-// A crash is known by its first line, though its stacks are longer than what is
-// kept, and however the line arrives.
+// The cause of a crash is the first line that the runtime printed, even if its stacks are
+// longer than the tail that is kept, and in whatever pieces the line arrives.
 func TestCrashLine(t *testing.T) {
 	stacks := "\n\ngoroutine 1 [running]:\n" + strings.Repeat("main.f()\n\t/main.go:1 +0x1\n", 500) + "gs 0x0\n"
 	for _, line := range []string{
@@ -37,12 +38,13 @@ func TestCrashLine(t *testing.T) {
 			}
 			e := Exit{Code: 2, LastWords: tl.String(), Crash: tl.Crash()}
 			if got := e.cause(); got != "exit status 2: "+line || !e.crashed() {
-				t.Errorf("%q in pieces of %d: %q, crashed %v", line, size, got, e.crashed())
+				t.Errorf("%q in pieces of %d: cause %q, crashed %v; want the line and a crash", line, size, got, e.crashed())
 			}
 		}
 	}
 }
 
+// The cause of an exit is one short line without control characters.
 func TestCauseIsOneLine(t *testing.T) {
 	for words, want := range map[string]string{
 		"":                       "exit status 2",
@@ -57,6 +59,7 @@ func TestCauseIsOneLine(t *testing.T) {
 	}
 }
 
+// A signal is reported by its name, or by its number if it has none.
 func TestSignalName(t *testing.T) {
 	for sig, want := range map[syscall.Signal]string{
 		syscall.SIGTTIN: "SIGTTIN", syscall.SIGUSR2: "SIGUSR2", syscall.SIGHUP: "SIGHUP", syscall.SIGKILL: "SIGKILL", 34: "signal 34",
@@ -65,13 +68,13 @@ func TestSignalName(t *testing.T) {
 			t.Errorf("%d: %q, want %q", int(sig), got, want)
 		}
 		if got := (Exit{Signal: sig}).cause(); got != "killed by "+want {
-			t.Errorf("%d: cause %q", int(sig), got)
+			t.Errorf("%d: cause %q, want killed by %s", int(sig), got, want)
 		}
 	}
 }
 
-// FuzzLastWords: whatever a worker prints, in whatever pieces, little of it is kept, and
-// what is said of its end is one short line.
+// FuzzLastWords: whatever a worker prints, in whatever pieces, the memory that keeps it is
+// bounded, and the cause of its exit is one short line.
 func FuzzLastWords(f *testing.F) {
 	f.Add([]byte("panic: out of luck\n\ngoroutine 1 [running]:\n"), 3, 2)
 	f.Add([]byte("SIGQUIT: \x1b[2J\x9b\u202e\n"), 1, 0)
@@ -85,10 +88,10 @@ func FuzzLastWords(f *testing.F) {
 		}
 		e := Exit{Code: code, LastWords: tl.String(), Crash: tl.Crash()}
 		if len(tl.b) > tailSize || cap(tl.b) > 2<<16+tailSize || len(tl.line) > lineSize || len(e.Crash) > lineSize {
-			t.Errorf("%d bytes are kept in %d, of a line %d, of a crash %d", len(tl.b), cap(tl.b), len(tl.line), len(e.Crash))
+			t.Errorf("%d bytes kept in %d, %d of a line and %d of a crash: more than the limits", len(tl.b), cap(tl.b), len(tl.line), len(e.Crash))
 		}
 		if got := e.cause(); len(got) > 4000 || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("%q", got)
+			t.Errorf("the cause is %q, want a short line of printable characters", got)
 		}
 		_ = e.crashed()
 	})

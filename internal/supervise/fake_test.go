@@ -19,21 +19,21 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// fake is a process without one. It finishes on SIGINT unless it is stubborn.
+// fake is a Process that runs no program. It exits on SIGINT unless it is stubborn.
 type fake struct {
 	mu       *sync.Mutex
 	pid      int
 	messages chan ipc.Message // capacity 8, more than any test sends
-	gone     chan error       // its channel ends
+	gone     chan error       // the error that ends its channel
 	dead     chan Exit
 	sent     []ipc.Message
 	signals  []syscall.Signal
-	stubborn bool // lives through SIGINT, and only drains
-	waited   bool // connections wait for it, even when it drains
-	deaf     bool // and for a while through SIGKILL
+	stubborn bool // drains on SIGINT, but does not exit
+	waited   bool // its accept queue is not empty, even while it drains
+	deaf     bool // does not exit on SIGKILL either
 	full     bool
-	broken   bool // it is dead already, and nobody has heard of it
-	kept     Kept // nil: nothing outlives it
+	broken   bool // it has ended, but the pool does not know yet
+	kept     Kept // nil: nothing is kept of it
 }
 
 func (f *fake) PID() int     { return f.pid }
@@ -75,7 +75,7 @@ func (f *fake) Send(m ipc.Message) error {
 	return nil
 }
 
-// SendFile keeps the message; what it was sent with is not for a fake.
+// SendFile records the message; the descriptor is ignored.
 func (f *fake) SendFile(m ipc.Message, _ int) error { return f.Send(m) }
 
 func (f *fake) Signal(sig syscall.Signal) error {
@@ -106,7 +106,7 @@ func (f *fake) die(e Exit) {
 	}
 }
 
-// rig is a pool of fakes inside a synctest bubble.
+// rig is a pool of fakes in a synctest bubble.
 type rig struct {
 	t       *testing.T
 	procs   []*fake // in the order of their start
@@ -120,12 +120,12 @@ type rig struct {
 	tweak   func(*fake)
 	reap    func(ours func(int) bool) error
 
-	// What the pool's goroutine writes; see pass.
+	// Written by the goroutine of the pool; see pass.
 	mu  sync.Mutex
 	log bytes.Buffer // read once the pool has ended
 }
 
-// run runs a pool and the test beside it, which must let it end.
+// run runs a pool, and beside it the test, which must let the pool end.
 func run(t *testing.T, slots int, test func(*rig)) {
 	t.Helper()
 	r := &rig{t: t}
@@ -165,7 +165,7 @@ func (r *rig) config(slots int) Config {
 	return heedless(cfg)
 }
 
-// heedless returns a configuration in which what is not observed is not nil.
+// heedless returns the configuration with an empty function for each callback that is nil.
 func heedless(cfg Config) Config {
 	for _, f := range []*func(){&cfg.OnDrain, &cfg.OnQueuesEmpty, &cfg.OnLameDuck, &cfg.OnReopen, &cfg.OnAlive} {
 		if *f == nil {
@@ -203,7 +203,7 @@ func (r *rig) start(slot, _ int) (Process, error) {
 	return f, nil
 }
 
-// say lets workers speak and waits until the pool has listened.
+// say sends a message from workers and waits until the pool has handled it.
 func (r *rig) say(m ipc.Message, procs ...int) {
 	for _, i := range procs {
 		r.procs[i].messages <- m
@@ -211,6 +211,7 @@ func (r *rig) say(m ipc.Message, procs ...int) {
 	synctest.Wait()
 }
 
+// hello reports workers ready.
 func (r *rig) hello(procs ...int) {
 	r.t.Helper()
 	for _, i := range procs {
@@ -227,13 +228,13 @@ func (r *rig) die(i int, e Exit) {
 }
 
 func (r *rig) signal(sig syscall.Signal) {
-	time.Sleep(sameSignal) // the clock of the test: this one is another
+	time.Sleep(sameSignal) // a signal that follows sooner counts as the same
 	r.signals <- sig
 	synctest.Wait()
 }
 
-// stopBefore tells the pool to stop before a worker is ready, which then serves what waits
-// in its accept queue, and drains.
+// stopBefore tells the pool to stop before worker i is ready, which then serves its accept
+// queue, and drains.
 func (r *rig) stopBefore(i int) {
 	r.t.Helper()
 	r.signal(syscall.SIGINT)
@@ -242,24 +243,24 @@ func (r *rig) stopBefore(i int) {
 	r.signalled(i, syscall.SIGINT)
 }
 
-// orphan tells the pool that some child has ended.
+// orphan tells the pool that a child has ended.
 func (r *rig) orphan() {
 	r.orphans <- syscall.SIGCHLD
 	synctest.Wait()
 }
 
-// pass lets time pass. What the test has read so far must be ordered before
-// what the pool writes when its timer wakes it: that is what mu is for, as
-// synctest.Wait orders only the other way.
+// pass lets time pass. What the test has read so far must happen before what the pool
+// writes when its timer fires: mu orders them, as synctest.Wait orders only the other
+// direction.
 func (r *rig) pass(d time.Duration) {
 	r.mu.Lock()
-	//lint:ignore SA2001 the order is all that is wanted
+	//lint:ignore SA2001 only the order matters
 	r.mu.Unlock()
-	time.Sleep(d) // of the bubble's clock
+	time.Sleep(d) // in the clock of the bubble
 	synctest.Wait()
 }
 
-// expect checks how many processes were started and what the diary says.
+// expect checks the number of processes that were started, and the diary.
 func (r *rig) expect(procs int, diary ...string) {
 	r.t.Helper()
 	if len(r.procs) != procs {
@@ -270,7 +271,7 @@ func (r *rig) expect(procs int, diary ...string) {
 	}
 }
 
-// ends checks that the pool has ended, how, and that it left nobody.
+// ends checks that the pool has ended, and with which error.
 func (r *rig) ends(code int, text string) {
 	r.t.Helper()
 	synctest.Wait()
@@ -283,9 +284,9 @@ func (r *rig) ends(code int, text string) {
 	var e *exitcode.Error
 	switch {
 	case code == 0 && err != nil:
-		r.t.Errorf("ended with %v", err)
+		r.t.Errorf("the pool ended with %v, want no error", err)
 	case code != 0 && (!errors.As(err, &e) || e.Code != code || err.Error() != text):
-		r.t.Errorf("ended with %v\nwant code %d, %s", err, code, text)
+		r.t.Errorf("the pool ended with %v\nwant code %d, %s", err, code, text)
 	}
 }
 
@@ -296,7 +297,7 @@ func (r *rig) signalled(i int, want ...syscall.Signal) {
 	}
 }
 
-// logged wants each of the lines in the log of a pool that has ended.
+// logged checks that each of the lines is in the log of a pool that has ended.
 func (r *rig) logged(lines ...string) {
 	r.t.Helper()
 	for _, want := range lines {

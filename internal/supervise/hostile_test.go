@@ -17,8 +17,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// A worker that has served cannot take its slot out of service, nor end the pool, by an
-// exit code.
+// A worker that has served can neither quarantine its slot nor end the pool by its exit
+// code.
 func TestConfigurationExitAfterServing(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
@@ -31,8 +31,8 @@ func TestConfigurationExitAfterServing(t *testing.T) {
 	})
 }
 
-// A replacement that drains before it is ready leaves the slot to the worker that it was to
-// replace, which then drains like any other.
+// If a replacement drains before it is ready, the worker that it was to replace keeps the
+// slot, and drains like any other.
 func TestReplacementDrainsTooEarly(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
@@ -48,8 +48,8 @@ func TestReplacementDrainsTooEarly(t *testing.T) {
 	})
 }
 
-// A refusal of credentials is told once for each that was sent.
-func TestRefusalOfNothing(t *testing.T) {
+// A refusal of credentials that were never sent is not reported.
+func TestRefusalOfUnsentCredentials(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		for range 5 {
@@ -61,14 +61,14 @@ func TestRefusalOfNothing(t *testing.T) {
 	})
 }
 
-// Whatever workers say is left, the sum is no less.
-func TestSumOfLies(t *testing.T) {
+// The sum of what the workers report does not overflow.
+func TestSumDoesNotOverflow(t *testing.T) {
 	if sum := Sum([]Progress{{Bytes: math.MaxInt64}, {Bytes: math.MaxInt64}}); sum.Bytes != math.MaxInt64 {
-		t.Errorf("the sum is %d", sum.Bytes)
+		t.Errorf("the sum is %d, want the largest int64", sum.Bytes)
 	}
 }
 
-// A worker that sends messages as fast as it can is killed for that.
+// Receive fails if a worker has sent more messages than the limit for one second.
 func TestFloodOfMessages(t *testing.T) {
 	channel, end, err := ipc.Pair()
 	if err != nil {
@@ -85,21 +85,21 @@ func TestFloodOfMessages(t *testing.T) {
 	}
 	p := &process{channel: channel, output: output}
 	defer p.channel.Close()
-	p.messages = window{time.Now().Add(time.Hour), mostMessages - 1} // the second does not end
+	p.messages = window{time.Now().Add(time.Hour), mostMessages - 1} // this second does not end
 	for range 2 {
 		if err := worker.Send(ipc.Alive{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if m, err := p.Receive(); err != nil {
-		t.Fatalf("%v, %v", m, err)
+		t.Fatalf("the first message: %v, %v, want no error", m, err)
 	}
 	if m, err := p.Receive(); err != errFlood {
-		t.Fatalf("%v, %v", m, err)
+		t.Fatalf("the second message: %v, %v, want %v", m, err, errFlood)
 	}
 }
 
-// The close of a connection waits as long as its worker wants, so the master passes none on.
+// The master passes on no network connection of a worker, because closing one could block it.
 func TestForeignConnections(t *testing.T) {
 	channel, end, err := ipc.Pair()
 	if err != nil {
@@ -135,13 +135,14 @@ func TestForeignConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m, err := p.Receive(); m != (ipc.Alive{}) || err != nil {
-		t.Errorf("received %v, %v", m, err)
+		t.Errorf("received %v, %v, want Alive", m, err)
 	}
 	if !slices.Equal(passed, []string{"render", "help"}) {
-		t.Errorf("passed on: %v", passed)
+		t.Errorf("passed on %v, want one render and one help", passed)
 	}
 }
 
+// A window accepts a limited number within a second.
 func TestWindow(t *testing.T) {
 	var w window
 	now := time.Now()
@@ -151,13 +152,13 @@ func TestWindow(t *testing.T) {
 		want  bool
 	}{{2, 0, true}, {1, 0, true}, {1, time.Second - 1, false}, {3, time.Second, true}, {1, time.Second, false}} {
 		if got := w.take(c.n, 3, now.Add(c.after)); got != c.want {
-			t.Errorf("take %d: %v", i, got)
+			t.Errorf("take %d: %v, want %v", i, got, c.want)
 		}
 	}
 }
 
 // FuzzWorker lets two workers send any messages, in any order, and die: the pool neither
-// panics nor hangs, what it says for that is bounded, and it stops when it is told to.
+// panics nor hangs, what it reports is bounded, and it stops when told to.
 func FuzzWorker(f *testing.F) {
 	for _, m := range []ipc.Message{
 		ipc.Ready{PID: 101, Version: "1"}, ipc.Failed{ExitCode: 78, Reason: "a\nb"}, ipc.Draining{}, ipc.CanHandOver{}, ipc.Alive{}, ipc.Recycle{Reason: "r"},
@@ -194,19 +195,19 @@ func FuzzWorker(f *testing.F) {
 			}
 			for _, line := range r.diary {
 				if len(line) > 2000 || strings.ContainsAny(line, "\n\x1b") {
-					t.Errorf("it says %q", line)
+					t.Errorf("the pool reported %q, want a short line", line)
 				}
 			}
 			if n := len(r.diary); n > 3*said+20 {
-				t.Errorf("%d lines for %d messages", n, said)
+				t.Errorf("%d lines reported after %d steps, want at most %d", n, said, 3*said+20)
 			}
 		})
 	})
 }
 
-// perform has the newest workers of two slots send what a script says: who, how many
-// bytes, and those. Who from 2 on is a death or time that passes. It returns how much was
-// done.
+// perform has the newest workers of two slots send what a script says. A step of it is a
+// byte for the worker, one for the size, and so many bytes of a message; a first byte from
+// 2 on stands for a death or a pause. It returns the number of steps.
 func (r *rig) perform(script []byte) (did int) {
 	for len(script) >= 2 {
 		who, size := int(script[0]%5), min(int(script[1]), len(script)-2)
@@ -219,7 +220,7 @@ func (r *rig) perform(script []byte) (did int) {
 			r.pass(10 * time.Second)
 		case who > 1:
 			r.die(i, Exit{Code: size, Signal: syscall.Signal(who % 2 * 9)})
-		case err != nil: // as if its channel had said so
+		case err != nil: // as if its channel had returned it
 			select {
 			case r.procs[i].gone <- err:
 			default:
@@ -228,7 +229,7 @@ func (r *rig) perform(script []byte) (did int) {
 		default:
 			select {
 			case r.procs[i].messages <- m:
-			default: // it is dead
+			default: // the worker is dead
 			}
 			synctest.Wait()
 		}

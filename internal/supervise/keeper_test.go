@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// A keeper that ended while the master executed its new program is missed, and the end of
-// the worker is not waited for as that of its keeper.
+// A worker whose keeper ended while the master executed its new program is replaced, and
+// the end of the worker is handled without its keeper.
 func TestKeeperEndsDuringUpgrade(t *testing.T) {
 	r := keeping()
 	var old *fake
@@ -25,7 +25,7 @@ func TestKeeperEndsDuringUpgrade(t *testing.T) {
 	}
 	runRig(t, 1, r, func(r *rig) {
 		if len(r.procs) != 1 {
-			t.Fatalf("%d replacements", len(r.procs))
+			t.Fatalf("%d replacements started, want 1", len(r.procs))
 		}
 		r.hello(0)
 		old.die(Exit{})
@@ -34,7 +34,7 @@ func TestKeeperEndsDuringUpgrade(t *testing.T) {
 	})
 }
 
-// A worker whose keeper has ended is replaced by one that has another.
+// A worker whose keeper has ended is replaced by one that has a keeper.
 func TestKeeperEnds(t *testing.T) {
 	r := keeping()
 	tweak := r.tweak
@@ -44,7 +44,7 @@ func TestKeeperEnds(t *testing.T) {
 		r.procs[0].kept.EndKeeper()
 		synctest.Wait()
 		if len(r.procs) != 2 {
-			t.Fatalf("%d processes", len(r.procs))
+			t.Fatalf("%d processes started, want 2", len(r.procs))
 		}
 		r.hello(1)
 		r.die(0, Exit{})
@@ -54,8 +54,9 @@ func TestKeeperEnds(t *testing.T) {
 	})
 }
 
-// A worker that is ready has a keeper of its own, which is no other process.
-func TestFalseKeeper(t *testing.T) {
+// A worker that reports ready must have a keeper: a living process that is no worker and
+// no keeper of another.
+func TestInvalidKeeper(t *testing.T) {
 	const other = "process %d is a worker, or the keeper of another"
 	for _, tt := range []struct {
 		pid  int
@@ -70,7 +71,7 @@ func TestFalseKeeper(t *testing.T) {
 			r.hello(0, 1)
 			r.signalled(1, syscall.SIGKILL)
 			if kept.closed != 1 {
-				t.Errorf("%d: its records are closed %d times", tt.pid, kept.closed)
+				t.Errorf("keeper %d: the records were closed %d times, want once", tt.pid, kept.closed)
 			}
 			r.ends(exitcode.Config, "worker /bin/worker: does not behave like a worker of Phalanx 1 (is ready without a keeper: "+tt.says+", killed); build it with make, or name it with --worker PATH")
 		})

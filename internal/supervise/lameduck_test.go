@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A lame duck serves on for a while, and is not ready any more.
+// A lame duck still serves for a while, but is not ready.
 func TestLameDuck(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	r.change = func(c *Config) {
@@ -29,8 +29,8 @@ func TestLameDuck(t *testing.T) {
 	})
 }
 
-// A second signal ends its patience, a third one everybody's.
-func TestLameDuckInAHurry(t *testing.T) {
+// During lame duck, a second signal starts the drain, and a third one stops immediately.
+func TestSignalsEndLameDuck(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.LameDuck = time.Hour }}
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
@@ -44,8 +44,8 @@ func TestLameDuckInAHurry(t *testing.T) {
 	})
 }
 
-// The end of a terminal is a drain at most, whatever was asked for before.
-func TestHangUpIsNoForce(t *testing.T) {
+// The hang-up of a terminal starts a drain at most, whatever signals came before.
+func TestHangUpDoesNotForce(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) {
 		c.LameDuck, c.HungUp = time.Hour, func() bool { return true }
 	}}
@@ -61,8 +61,8 @@ func TestHangUpIsNoForce(t *testing.T) {
 	})
 }
 
-// Who watches the pool hears of reloads, and that it lives.
-func TestWatched(t *testing.T) {
+// OnReload is called at the start and the end of a reload, OnAlive at intervals.
+func TestReloadAndAliveCallbacks(t *testing.T) {
 	var said []string
 	alive := 0
 	r := &rig{change: func(c *Config) {
@@ -76,7 +76,7 @@ func TestWatched(t *testing.T) {
 		r.signal(syscall.SIGHUP)
 		r.hello(2)
 		if !slices.Equal(said, []string{"begun"}) {
-			t.Errorf("said %q", said)
+			t.Errorf("OnReload was called for %q, want begun", said)
 		}
 		r.hello(3)
 		r.die(0, Exit{})
@@ -84,11 +84,11 @@ func TestWatched(t *testing.T) {
 		r.signal(syscall.SIGHUP)
 		r.die(4, Exit{Code: 1})
 		if !slices.Equal(said, []string{"begun", "ended", "begun", "ended"}) {
-			t.Errorf("said %q", said)
+			t.Errorf("OnReload was called for %q, want begun and ended twice", said)
 		}
 		r.pass(50 * time.Second)
 		if alive < 10 || alive > 12 {
-			t.Errorf("it said %d times in 50 s that it lives", alive)
+			t.Errorf("OnAlive was called %d times in 50 s, want 10 to 12", alive)
 		}
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")

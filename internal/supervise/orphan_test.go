@@ -16,12 +16,12 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// fakeKept keeps nothing. Its keeper ends when it is told to.
+// fakeKept stands for the descriptors kept of a worker. Its keeper ends when told to.
 type fakeKept struct {
 	pid        int // of its keeper; 0: there is none
 	gone       chan struct{}
 	deaf       bool          // its keeper does not end when it is told to
-	ended      bool          // the keeper has, before anybody used it
+	ended      bool          // the keeper has ended before it was used
 	left       int           // connections that cannot be rescued
 	errors     []error       // of the next transfers
 	unreadable bool          // its records are those of another version
@@ -78,16 +78,16 @@ func (k *fakeKept) Close() {
 	k.closed++
 }
 
-// keeping is a rig whose workers have something that outlives them.
+// keeping returns a rig whose workers have keepers.
 func keeping() *rig {
 	return &rig{tweak: func(f *fake) { f.kept = &fakeKept{pid: 1000 + f.pid, gone: make(chan struct{})} }}
 }
 
 var killed = Exit{Signal: syscall.SIGKILL}
 
-// A worker that does not come up must not be tried for ever, one after the other,
-// because it would have taken over what another has left.
-func TestNobodyTakesOver(t *testing.T) {
+// If a worker dies during startup while it would take over the connections of another, the
+// number of attempts with other workers is limited.
+func TestRescueAttemptsAreLimited(t *testing.T) {
 	runRig(t, 2, keeping(), func(r *rig) {
 		r.hello(0, 1)
 		r.die(0, killed)
@@ -104,8 +104,8 @@ func TestNobodyTakesOver(t *testing.T) {
 	})
 }
 
-// New settings may be without rescue.
-func TestNothingIsKeptAnyMore(t *testing.T) {
+// After a reload that switches rescue off, a killed worker is replaced without a rescue.
+func TestReloadWithoutRescue(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		r.tweak = nil
@@ -129,8 +129,8 @@ func (r *rig) expectServing(i int) {
 	r.t.Errorf("process %d does not serve; it was sent %v", i, r.procs[i].sent)
 }
 
-// A slot is closed while the worker that was to be its next one says that it has
-// taken over what a dead one has left.
+// A slot may be closed while its next worker reports that it has taken over the
+// connections of a dead one.
 func TestSlotClosedDuringRescue(t *testing.T) {
 	r := keeping()
 	r.change = func(c *Config) { c.Sockets = &sockets{open: 2} }
@@ -146,7 +146,7 @@ func TestSlotClosedDuringRescue(t *testing.T) {
 		r.say(ipc.Rescued{Connections: 1}, 3)
 		r.procs[3].deaf = false
 		r.die(3, killed)
-		r.hello(4) // in the slot that is left
+		r.hello(4) // in the remaining slot
 		r.say(ipc.Rescued{Connections: 1}, 4)
 		r.expectServing(4)
 		r.die(2, Exit{})
@@ -155,7 +155,7 @@ func TestSlotClosedDuringRescue(t *testing.T) {
 	})
 }
 
-// What a transfer looks at stays open until it is done, whoever wants it closed.
+// What a transfer reads is closed only after it, even if the pool stops meanwhile.
 func TestTransferOutlivesPool(t *testing.T) {
 	r := keeping()
 	runRig(t, 1, r, func(r *rig) {
@@ -164,23 +164,23 @@ func TestTransferOutlivesPool(t *testing.T) {
 		kept.transfer = func() { <-more }
 		r.die(0, killed)
 		r.hello(1)
-		r.say(ipc.Rescued{Connections: 1}, 1) // of which nobody has told it
+		r.say(ipc.Rescued{Connections: 1}, 1) // which it has not received yet
 		if kept.closed != 0 {
-			t.Error("closed in the middle of a transfer")
+			t.Error("closed during the transfer")
 		}
 		r.signal(syscall.SIGTERM)
 		if kept.closed != 0 {
-			t.Error("closed in the middle of a transfer that nobody needs any more")
+			t.Error("closed during a transfer that the stop has made superfluous")
 		}
 		close(more)
 		if synctest.Wait(); kept.closed == 0 {
-			t.Error("not closed")
+			t.Error("not closed after the transfer")
 		}
 		r.ends(0, "")
 	})
 }
 
-// What a worker has left may take long to close: nobody waits for it but the end.
+// Closing what was kept of a worker may take long: only the end of the pool waits for it.
 func TestSlowClose(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
@@ -196,8 +196,8 @@ func TestSlowClose(t *testing.T) {
 	})
 }
 
-// While the keeper of a worker has the listening socket of a slot that closes, the
-// kernel counts it: the master must not count the others anew.
+// While the keeper of a worker holds the listening socket of a slot that is being closed,
+// the kernel still counts this socket: the master must not renumber the others.
 func TestKeeperHoldsSocket(t *testing.T) {
 	s := &sockets{open: 2}
 	r := keeping()
@@ -217,8 +217,8 @@ func TestKeeperHoldsSocket(t *testing.T) {
 	})
 }
 
-// The connections of a worker that is killed while its slot closes are taken over by
-// the next one there, which hands them over.
+// The connections of a worker that is killed while its slot is being closed are taken over
+// by the next worker of the slot, which hands them over.
 func TestRescueInClosingSlot(t *testing.T) {
 	s := &sockets{open: 2}
 	r := keeping()
@@ -241,7 +241,7 @@ func TestRescueInClosingSlot(t *testing.T) {
 }
 
 // A transfer that fails halfway is tried again with another worker, after a pause, and
-// is the fault of neither. Without the keeper there is nothing to try.
+// counts as a failure of neither worker. Without the keeper it is not tried again.
 func TestTransferFails(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
@@ -266,17 +266,17 @@ func TestTransferFails(t *testing.T) {
 			"worker 0 (pid 102) died: did not receive the connections of worker 0 (pid 101): too many open files, killed; respawning in 100ms",
 		}
 		if !slices.Equal(r.diary[:3], want) {
-			t.Errorf("%q", r.diary)
+			t.Errorf("reported %q\nwant first %q", r.diary, want)
 		}
 		if line := r.diary[len(r.diary)-1]; !strings.Contains(line, "rescued 3 connections of worker 0 (pid 101)") || !strings.HasSuffix(line, "; the others are lost: the keeper is gone") {
-			t.Error(line)
+			t.Errorf("reported %q, want 3 connections rescued and the others lost", line)
 		}
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})
 }
 
-// started waits until so many processes have been started.
+// started waits until process i has been started.
 func (r *rig) started(i int) {
 	r.t.Helper()
 	for waited := time.Duration(0); len(r.procs) <= i && waited <= longDelay; waited += firstDelay {
@@ -284,7 +284,7 @@ func (r *rig) started(i int) {
 	}
 }
 
-// A worker that reports too early has not received all.
+// A worker that reports a rescue before the transfer has ended is killed if the transfer fails.
 func TestRescuedBeforeTransferFails(t *testing.T) {
 	r := keeping()
 	runRig(t, 1, r, func(r *rig) {
@@ -306,8 +306,8 @@ func TestRescuedBeforeTransferFails(t *testing.T) {
 	})
 }
 
-// Workers that are killed from outside while they take over are tried more often than
-// those that crash, and with a pause between them.
+// Workers that are killed from outside while they take over connections are replaced more
+// often than those that crash, and with a pause between them.
 func TestKilledWhileTakingOver(t *testing.T) {
 	runRig(t, 2, keeping(), func(r *rig) {
 		r.hello(0, 1)
@@ -322,7 +322,7 @@ func TestKilledWhileTakingOver(t *testing.T) {
 			r.die(i, killed)
 		}
 		if pause := time.Since(began); pause < 700*time.Millisecond {
-			t.Errorf("%d workers were started within %v", replaceKills, pause)
+			t.Errorf("%d workers were started within %v, want at least 700ms", replaceKills, pause)
 		}
 		last := len(r.procs)
 		r.started(last)
@@ -332,7 +332,7 @@ func TestKilledWhileTakingOver(t *testing.T) {
 		r.die(2, Exit{})
 		for _, line := range r.diary {
 			if strings.Contains(line, "is not replaced") || strings.Contains(line, "closed") {
-				t.Error(line)
+				t.Errorf("the rescue was given up: %s", line)
 			}
 		}
 		r.signal(syscall.SIGTERM)
@@ -340,7 +340,7 @@ func TestKilledWhileTakingOver(t *testing.T) {
 	})
 }
 
-// What a worker of another version has recorded cannot be rescued: nobody tries.
+// The records of a worker of another version cannot be read: its connections are lost.
 func TestRecordsOfAnotherVersion(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)

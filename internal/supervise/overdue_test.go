@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A reload whose settings cannot be read because a disk does not respond is reported, its order is
-// answered, and it continues when the disk responds.
+// A reload whose settings cannot be read because a disk does not respond is reported, its
+// command is answered, and it continues when the disk responds.
 func TestSettingsNotRead(t *testing.T) {
 	const line = "reload: the settings have not been read within 10s; check the disks of the config file, the document roots and the certificates; the reload continues when they respond"
 	var gate chan struct{}
@@ -31,13 +31,13 @@ func TestSettingsNotRead(t *testing.T) {
 		r.pass(time.Minute)
 		r.expect(1, "serving", line)
 		if v, err := control.View(r.t.Context()); err != nil || v.Failed != line {
-			t.Errorf("the failed reload is %q, %v", v.Failed, err)
+			t.Errorf("the failed reload is %q (%v), want %q", v.Failed, err, line)
 		}
 		close(gate)
 		synctest.Wait()
 		r.hello(1)
 		if v, err := control.View(r.t.Context()); err != nil || v.Failed != "" {
-			t.Errorf("after the reload the failed one is %q, %v", v.Failed, err)
+			t.Errorf("after the reload, the failed one is %q (%v), want none", v.Failed, err)
 		}
 		r.expect(2, "serving", line)
 		r.signal(syscall.SIGTERM)
@@ -45,7 +45,7 @@ func TestSettingsNotRead(t *testing.T) {
 	})
 }
 
-// An upgrade that has to wait for long says what for, once, and happens then.
+// An upgrade that has to wait reports once what it waits for.
 func TestUpgradeWaits(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) {
 		c.Exec = func(State) error { return errors.New("no such file") }
@@ -66,14 +66,14 @@ func TestUpgradeWaits(t *testing.T) {
 			}
 		}
 		if waits != 1 {
-			t.Errorf("reported %d times: %q", waits, r.diary)
+			t.Errorf("reported %d times, want once: %q", waits, r.diary)
 		}
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})
 }
 
-// So does one whose check does not end, because a disk does not respond.
+// An upgrade whose check does not end, because a disk does not respond, is reported once.
 func TestUpgradeCheckWaits(t *testing.T) {
 	const line = "upgrade: still waiting, because the new program is being checked; check the disks of the config file, the document roots and the certificates"
 	var gate chan struct{}

@@ -11,13 +11,14 @@ import (
 	"phalanx/internal/ipc"
 )
 
+// A killed worker is replaced at once, in the same slot.
 func TestRestartAtOnce(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
 		r.expect(3, "serving", "worker 1 (pid 102) died: killed by SIGKILL; respawning")
 		if r.slots[2] != 1 {
-			t.Errorf("slot %d was filled", r.slots[2])
+			t.Errorf("the replacement was started in slot %d, want 1", r.slots[2])
 		}
 		r.told(2)
 		r.hello(2)
@@ -28,8 +29,8 @@ func TestRestartAtOnce(t *testing.T) {
 	})
 }
 
-// A worker that exits by itself is replaced without an alert.
-func TestExit(t *testing.T) {
+// A worker that exits by itself, without an error, is replaced without an alert.
+func TestCleanExit(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		r.die(0, Exit{})
@@ -39,6 +40,8 @@ func TestExit(t *testing.T) {
 	})
 }
 
+// The delay before a respawn doubles with each death, up to 10 s; a worker that was
+// healthy for a while resets it.
 func TestBackoff(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
@@ -60,19 +63,19 @@ func TestBackoff(t *testing.T) {
 				t.Fatalf("death %d: not restarted after %v", i+1, d)
 			}
 		}
-		// Ten seconds of health clear the record.
+		// Ten seconds of healthy serving reset the delay.
 		r.hello(len(delays))
 		r.pass(healthyTime)
 		r.die(len(delays), Exit{Code: 1})
 		if len(r.procs) != len(delays)+2 {
-			t.Error("a first death is not answered at once again")
+			t.Error("a worker that died after it was healthy is not respawned at once")
 		}
 		r.stopBefore(len(delays) + 1)
 		r.ends(0, "")
 	})
 }
 
-// A person reads the delay: it has no nanoseconds.
+// The delay is reported in whole milliseconds.
 func TestBackoffInMilliseconds(t *testing.T) {
 	r := &rig{change: func(c *Config) { c.Chance = func() float64 { return 0.7735171 } }}
 	runRig(t, 1, r, func(r *rig) {
@@ -86,8 +89,8 @@ func TestBackoffInMilliseconds(t *testing.T) {
 	})
 }
 
-// The binary was replaced by another program: the line says that, not that it succeeded.
-// Each exit is a death.
+// If the worker binary was replaced by another program, the alert says so rather than
+// reporting a clean exit. Each exit counts as a death.
 func TestOtherProgram(t *testing.T) {
 	r := &rig{}
 	_, d := r.controller(func(*Config) {})
@@ -99,7 +102,7 @@ func TestOtherProgram(t *testing.T) {
 			"worker /bin/worker: not a worker of Phalanx 1 (exit status 0); build it with make, or name it with --worker PATH; respawning in 100ms")
 		r.pass(firstDelay)
 		if _, v := r.look(*d); v.Totals[0] != (Totals{Generations: 3, Deaths: 2}) {
-			t.Errorf("the past is %+v", v.Totals[0])
+			t.Errorf("the totals are %+v, want 3 generations and 2 deaths", v.Totals[0])
 		}
 		r.stopBefore(2)
 		r.ends(0, "")
@@ -110,7 +113,7 @@ func TestOtherProgram(t *testing.T) {
 func TestStopDuringBackoff(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
-		const deaths = 6 // there are 1.6 s before the next process
+		const deaths = 6 // the next process would be started after 1.6 s
 		for i := range deaths {
 			r.started(i)
 			r.die(i, Exit{Code: 1})
@@ -123,6 +126,8 @@ func TestStopDuringBackoff(t *testing.T) {
 	})
 }
 
+// A worker that cannot start for a configuration error quarantines its slot; the pool ends
+// with the last slot.
 func TestQuarantine(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
@@ -140,7 +145,8 @@ func TestQuarantine(t *testing.T) {
 	})
 }
 
-func TestDrainTakesItsTime(t *testing.T) {
+// A drain without a timeout may take long, also after the worker has closed its channel.
+func TestLongDrain(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
@@ -155,6 +161,7 @@ func TestDrainTakesItsTime(t *testing.T) {
 	})
 }
 
+// Workers that die while the pool stops make it fail: the error names one and counts the rest.
 func TestCrashInDrain(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 3, r, func(r *rig) {
@@ -168,12 +175,13 @@ func TestCrashInDrain(t *testing.T) {
 	})
 }
 
-func TestForce(t *testing.T) {
+// The second SIGINT or SIGTERM stops immediately; the hang-up of the terminal is not counted.
+func TestStopImmediately(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.HungUp = func() bool { return true } }}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
-		r.signal(syscall.SIGINT) // the first that means stop
+		r.signal(syscall.SIGINT) // the first signal that stops
 		r.signalled(0, syscall.SIGINT)
 		r.signal(syscall.SIGTERM)
 		r.ends(130, "stopped immediately: requests under way were aborted")
@@ -182,7 +190,7 @@ func TestForce(t *testing.T) {
 	})
 }
 
-// The same stop, told twice at once, does not cut what is under way.
+// Two signals to stop that arrive together count as one: requests under way are finished.
 func TestSameSignalTwice(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
@@ -197,7 +205,7 @@ func TestSameSignalTwice(t *testing.T) {
 	})
 }
 
-// A worker that has not asked for SIGINT yet dies of it, having done nothing.
+// A pool can be stopped while workers are starting; SIGINT may kill such a worker.
 func TestStopWhileStarting(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 3, r, func(r *rig) {
@@ -205,7 +213,7 @@ func TestStopWhileStarting(t *testing.T) {
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
 		r.die(1, Exit{Signal: syscall.SIGINT})
-		r.hello(2) // it was too late to be stopped, or SIGINT was ignored until now
+		r.hello(2) // SIGINT came too late, or was ignored until now
 		r.signalled(2, syscall.SIGINT, syscall.SIGINT)
 		r.told(2)
 		r.die(2, Exit{})
@@ -214,6 +222,7 @@ func TestStopWhileStarting(t *testing.T) {
 	})
 }
 
+// A worker that does not become ready in time is killed, also during a stop.
 func TestStuckStartIsKilled(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
@@ -223,8 +232,8 @@ func TestStuckStartIsKilled(t *testing.T) {
 	})
 }
 
-// A child that a dead worker left behind holds the channel: its end is not what
-// the worker died of.
+// A child that a dead worker left behind holds the channel open: the error of the channel
+// is not reported as the cause of the death.
 func TestChannelOutlivesWorker(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {

@@ -20,7 +20,7 @@ import (
 	"phalanx/internal/logging"
 )
 
-// spawner starts this test binary in a role; log is where its log lines come out.
+// spawner starts this test binary in a role; its log lines can be read from log.
 func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.Set, log *os.File) {
 	t.Helper()
 	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}, {Host: "127.0.0.1"}}, Slots: slots})
@@ -64,51 +64,54 @@ func spawned(t *testing.T, s *Spawner) Process {
 	return p
 }
 
+// A spawned worker gets its arguments, descriptors and log, and its exit is reported with
+// its last output and its use of resources.
 func TestSpawnedProcess(t *testing.T) {
 	s, sockets, log := spawner(t, "facts", 1)
 	p := spawned(t, s)
 	m, err := p.Receive()
-	// Besides its own seven, it has what whoever started this test left open.
+	// Besides its own seven, it inherits the descriptors that the test's parent left open.
 	fds := []int{0, 1, 2, ipc.ListenFD, ipc.ControlFD, ipc.LogFD, ipc.ListenerFD(1)}
 	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= ipc.ListenerFD(1) })...)
 	want := ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf(
 		`args ["slot-0" "row-1"] nonblock true stdin EOF leader true inherited %v`, fds)}
 	if err != nil || m != want {
-		t.Errorf("the worker says\n %+v, %v, want\n %+v", m, err, want)
+		t.Errorf("the worker reported\n %+v, %v, want\n %+v", m, err, want)
 	}
 	if _, err := p.Receive(); err != io.EOF {
-		t.Errorf("then %v", err)
+		t.Errorf("received %v after it, want EOF", err)
 	}
 	e := p.Wait()
 	if e.Memory < 1<<20 || e.CPU <= 0 {
-		t.Errorf("it used %d bytes of memory and %v of CPU time", e.Memory, e.CPU)
+		t.Errorf("the worker used %d bytes of memory and %v of CPU time, want at least 1 MiB and more than 0", e.Memory, e.CPU)
 	}
 	if e.Memory, e.CPU = 0, 0; e != (Exit{Code: 5, LastWords: "to standard output\nto standard error"}) {
-		t.Errorf("it ended with %+v", e)
+		t.Errorf("the worker ended with %+v, want exit status 5 and its output", e)
 	}
 	buf := make([]byte, 128)
 	if n, err := log.Read(buf); err != nil || string(buf[:n]) != fmt.Sprintf(`{"level":"info","slot":0,"pid":%d,"message":"a log line"}`+"\n", p.PID()) {
-		t.Errorf("its log: %q, %v", buf[:n], err)
+		t.Errorf("the log of the worker: %q, %v", buf[:n], err)
 	}
-	// The description is shared: handing it on must not make it blocking.
+	// Both processes share the open file description: the worker must not make it blocking.
 	status, err := unix.FcntlInt(sockets.Sockets(0)[0].File.Fd(), unix.F_GETFL, 0)
 	if err != nil || status&unix.O_NONBLOCK == 0 {
-		t.Errorf("the master's socket blocks: %#x, %v", status, err)
+		t.Errorf("the socket of the master is blocking: flags %#x, %v", status, err)
 	}
 	if err := p.Signal(syscall.SIGINT); err != nil {
-		t.Errorf("signal to a process that is gone: %v", err)
+		t.Errorf("signal to an ended process: %v, want no error", err)
 	}
 }
 
+// The cause of a panic is the line that the runtime printed.
 func TestPanic(t *testing.T) {
 	s, _, _ := spawner(t, "panic", 1)
 	p := spawned(t, s)
 	if e := p.Wait(); !e.crashed() || e.cause() != "exit status 2: panic: out of luck" {
-		t.Errorf("it ended with %+v: %s", e, e.cause())
+		t.Errorf("ended with %+v, cause %q, want the panic", e, e.cause())
 	}
 }
 
-// A worker that prints its stacks is not known by their last register.
+// The cause of a SIGQUIT is the first line of the output, not the last one of the stacks.
 func TestStacks(t *testing.T) {
 	s, _, _ := spawner(t, "worker", 1)
 	p := spawned(t, s)
@@ -119,12 +122,12 @@ func TestStacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := p.Wait(); !e.crashed() || e.cause() != "exit status 2: SIGQUIT: quit" {
-		t.Errorf("it ended with %s", e.cause())
+		t.Errorf("ended with cause %q, want SIGQUIT", e.cause())
 	}
 }
 
-// The end of a worker changes nothing that an upgrade may be passing on, until the
-// pool knows of it.
+// The handle of a worker that has ended stays valid, and its pid is not reused, until the
+// pool closes it: an upgrade may be passing it on.
 func TestEndedProcess(t *testing.T) {
 	s, _, _ := spawner(t, "facts", 1)
 	p := spawned(t, s)
@@ -135,52 +138,52 @@ func TestEndedProcess(t *testing.T) {
 	p.Wait()
 	after, err := p.Handle()
 	if err != nil || after != before {
-		t.Errorf("%+v, %v, and was %+v", after, err, before)
+		t.Errorf("the handle is %+v, %v, want %+v", after, err, before)
 	}
 	if err := syscall.Kill(p.PID(), 0); err != nil {
-		t.Errorf("it is reaped: %v", err)
+		t.Errorf("reaped before Close: %v", err)
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := syscall.Kill(p.PID(), 0); err != syscall.ESRCH {
-		t.Errorf("it is not reaped: %v", err)
+		t.Errorf("not reaped by Close: %v", err)
 	}
 }
 
-// A child that a worker leaves behind, with every descriptor of it, ends with it.
+// A child that a worker leaves behind ends with the worker, even if it has all its descriptors.
 func TestChildOfWorker(t *testing.T) {
 	s, _, _ := spawner(t, "parent", 1)
 	p := spawned(t, s)
 	e := p.Wait()
 	var pid int
 	if _, err := fmt.Sscan(e.LastWords, &pid); err != nil || e.Code != 6 {
-		t.Fatalf("it ended with %+v", e)
+		t.Fatalf("the worker ended with %+v, want exit status 6 and a pid", e)
 	}
 	if m, err := p.Receive(); err != io.EOF {
-		t.Errorf("received %v, %v", m, err)
+		t.Errorf("received %v, %v, want EOF", m, err)
 	}
 	awaitGone(t, pid)
 }
 
-// One in a group of its own lives on, and cannot hold up the pool.
+// A child in a process group of its own lives on, and does not delay the pool.
 func TestChildInOwnGroup(t *testing.T) {
 	s, _, _ := spawner(t, "keeper", 1)
 	p := spawned(t, s)
 	e := p.Wait()
 	var pid int
 	if _, err := fmt.Sscan(e.LastWords, &pid); err != nil || e.Code != 6 {
-		t.Fatalf("it ended with %+v", e)
+		t.Fatalf("the worker ended with %+v, want exit status 6 and a pid", e)
 	}
 	if m, err := p.Receive(); err == nil {
-		t.Errorf("received %v", m)
+		t.Errorf("received %v, want an error", m)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Errorf("it does not live: %v", err)
+		t.Errorf("the child has ended: %v", err)
 	}
 }
 
-// awaitGone waits until a process that is nobody's child here has ended.
+// awaitGone waits until a process that is not a child of the test has ended.
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -189,25 +192,26 @@ func awaitGone(t *testing.T, pid int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("process %d lives", pid)
+			t.Fatalf("process %d has not ended after 10s", pid)
 		}
 	}
 }
 
-func TestSpawnNothing(t *testing.T) {
+// A worker binary that does not exist is reported, and leaves no descriptor open.
+func TestSpawnOfMissingBinary(t *testing.T) {
 	s, _, _ := spawner(t, "worker", 1)
 	s.Path = "/nonexistent/worker"
 	before := openFDs(t)
 	if _, err := s.Spawn(0, -1); err == nil || !strings.HasPrefix(err.Error(), "start worker 0: ") {
-		t.Errorf("got %v", err)
+		t.Errorf("spawn: %v, want an error of starting worker 0", err)
 	}
 	if after := openFDs(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }
 
-// A pool of real processes: killed ones are replaced, clients are served by
-// all, and in the end nothing is left.
+// In a pool of real processes, killed workers are replaced, each of them serves clients,
+// and at the end no process, goroutine or descriptor remains.
 func TestRealPool(t *testing.T) {
 	const slots, rounds = 2, 3
 	s, sockets, _ := spawner(t, "worker", slots)
@@ -241,18 +245,18 @@ func TestRealPool(t *testing.T) {
 			t.Errorf("alert %q, want %q", got, want)
 		}
 	}
-	// Whichever queue this client is in, somebody takes it out.
+	// Whichever queue this client is in, a worker accepts it.
 	ask(t, sockets.Addresses()[0].Port)
 	signals <- syscall.SIGINT
 	if err := <-done; err != nil {
-		t.Errorf("ended with %v", err)
+		t.Errorf("the pool ended with %v, want no error", err)
 	}
-	// The last one killed may have been waiting for its replacement.
+	// The worker killed last may not have been replaced yet.
 	if len(pids) < slots+rounds-1 {
-		t.Errorf("%d processes were started, want %d", len(pids), slots+rounds)
+		t.Errorf("%d processes were started, want at least %d", len(pids), slots+rounds-1)
 	}
 	gone(t, pids...)
-	// A goroutine that was joined may still be on its last instruction.
+	// A goroutine that was joined may not have returned yet.
 	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
@@ -261,8 +265,7 @@ func TestRealPool(t *testing.T) {
 	}
 }
 
-// A slot whose workers drain for long is served all the same, and the pool
-// ends with the last of them.
+// A slot serves while its earlier workers drain, and the pool ends with the last of them.
 func TestRealReplacement(t *testing.T) {
 	const generations = 3
 	s, sockets, _ := spawner(t, "worker", 1)
@@ -296,31 +299,31 @@ func TestRealReplacement(t *testing.T) {
 		clients[i].Close()
 	}
 	if err := <-done; err != nil {
-		t.Errorf("ended with %v", err)
+		t.Errorf("the pool ended with %v, want no error", err)
 	}
 	gone(t, append(pids, pid)...)
 }
 
-// gone wants processes to have ended and to have been waited for.
+// gone checks that processes have ended and have been reaped.
 func gone(t *testing.T, pids ...int) {
 	t.Helper()
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
-			t.Errorf("process %d is left: %v", pid, err)
+			t.Errorf("process %d has not been reaped: %v", pid, err)
 		}
 	}
 }
 
-// warm opens what the runtime opens once for the first process.
+// warm opens the descriptors that the runtime opens once, with the first process.
 func warm(t *testing.T, s *Spawner) {
 	t.Helper()
 	p := spawned(t, s)
 	p.Signal(syscall.SIGKILL)
 	p.Wait()
-	p.Close() // not as late as the test's end
+	p.Close() // now, and not at the end of the test
 }
 
-// ask connects and returns which slot and process answered.
+// ask connects and returns the slot and the process that responded.
 func ask(t *testing.T, port int) (slot, pid int) {
 	t.Helper()
 	c, slot, pid := hold(t, port, "x")
@@ -328,7 +331,7 @@ func ask(t *testing.T, port int) (slot, pid int) {
 	return slot, pid
 }
 
-// hold connects as a client that wants something, see answer.
+// hold connects as a client that sends want; see the function answer.
 func hold(t *testing.T, port int, want string) (c net.Conn, slot, pid int) {
 	t.Helper()
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -345,8 +348,8 @@ func hold(t *testing.T, port int, want string) (c net.Conn, slot, pid int) {
 	return c, slot, pid
 }
 
-// holdNew connects until another process than the old ones answers: the last
-// of them may not have heard yet that it is to go.
+// holdNew connects until a process other than the old ones responds: the last of them may
+// not have been told yet to drain.
 func holdNew(t *testing.T, port int, old []int) (net.Conn, int) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
@@ -356,7 +359,7 @@ func holdNew(t *testing.T, port int, old []int) (net.Conn, int) {
 		}
 		c.Close()
 	}
-	t.Fatalf("nobody but the processes %v answers", old)
+	t.Fatalf("no process but %v has responded within 5s", old)
 	return nil, 0
 }
 

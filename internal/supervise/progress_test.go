@@ -10,9 +10,9 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// A drain that takes longer than a second says what it waits for, with the rate
-// at which that becomes less.
-func TestRemains(t *testing.T) {
+// A drain that takes longer than a second reports what remains, and the rate at which it
+// decreases.
+func TestDrainProgress(t *testing.T) {
 	var told [][]Progress
 	r := &rig{tweak: stubborn, change: func(c *Config) {
 		c.OnProgress = func(all []Progress) bool { told = append(told, all); return true }
@@ -24,7 +24,7 @@ func TestRemains(t *testing.T) {
 		r.say(ipc.Remaining{Connections: 1}, 1)
 		r.pass(progressEvery - time.Millisecond)
 		if len(told) > 0 {
-			t.Error("told within the first second")
+			t.Error("progress was reported within the first second")
 		}
 		r.die(1, Exit{})
 		r.pass(time.Millisecond)
@@ -35,16 +35,18 @@ func TestRemains(t *testing.T) {
 			{{Slot: 0, PID: 101, Connections: 2, Bytes: 4000, Rate: 1000, Left: 4 * time.Second}},
 		}
 		if !slices.EqualFunc(told, want, slices.Equal) {
-			t.Errorf("told %+v\nwant %+v", told, want)
+			t.Errorf("reported %+v\nwant %+v", told, want)
 		}
 		r.die(0, Exit{})
 		r.ends(0, "")
 	})
 }
 
-// A drain that is over at once says nothing.
-func TestNothingRemains(t *testing.T) {
-	r := &rig{change: func(c *Config) { c.OnProgress = func([]Progress) bool { t.Error("told"); return true } }}
+// A drain that ends at once reports no progress.
+func TestShortDrainReportsNoProgress(t *testing.T) {
+	r := &rig{change: func(c *Config) {
+		c.OnProgress = func([]Progress) bool { t.Error("progress was reported"); return true }
+	}}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
@@ -52,8 +54,9 @@ func TestNothingRemains(t *testing.T) {
 	})
 }
 
-// What nobody shows is logged, for all workers in one line, and ever more seldom.
-func TestRemainsAreLogged(t *testing.T) {
+// Progress that OnProgress does not show is logged, one line for all workers, at growing
+// intervals.
+func TestDrainProgressIsLogged(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
@@ -67,7 +70,7 @@ func TestRemainsAreLogged(t *testing.T) {
 		r.logged(line)
 		// After 1, 2, 4, 8, 16, 32 and 64 seconds, and then each minute.
 		if n := strings.Count(r.log.String(), line); n < 15 || n > 16 {
-			t.Errorf("%d lines in ten minutes", n)
+			t.Errorf("%d lines in ten minutes, want 15 or 16", n)
 		}
 		r.die(0, Exit{})
 		r.die(1, Exit{})

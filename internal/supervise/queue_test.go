@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// What waits in the accept queue of a slot without a worker is served before a stop,
-// however its last one ended.
+// The accept queue of a slot that has no worker is served before the pool stops, however
+// the last worker ended.
 func TestStopBeforeNextWorker(t *testing.T) {
 	for name, ends := range map[string]func(*rig){
 		"killed": func(r *rig) { r.die(0, killed) },
@@ -41,8 +41,8 @@ func TestStopBeforeNextWorker(t *testing.T) {
 	})
 }
 
-// A worker that was sent a signal just before the pool is told to stop has left its queue
-// to another one, which serves it although the first still drains.
+// A worker that was sent a signal just before the pool is told to stop leaves its accept
+// queue to another one, which serves it although the first still drains.
 func TestQueueLeftInStop(t *testing.T) {
 	empty := 0
 	r := &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}
@@ -54,9 +54,9 @@ func TestQueueLeftInStop(t *testing.T) {
 		r.say(ipc.Draining{}, 0)
 		r.say(ipc.QueuesEmpty{}, 0)
 		if empty != 0 || len(r.procs) != 2 {
-			t.Fatalf("empty %d, %d processes", empty, len(r.procs))
+			t.Fatalf("queues reported empty %d times, want 0; %d processes started, want 2", empty, len(r.procs))
 		}
-		r.say(ipc.QueueLeft{}, 1) // so was the next one, before it was ready
+		r.say(ipc.QueueLeft{}, 1) // the next one was sent a signal too, before it was ready
 		r.say(ipc.Draining{}, 1)
 		r.die(1, Exit{})
 		r.started(2)
@@ -66,12 +66,12 @@ func TestQueueLeftInStop(t *testing.T) {
 		r.die(0, Exit{})
 		r.ends(0, "")
 		if empty != 1 {
-			t.Errorf("empty %d times", empty)
+			t.Errorf("queues reported empty %d times, want once", empty)
 		}
 	})
 }
 
-// Workers that always say so do not keep the pool from stopping.
+// The pool stops even if each worker leaves its accept queue to the next one.
 func TestQueueLeftAgainAndAgain(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
@@ -89,13 +89,13 @@ func TestQueueLeftAgainAndAgain(t *testing.T) {
 			r.pass(time.Second)
 		}
 		if len(r.procs) > deathLimit {
-			t.Errorf("%d processes were started", len(r.procs))
+			t.Errorf("%d processes were started, want at most %d", len(r.procs), deathLimit)
 		}
 		r.ends(0, "")
 	})
 }
 
-// The same happens to the worker of a slot that is being closed.
+// The worker of a slot that is being closed may leave its accept queue to another one too.
 func TestQueueLeftInClosingSlot(t *testing.T) {
 	for _, exits := range []bool{false, true} {
 		s := &sockets{open: 2}

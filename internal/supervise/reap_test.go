@@ -14,7 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestReapStopsAtOurs(t *testing.T) {
+// reap stops at the first own child of the list, whose end its waiter collects, and at an
+// error.
+func TestReapStopsAtOwnChild(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {
 		ended  []int // in the order of the kernel's list
@@ -43,13 +45,12 @@ func TestReapStopsAtOurs(t *testing.T) {
 				return nil
 			})
 		if err != tt.err || !slices.Equal(buried, tt.buried) {
-			t.Errorf("of %v: %v, %v, want %v, %v", tt.ended, buried, err, tt.buried, tt.err)
+			t.Errorf("%v ended: reaped %v (%v), want %v (%v)", tt.ended, buried, err, tt.buried, tt.err)
 		}
 	}
 }
 
-// The end of an orphan is taken note of, that of a child of our own is left
-// to whoever waits for it.
+// Reap collects the exit status of orphans and leaves that of an own child to its waiter.
 func TestReap(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
@@ -98,7 +99,7 @@ func awaitEnded(t *testing.T, children <-chan os.Signal, pid int) {
 	}
 }
 
-// abandon makes an orphan, which lives for a moment, and returns its pid.
+// abandon starts an orphan, which ends after a moment, and returns its pid.
 func abandon(t *testing.T) int {
 	t.Helper()
 	parent := exec.Command("sh", "-c", "sleep 0.2 & echo $!")

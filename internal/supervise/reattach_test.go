@@ -13,8 +13,8 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// A worker that cannot be taken over after an upgrade ends, with all that was kept of
-// it.
+// A worker that cannot be taken over after an upgrade is killed, and all descriptors that
+// were kept for it are closed.
 func TestReattachFails(t *testing.T) {
 	worker := exec.Command("sleep", "60")
 	if err := worker.Start(); err != nil {
@@ -30,11 +30,11 @@ func TestReattachFails(t *testing.T) {
 	}
 	_, err := new(Spawner).Reattach(0, Handle{PID: worker.Process.Pid, Channel: fds[0], Output: fds[1], Kept: &rescue.State{Records: fds[2], Lifeline: fds[3]}})
 	if err == nil {
-		t.Error("a file is a channel")
+		t.Error("Reattach accepted a file as a channel")
 	}
 	for _, fd := range fds {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
-			t.Errorf("descriptor %d is open: %v", fd, err)
+			t.Errorf("descriptor %d is still open: %v", fd, err)
 		}
 	}
 	var ended *exec.ExitError
@@ -43,7 +43,7 @@ func TestReattachFails(t *testing.T) {
 	}
 }
 
-// What a worker wants rendered is rendered after an upgrade too.
+// Render requests of a worker are still served after an upgrade.
 func TestReattachRenders(t *testing.T) {
 	worker := exec.Command("sleep", "60")
 	if err := worker.Start(); err != nil {

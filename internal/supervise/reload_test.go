@@ -11,12 +11,13 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// movable makes workers that can hand their connections over, when they speak.
+// movable reports that workers can hand their connections over.
 func (r *rig) movable(procs ...int) {
 	r.say(ipc.CanHandOver{}, procs...)
 }
 
-// The new worker is ready before the old one is told to go, slot by slot.
+// A reload replaces the workers slot by slot: the new worker is ready before the old one is
+// told to drain.
 func TestReload(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
@@ -31,9 +32,9 @@ func TestReload(t *testing.T) {
 		r.told(0, ipc.Serve{}, ipc.Drain{})
 		r.expect(4, "serving")
 		if !slices.Equal(r.slots, []int{0, 1, 0, 1}) {
-			t.Errorf("the slots filled are %v", r.slots)
+			t.Errorf("workers were started in slots %v, want [0 1 0 1]", r.slots)
 		}
-		r.hello(3) // which cannot take them over
+		r.hello(3) // it cannot take connections over
 		r.told(3, ipc.Serve{})
 		r.told(1, ipc.Serve{}, ipc.Drain{})
 		r.die(0, Exit{})
@@ -47,7 +48,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// What does not come up leaves the old pool as it is, with the old settings.
+// If a new worker does not start, the pool keeps the current workers and settings.
 func TestReloadFails(t *testing.T) {
 	var fresh []int
 	r := &rig{}
@@ -69,15 +70,15 @@ func TestReloadFails(t *testing.T) {
 		r.die(0, Exit{Code: 1})
 		r.hello(3)
 		if !slices.Equal(fresh, []int{0}) {
-			t.Errorf("processes with the new settings: %v", fresh)
+			t.Errorf("workers were started with the new settings in slots %v, want [0]", fresh)
 		}
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")
 	})
 }
 
-// An error names the binary that was started: the new settings' while they are
-// tried, the old one after they have failed, the new one once it has come up.
+// An error names the binary that was started: the new one while new settings are tried, the
+// old one after they have failed, and the new one once a worker of it was ready.
 func TestErrorNamesBinary(t *testing.T) {
 	const cure = "; build it with make, or name it with --worker PATH"
 	const old, fresh = "; worker 0 (pid 101) is not replaced", "; worker 0 (pid 105) is not replaced"
@@ -118,7 +119,7 @@ func TestErrorNamesBinary(t *testing.T) {
 	})
 }
 
-// Settings that are wrong are not tried.
+// A reload is refused before the pool serves, and if its settings are wrong.
 func TestReloadRefused(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) {
 		c.Reload = func() (Settings, error) {
@@ -132,20 +133,20 @@ func TestReloadRefused(t *testing.T) {
 		r.expect(1, "reload: the pool is not serving yet; send SIGHUP again when it is", "serving",
 			"reload: phalanx.conf:3: no such flag; phalanx.conf:5: no such flag; keeping the current workers")
 		r.signal(syscall.SIGINT)
-		r.signal(syscall.SIGHUP) // is nothing any more
+		r.signal(syscall.SIGHUP) // is ignored during the stop
 		r.die(0, Exit{})
 		r.ends(0, "")
 	})
 }
 
-// A worker that dies while its successor starts is succeeded at once.
+// If a worker ends while its replacement starts, no other is started, and the reload goes on.
 func TestDeathDuringReload(t *testing.T) {
 	for name, gone := range map[string]func(*rig){
-		"killed":   func(r *rig) { r.die(0, Exit{Signal: syscall.SIGKILL}) },
-		"gave up":  func(r *rig) { r.die(0, Exit{Code: 78}) },
-		"left":     func(r *rig) { r.die(0, Exit{}) },
-		"drained":  func(r *rig) { r.say(ipc.Draining{}, 0); r.die(0, Exit{}) },
-		"hand off": func(r *rig) { r.say(ipc.Draining{}, 0) },
+		"killed":         func(r *rig) { r.die(0, Exit{Signal: syscall.SIGKILL}) },
+		"exit status 78": func(r *rig) { r.die(0, Exit{Code: 78}) },
+		"exit status 0":  func(r *rig) { r.die(0, Exit{}) },
+		"drained":        func(r *rig) { r.say(ipc.Draining{}, 0); r.die(0, Exit{}) },
+		"draining":       func(r *rig) { r.say(ipc.Draining{}, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, 2, func(r *rig) {
@@ -153,7 +154,7 @@ func TestDeathDuringReload(t *testing.T) {
 				r.signal(syscall.SIGHUP)
 				gone(r)
 				if len(r.procs) != 3 {
-					t.Fatalf("%d processes were started", len(r.procs))
+					t.Fatalf("%d processes were started, want 3", len(r.procs))
 				}
 				r.hello(2)
 				r.told(2, ipc.Serve{})
@@ -168,7 +169,7 @@ func TestDeathDuringReload(t *testing.T) {
 	}
 }
 
-// A second reload begins anew: what came up for the first one is old.
+// A second reload replaces the workers that the first one has started, too.
 func TestReloadTwice(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
@@ -179,7 +180,7 @@ func TestReloadTwice(t *testing.T) {
 		}
 		r.expect(5, "serving")
 		if !slices.Equal(r.slots, []int{0, 1, 0, 0, 1}) {
-			t.Errorf("the slots filled are %v", r.slots)
+			t.Errorf("workers were started in slots %v, want [0 1 0 0 1]", r.slots)
 		}
 		for _, i := range []int{0, 1, 2} {
 			r.told(i, ipc.Serve{}, ipc.Drain{})
@@ -190,6 +191,7 @@ func TestReloadTwice(t *testing.T) {
 	})
 }
 
+// A stop during a reload stops the old workers and the new ones.
 func TestStopDuringReload(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
@@ -205,8 +207,8 @@ func TestStopDuringReload(t *testing.T) {
 	})
 }
 
-// A HUP that comes because the terminal has gone is a stop.
-func TestHangUp(t *testing.T) {
+// A SIGHUP that the kernel sends because the terminal was closed stops the pool.
+func TestTerminalHangUp(t *testing.T) {
 	r := &rig{change: func(c *Config) { c.HungUp = func() bool { return true } }}
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
@@ -216,6 +218,7 @@ func TestHangUp(t *testing.T) {
 	})
 }
 
+// Workers that ask to be recycled are replaced, one at a time.
 func TestRecycle(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
@@ -226,7 +229,7 @@ func TestRecycle(t *testing.T) {
 		r.told(0, ipc.Serve{}, ipc.Drain{})
 		r.hello(3)
 		r.told(1, ipc.Serve{}, ipc.Drain{})
-		r.say(ipc.Recycle{Reason: "again"}, 0) // which goes already
+		r.say(ipc.Recycle{Reason: "again"}, 0) // it drains already
 		r.expect(4, "serving")
 		r.die(0, Exit{})
 		r.die(1, Exit{})
@@ -235,7 +238,7 @@ func TestRecycle(t *testing.T) {
 	})
 }
 
-// A replaced worker has so long to finish, and no longer.
+// A worker that drains for longer than the drain timeout is killed.
 func TestDrainTimeout(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.DrainTimeout = time.Minute }}
 	runRig(t, 1, r, func(r *rig) {
@@ -253,11 +256,11 @@ func TestDrainTimeout(t *testing.T) {
 	})
 }
 
-// A worker that shows no heartbeat is replaced, one that does never is.
-func TestHang(t *testing.T) {
+// A worker that has sent no heartbeat within the hang timeout is killed and replaced.
+func TestHungWorker(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.HangTimeout = 10 * time.Second }}
 	runRig(t, 2, r, func(r *rig) {
-		r.pass(9 * time.Second) // nobody lives before he serves
+		r.pass(9 * time.Second) // no heartbeat is expected before a worker serves
 		r.hello(0)
 		r.pass(900 * time.Millisecond)
 		r.hello(1)
@@ -277,8 +280,8 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// A worker whose successor dies gets another.
-func TestHeirDies(t *testing.T) {
+// If a worker dies that was to take connections over, the next one takes them over.
+func TestSuccessorDies(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
 		r.movable(0)
@@ -299,9 +302,9 @@ func TestHeirDies(t *testing.T) {
 	})
 }
 
-// A new worker that dies as soon as it has said that it is ready takes nobody's
-// connections: the next one gets them, and the old one waits for that.
-func TestHeirDiesAtOnce(t *testing.T) {
+// If a new worker dies as soon as it has reported ready, it takes no connections over: the
+// next one does, and the old worker waits for it.
+func TestSuccessorDiesAtOnce(t *testing.T) {
 	r := &rig{tweak: stubborn}
 	runRig(t, 2, r, func(r *rig) {
 		r.movable(0, 1)
@@ -320,7 +323,7 @@ func TestHeirDiesAtOnce(t *testing.T) {
 			r.die(i, Exit{})
 		}
 	})
-	// Alone, it waits until there is somebody.
+	// Without another slot, the old worker waits for the next one.
 	r = &rig{tweak: stubborn}
 	runRig(t, 1, r, func(r *rig) {
 		r.movable(0)

@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// A worker that has taken over the connections of a dead one is killed before it serves:
-// what became of them is reported, once.
+// If a worker has taken over the connections of a dead one and is killed before it serves,
+// the rescue is reported, once.
 func TestKilledWhenTakenOver(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
@@ -32,9 +32,9 @@ func TestKilledWhenTakenOver(t *testing.T) {
 	})
 }
 
-// Workers that die of draining do not follow each other without a pause, although each is
+// Workers that die while they drain are replaced after growing delays, although each is
 // replaced by one that takes over the connections of the one before.
-func TestDyingOfDrainIsPaced(t *testing.T) {
+func TestDeathsInDrainArePaced(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		r.procs[0].stubborn = true
@@ -46,17 +46,17 @@ func TestDyingOfDrainIsPaced(t *testing.T) {
 			r.die(i, Exit{Signal: syscall.SIGSEGV})
 			r.started(i + 2)
 			if took := time.Since(began); took < pause*time.Millisecond || took > pause*time.Millisecond+firstDelay {
-				t.Fatalf("death %d: another worker after %v, want %v", i+1, took, pause*time.Millisecond)
+				t.Fatalf("death %d: replaced after %v, want %v", i+1, took, pause*time.Millisecond)
 			}
 			r.hello(i + 2)
 			r.say(ipc.Rescued{Connections: 1}, i+2)
 		}
-		r.pass(longDelay + healthyTime) // clears the record
+		r.pass(longDelay + healthyTime) // resets the delay
 		n := len(r.procs)
 		r.procs[n-1].stubborn = true
 		r.die(n-2, Exit{Signal: syscall.SIGSEGV})
 		if len(r.procs) != n+1 {
-			t.Error("a first death is not answered at once again")
+			t.Error("a worker that died after a healthy time is not replaced at once")
 		}
 		r.hello(n)
 		r.say(ipc.Rescued{Connections: 1}, n)

@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// actWorker says Ready and answers each connection with its slot and pid,
-// until SIGINT or the end of the channel. Then it waits for its clients.
+// actWorker reports ready and responds to each connection with its slot and pid, until
+// SIGINT or the end of the channel. Then it waits for its clients.
 func actWorker() int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT)
@@ -73,8 +73,8 @@ func actWorker() int {
 	return 0
 }
 
-// answer answers one client after the other, when it has sent a byte: 'x'
-// wants no more than that, while 'h' goes on until it closes the connection.
+// answer responds to each client after its first byte: it closes the connection after an
+// 'x', and otherwise waits until the client does.
 func answer(l net.Listener, clients *sync.WaitGroup) {
 	for {
 		c, err := l.Accept()
@@ -95,7 +95,7 @@ func answer(l net.Listener, clients *sync.WaitGroup) {
 	}
 }
 
-// actFacts reports how the process found itself.
+// actFacts reports the arguments and descriptors that the process got, and its group.
 func actFacts() int {
 	c, err := ipc.Open(ipc.ControlFD)
 	if err != nil {
@@ -112,8 +112,8 @@ func actFacts() int {
 	return 5
 }
 
-// inheritedFDs lists the descriptors that are not close-on-exec, which are
-// those this process did not open itself.
+// inheritedFDs lists the descriptors that are not close-on-exec: the process did not open
+// these itself.
 func inheritedFDs() []int {
 	var fds []int
 	for fd := range 64 {

@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// What all workers lack is told once; each has its own state.
+// A problem of the sandbox that all workers share is reported once; each has its own state.
 func TestConfined(t *testing.T) {
 	r := &rig{}
 	_, d := r.controller(nil)
@@ -24,7 +24,7 @@ func TestConfined(t *testing.T) {
 		_, v := r.look(*d)
 		for i, want := range []string{status.SandboxPartial + `no\x0aLandlock`, status.SandboxFull} {
 			if got := v.Workers[i].Sandbox; got != want {
-				t.Errorf("worker %d: %q, want %q", i, got, want)
+				t.Errorf("worker %d: sandbox state %q, want %q", i, got, want)
 			}
 		}
 		r.signal(syscall.SIGTERM)
@@ -34,7 +34,7 @@ func TestConfined(t *testing.T) {
 	})
 }
 
-// The kernel's log names the call for which a process was ended.
+// The kernel's log names the system call for which a process was killed.
 func TestLoggedCall(t *testing.T) {
 	const text = `4,1060,12548379099,-;audit: type=1326 audit(1795909441.660:1060): auid=4294967295 uid=65534 pid=6628 comm="worker" sig=31 arch=c000003e syscall=56 compat=0 ip=0x48b472 code=0x80000000
 `
@@ -44,10 +44,10 @@ func TestLoggedCall(t *testing.T) {
 	}
 	for pid, want := range map[int]int{6628: 56, 662: 0, 66280: 0} {
 		if got, ok := loggedCall(log, pid); got != want || ok != (want != 0) {
-			t.Errorf("process %d: %d, %v, want %d", pid, got, ok, want)
+			t.Errorf("process %d: call %d, found %v; want %d", pid, got, ok, want)
 		}
 	}
 	if got, ok := loggedCall(log+".gone", 6628); ok {
-		t.Errorf("without a log: %d", got)
+		t.Errorf("found call %d without a log", got)
 	}
 }

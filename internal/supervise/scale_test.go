@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// sockets are a row of sockets that notes what is done to it.
+// sockets is a set of listening sockets that records the calls of its methods.
 type sockets struct {
 	open  int
 	notes []string
@@ -47,11 +47,13 @@ func (s *sockets) Steer(slots []int) error {
 func (s *sockets) expect(t *testing.T, notes ...string) {
 	t.Helper()
 	if !slices.Equal(s.notes, notes) {
-		t.Errorf("the sockets saw %q\nwant %q", s.notes, notes)
+		t.Errorf("the calls on the sockets were %q\nwant %q", s.notes, notes)
 	}
 	s.notes = nil
 }
 
+// SIGTTIN adds a worker with a socket of its own, SIGTTOU drains the last one and closes
+// its socket; the last worker of the pool stays.
 func TestScale(t *testing.T) {
 	s := &sockets{open: 1}
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
@@ -82,8 +84,8 @@ func TestScale(t *testing.T) {
 	})
 }
 
-// Settings may have another number of workers; signals have been heeded until
-// then.
+// A reload applies the number of workers of new settings, and keeps the one that signals
+// have set if the settings have not changed it.
 func TestReloadScales(t *testing.T) {
 	s := &sockets{open: 1}
 	slots := 1
@@ -96,7 +98,7 @@ func TestReloadScales(t *testing.T) {
 		r.hello(0)
 		r.signal(syscall.SIGTTIN)
 		r.hello(1)
-		r.signal(syscall.SIGHUP) // the same settings: two stay two
+		r.signal(syscall.SIGHUP) // the settings have not changed: the two workers stay
 		r.hello(2)
 		r.hello(3)
 		r.expect(4, "serving")
@@ -104,7 +106,7 @@ func TestReloadScales(t *testing.T) {
 		r.signal(syscall.SIGHUP)
 		r.hello(4)
 		if s.open != 3 {
-			t.Errorf("%d sockets are open", s.open)
+			t.Errorf("%d sockets are open, want 3", s.open)
 		}
 		r.signal(syscall.SIGINT)
 		for i := range r.procs {
@@ -114,9 +116,9 @@ func TestReloadScales(t *testing.T) {
 	})
 }
 
-// Workers are told among how many they share the limits of the pool: before they serve,
-// and when there are more or fewer of them.
-func TestShare(t *testing.T) {
+// Workers are told how many of them share the limits of the pool: before they serve, and
+// whenever the number changes.
+func TestWorkersAreToldTheirShare(t *testing.T) {
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets, c.Shares = &sockets{open: 1}, true }}
 	runRig(t, 1, r, func(r *rig) {
 		r.movable(0)
@@ -136,18 +138,18 @@ func TestShare(t *testing.T) {
 	})
 }
 
-// A slot is closed when it has a worker to take what is on its way there.
+// A slot without a worker is closed only after a new worker has served its queue.
 func TestShrinkWaits(t *testing.T) {
 	s := &sockets{open: 2}
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
-		s.expect(t, "steer [0 1]", "steer [0]") // and not where nobody accepts
+		s.expect(t, "steer [0 1]", "steer [0]") // not to the slot without a worker
 		r.signal(syscall.SIGTTOU)
 		s.expect(t)
 		r.hello(2)
-		s.expect(t) // new connections already go to the other
+		s.expect(t) // new connections already go to the other slot
 		r.told(2, ipc.Serve{}, ipc.Drain{Queue: true})
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
@@ -156,8 +158,8 @@ func TestShrinkWaits(t *testing.T) {
 	})
 }
 
-// What waits in the queue of a slot that closes is served even if its worker is
-// killed: by another one, which drains like the first.
+// If the worker of a slot that is being closed is killed, another one serves the queue of
+// the slot, and drains like the first.
 func TestDeathInClosingSlot(t *testing.T) {
 	s := &sockets{open: 2}
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
@@ -171,9 +173,9 @@ func TestDeathInClosingSlot(t *testing.T) {
 			r.restarted(i + 1)
 		}
 		if !slices.Equal(r.slots, []int{0, 1, 1, 1}) {
-			t.Errorf("slots %v were filled", r.slots)
+			t.Errorf("workers were started in slots %v, want [0 1 1 1]", r.slots)
 		}
-		s.expect(t) // the socket stays
+		s.expect(t) // the socket stays open
 		r.told(3, ipc.Serve{}, ipc.Drain{Queue: true})
 		r.die(3, Exit{})
 		s.expect(t, "shrink 1", "steer [0]")
@@ -186,7 +188,7 @@ func TestDeathInClosingSlot(t *testing.T) {
 	})
 }
 
-// A slot that no worker can close is closed without one.
+// A slot that is being closed is closed without a worker if none can be started for it.
 func TestClosingSlotIsGivenUp(t *testing.T) {
 	s := &sockets{open: 2}
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
@@ -205,7 +207,7 @@ func TestClosingSlotIsGivenUp(t *testing.T) {
 	})
 }
 
-// A slot that closes is opened again with the socket that it has.
+// A slot that is being closed can be opened again, and keeps its socket.
 func TestClosingSlotIsReopened(t *testing.T) {
 	s := &sockets{open: 2}
 	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
@@ -218,7 +220,7 @@ func TestClosingSlotIsReopened(t *testing.T) {
 		r.told(2, ipc.Serve{})
 		r.signal(syscall.SIGTTOU)
 		r.die(2, Exit{})
-		s.expect(t, "steer [0]") // its first worker still accepts there
+		s.expect(t, "steer [0]") // the first worker of the slot still accepts from its queue
 		r.die(1, Exit{})
 		s.expect(t, "shrink 1", "steer [0]")
 		r.expect(3, "serving")
@@ -228,7 +230,7 @@ func TestClosingSlotIsReopened(t *testing.T) {
 	})
 }
 
-// A pool that stops ends a slot that closes, with or without a worker.
+// When the pool stops, a slot that is being closed ends too, with or without a worker.
 func TestStopWhileClosing(t *testing.T) {
 	for _, dies := range []bool{false, true} {
 		s := &sockets{open: 2}
@@ -252,7 +254,7 @@ func TestStopWhileClosing(t *testing.T) {
 	}
 }
 
-// restarted waits for a process to be started, and lets it be ready.
+// restarted waits until process i is started, and reports it ready.
 func (r *rig) restarted(i int) {
 	r.t.Helper()
 	for waited := time.Duration(0); len(r.procs) <= i && waited <= longDelay; waited += firstDelay {
@@ -261,8 +263,8 @@ func (r *rig) restarted(i int) {
 	r.hello(i)
 }
 
-// A slot that dies and dies is given up while others serve, and gets another
-// chance when settings have changed.
+// A slot whose workers die too often is quarantined while others serve, and gets another
+// worker at the next reload.
 func TestCrashBudget(t *testing.T) {
 	s := &sockets{open: 2}
 	r := &rig{change: func(c *Config) { c.Sockets = s }}
@@ -282,12 +284,12 @@ func TestCrashBudget(t *testing.T) {
 		n := len(r.procs)
 		r.pass(time.Hour)
 		if len(r.procs) != n {
-			t.Error("it was started again")
+			t.Error("a worker was started in the quarantined slot")
 		}
 		r.signal(syscall.SIGHUP)
 		r.hello(n)
 		if len(r.procs) != n+2 || r.slots[n+1] != 1 {
-			t.Fatalf("%d processes, slots %v", len(r.procs), r.slots)
+			t.Fatalf("%d processes in slots %v, want %d, the last of them in slot 1", len(r.procs), r.slots, n+2)
 		}
 		r.hello(n + 1)
 		r.die(0, Exit{})
@@ -296,8 +298,8 @@ func TestCrashBudget(t *testing.T) {
 	})
 }
 
-// The last slot that serves is never given up.
-func TestNoBudgetForTheLast(t *testing.T) {
+// The only slot that serves is never quarantined.
+func TestLastSlotIsNotQuarantined(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		for i := range 2 * deathLimit {
@@ -309,6 +311,7 @@ func TestNoBudgetForTheLast(t *testing.T) {
 	})
 }
 
+// The report of a killed worker says if it was probably killed by the OOM killer.
 func TestOOM(t *testing.T) {
 	kills := 3
 	r := &rig{change: func(c *Config) { c.OOMKills = func() int { return kills } }}
@@ -324,8 +327,8 @@ func TestOOM(t *testing.T) {
 	})
 }
 
-// A pool that stood still itself, however shortly, has not heard what its workers said:
-// none of them is taken for hung, unless it says nothing even then.
+// If the master itself was suspended, even shortly, it does not treat a worker as hung
+// before it had time to read the worker's messages.
 func TestStandstill(t *testing.T) {
 	for _, stop := range []time.Duration{100 * time.Millisecond, 900 * time.Millisecond, time.Minute} {
 		r := &rig{tweak: stubborn, change: func(c *Config) {
@@ -350,8 +353,9 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// Standing still costs no worker a part of its time.
-func TestStandstillShortensNothing(t *testing.T) {
+// A standstill of the master does not shorten the time that a worker has for its next
+// heartbeat.
+func TestStandstillKeepsHangTimeout(t *testing.T) {
 	var stop atomic.Int64
 	r := &rig{tweak: stubborn, change: func(c *Config) {
 		c.HangTimeout, c.AliveEvery = 10*time.Second, 2*time.Second
@@ -373,7 +377,7 @@ func TestStandstillShortensNothing(t *testing.T) {
 	})
 }
 
-// A worker that is killed a moment before it is ready takes nobody's place.
+// A worker that reports ready after the master decided to kill it replaces no other.
 func TestReadyTooLate(t *testing.T) {
 	r := &rig{tweak: func(f *fake) { f.stubborn, f.deaf = true, f.pid == 102 }}
 	runRig(t, 1, r, func(r *rig) {

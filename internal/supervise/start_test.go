@@ -14,6 +14,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
+// The pool serves only when all of its workers are ready.
 func TestServeWhenAllAreReady(t *testing.T) {
 	run(t, 3, func(r *rig) {
 		r.expect(3)
@@ -34,7 +35,7 @@ func TestServeWhenAllAreReady(t *testing.T) {
 	})
 }
 
-// A start that fails ends the others and becomes the pool's error.
+// A worker that fails to start ends the others, and its error becomes that of the pool.
 func TestStartFails(t *testing.T) {
 	const cure = "; build it with make, or name it with --worker PATH"
 	stack := "panic: boom\x1b\n\ngoroutine 1 [running]:\nmain.main()"
@@ -52,11 +53,11 @@ func TestStartFails(t *testing.T) {
 			r.say(ipc.Failed{ExitCode: 3, Reason: "no memory"}, 1)
 			r.die(1, Exit{Code: 3})
 		}, 1, "no memory"},
-		{"words of an enemy", func(r *rig) {
+		{"control characters", func(r *rig) {
 			r.say(ipc.Failed{ExitCode: 3, Reason: "no\n\x1b[2Jroot"}, 1)
 			r.die(1, Exit{Code: 3})
 		}, 1, `no\x0a\x1b[2Jroot`},
-		{"announced but stays", func(r *rig) {
+		{"announced, but does not exit", func(r *rig) {
 			r.say(ipc.Failed{ExitCode: 78, Reason: "no root"}, 1)
 			r.pass(startTime)
 		}, 78, "no root"},
@@ -64,11 +65,11 @@ func TestStartFails(t *testing.T) {
 			1, `worker 1 (pid 102) died during startup: exit status 2: panic: boom\x1b`},
 		{"signal", func(r *rig) { r.die(1, Exit{Signal: syscall.SIGSEGV}) },
 			1, "worker 1 (pid 102) died during startup: killed by SIGSEGV"},
-		{"silence", func(r *rig) { r.pass(startTime) },
+		{"never ready", func(r *rig) { r.pass(startTime) },
 			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (not ready within 10s, killed)" + cure},
-		{"garbage", func(r *rig) { r.procs[1].gone <- errors.New("unknown kind 255") },
+		{"invalid message", func(r *rig) { r.procs[1].gone <- errors.New("unknown kind 255") },
 			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (unknown kind 255, killed)" + cure},
-		{"hung up", func(r *rig) { r.procs[1].gone <- io.EOF; r.pass(closedTime) },
+		{"channel closed", func(r *rig) { r.procs[1].gone <- io.EOF; r.pass(closedTime) },
 			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (closed its control channel, killed)" + cure},
 		{"another program", func(r *rig) { r.die(1, Exit{Code: 1, LastWords: "usage: cat\nno such option"}) },
 			78, "worker /bin/worker: not a worker of Phalanx 1 (exit status 1: no such option)" + cure},
@@ -89,6 +90,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
+// The start fails if a worker that was ready ends before the pool serves.
 func TestReadyWorkerDiesBeforeServing(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(1)
@@ -104,6 +106,7 @@ func TestReadyWorkerDiesBeforeServing(t *testing.T) {
 	})
 }
 
+// The error of a worker that cannot be spawned says what to do about it.
 func TestSpawnFails(t *testing.T) {
 	start := func(err error) error {
 		return fmt.Errorf("start worker 1: %w", &fs.PathError{Op: "fork/exec", Path: "w", Err: err})
@@ -159,7 +162,7 @@ func TestProtocolViolations(t *testing.T) {
 	}
 }
 
-// A worker that does not read is of no use, and must not hold the pool up.
+// A worker that does not read its messages is killed: the pool does not wait for it.
 func TestFullChannel(t *testing.T) {
 	r := &rig{tweak: func(f *fake) { f.full = f.pid == 101 }}
 	runRig(t, 1, r, func(r *rig) {
@@ -170,7 +173,7 @@ func TestFullChannel(t *testing.T) {
 	})
 }
 
-// A death is one line of the log, with fields; a clean exit is one too.
+// A death is one line of the log, with fields, and so is a clean exit.
 func TestLog(t *testing.T) {
 	r := &rig{}
 	r.change = func(c *Config) { c.Deaths = &c.Log }

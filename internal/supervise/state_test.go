@@ -2,7 +2,7 @@ package supervise
 
 import "testing"
 
-// Every pair of state and change is either in this picture or an error.
+// Every pair of state and change is either in this table or an error.
 func TestTransitions(t *testing.T) {
 	states := []state{empty, starting, ready, draining, exited, backoff}
 	changes := []change{spawn, report, drain, replace, detach, exit, retry}
@@ -24,10 +24,10 @@ func TestTransitions(t *testing.T) {
 			want, ok := allowed[s.String()+" "+c.String()]
 			got, err := next(s, c)
 			if ok && (err != nil || got != want) {
-				t.Errorf("%v, %v: %v, %v, want %v", s, c, got, err, want)
+				t.Errorf("%v in state %v: %v, %v, want %v", c, s, got, err, want)
 			}
 			if !ok && (err == nil || got != s) {
-				t.Errorf("%v, %v: %v, %v, want an error", s, c, got, err)
+				t.Errorf("%v in state %v: %v, %v, want an error", c, s, got, err)
 			}
 		}
 	}

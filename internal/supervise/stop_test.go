@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// stopped runs a pool of one worker, with a keeper, that has been told to stop and
-// takes its time.
+// stopped runs a pool of one worker, with a keeper, that has been told to stop and has not
+// finished draining.
 func stopped(t *testing.T, test func(*rig)) {
 	t.Helper()
 	r := keeping()
@@ -26,8 +26,8 @@ func stopped(t *testing.T, test func(*rig)) {
 
 const diedInStop = "worker 0 (pid 101) died while draining: killed by SIGKILL; another takes over its connections"
 
-// rescues lets a worker take over the connections of a dead one while the pool stops,
-// and wants it to serve them, and then to drain.
+// rescues reports worker i ready and checks that it takes over the connections of a dead
+// worker while the pool stops, serves them, and then drains.
 func (r *rig) rescues(i int) {
 	r.t.Helper()
 	r.hello(i)
@@ -39,8 +39,8 @@ func (r *rig) rescues(i int) {
 	r.signalled(i, syscall.SIGINT)
 }
 
-// A worker that is killed while the pool stops leaves its connections to another one,
-// which drains, and may be killed in turn. That is not a failure.
+// If a worker is killed while the pool stops, another one takes over its connections and
+// drains; it may be killed in turn. This is not a failure.
 func TestDeathInStop(t *testing.T) {
 	stopped(t, func(r *rig) {
 		r.die(0, killed)
@@ -50,13 +50,13 @@ func TestDeathInStop(t *testing.T) {
 		r.die(2, Exit{})
 		r.ends(0, "")
 		if len(r.diary) < 3 || r.diary[2] != diedInStop {
-			t.Errorf("%q", r.diary)
+			t.Errorf("reported %q, want the third line %q", r.diary, diedInStop)
 		}
 	})
 }
 
-// A pool that is told to stop while connections of a dead worker wait stops when they
-// have been served, however far their rescue is.
+// A pool that is told to stop during a rescue, in any phase of it, stops when the rescued
+// connections have been served.
 func TestStopDuringRescue(t *testing.T) {
 	for _, how := range []string{"starting", "taking over", "a replacement takes over"} {
 		r := keeping()
@@ -89,8 +89,8 @@ func TestStopDuringRescue(t *testing.T) {
 	}
 }
 
-// A worker without a slot is killed while the pool stops: the slot gets another worker
-// beside the one that drains there.
+// If a detached worker is killed while the pool stops, its slot gets another worker beside
+// the one that drains there.
 func TestDetachedDeathInStop(t *testing.T) {
 	stubbornly := keeping()
 	runRig(t, 1, stubbornly, func(r *rig) {
@@ -108,7 +108,8 @@ func TestDetachedDeathInStop(t *testing.T) {
 	})
 }
 
-// Whoever stops immediately wants no rescue, and who sets a limit none behind it.
+// Connections are not rescued after an immediate stop nor after the drain timeout, which
+// limits a rescue too.
 func TestNoRescueInStop(t *testing.T) {
 	stopped(t, func(r *rig) {
 		r.die(0, killed)
@@ -119,7 +120,7 @@ func TestNoRescueInStop(t *testing.T) {
 		r.pass(time.Minute)
 		r.ends(1, "worker 0 (pid 101) died while draining: drain timed out after 1m0s, killed; its responses were truncated")
 		if len(r.procs) != 1 {
-			t.Errorf("%d processes were started", len(r.procs))
+			t.Errorf("%d processes were started, want 1", len(r.procs))
 		}
 	})
 	stopped(t, func(r *rig) {
@@ -144,17 +145,16 @@ func TestNobodyTakesOverInStop(t *testing.T) {
 		}
 		r.ends(1, "connections of worker 0 (pid 101) closed: 3 workers failed to take them over")
 		if n := len(r.procs); n != 1+rescueCrashes {
-			t.Errorf("%d processes were started", n)
+			t.Errorf("%d processes were started, want %d", n, 1+rescueCrashes)
 		}
 		if !slices.ContainsFunc(r.diary, func(line string) bool { return strings.Contains(line, "no") }) {
-			t.Errorf("%q", r.diary)
+			t.Errorf("reported %q, want the last words of a worker", r.diary)
 		}
 	})
 }
 
-// Workers that take connections over and then die of draining do not keep the pool from
-// stopping.
-func TestDyingOfDrainIsBounded(t *testing.T) {
+// The pool stops even if each worker that takes connections over dies while it drains.
+func TestDeathsInDrainAreLimited(t *testing.T) {
 	stopped(t, func(r *rig) {
 		r.die(0, Exit{Signal: syscall.SIGSYS})
 		for i := 1; i < len(r.procs) && i < 20; i++ {
@@ -166,12 +166,12 @@ func TestDyingOfDrainIsBounded(t *testing.T) {
 		}
 		r.ends(1, "connections of worker 0 (pid 104) closed: 3 workers failed to take them over")
 		if n := len(r.procs); n != 1+rescueCrashes {
-			t.Errorf("%d processes were started", n)
+			t.Errorf("%d processes were started, want %d", n, 1+rescueCrashes)
 		}
 	})
 }
 
-// What waits in the accept queue of a worker that is killed while the pool stops is
+// Connections in the accept queue of a worker that is killed while the pool stops are
 // served by another one; only then are the listening sockets closed.
 func TestQueueInStop(t *testing.T) {
 	empty := 0
@@ -185,26 +185,26 @@ func TestQueueInStop(t *testing.T) {
 		r.signal(syscall.SIGTERM)
 		r.die(0, killed)
 		if len(r.procs) != 3 || empty > 0 {
-			t.Fatalf("%d processes were started, empty %d", len(r.procs), empty)
+			t.Fatalf("%d processes were started, want 3; queues reported empty %d times, want 0", len(r.procs), empty)
 		}
 		r.procs[2].stubborn = true
 		r.hello(2)
 		r.told(2, ipc.Serve{})
 		r.signalled(2, syscall.SIGINT)
 		if empty != 1 {
-			t.Errorf("%d times, nothing waits", empty)
+			t.Errorf("queues reported empty %d times, want once", empty)
 		}
-		r.die(2, killed) // nobody needs it any more
+		r.die(2, killed) // it is not needed any more
 		r.die(1, Exit{})
 		r.ends(1, "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated (and 1 more)")
 		if len(r.procs) != 3 || empty != 1 {
-			t.Errorf("%d processes were started, empty %d", len(r.procs), empty)
+			t.Errorf("%d processes were started, want 3; queues reported empty %d times, want once", len(r.procs), empty)
 		}
 	})
 }
 
-// queued runs a pool of one worker that is killed while it stops, so that another has to
-// take what waits in its accept queue.
+// queued runs a pool of one worker that is killed while it stops, so that another one has
+// to serve its accept queue.
 func queued(t *testing.T, test func(r *rig)) {
 	t.Helper()
 	run(t, 1, func(r *rig) {
@@ -219,8 +219,8 @@ func queued(t *testing.T, test func(r *rig)) {
 
 const truncatedInStop = "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated"
 
-// A worker that dies before it serves what waits in an accept queue is followed by
-// another one, a bounded number of times.
+// If a worker that is to serve an accept queue dies before, another one is started, a
+// limited number of times.
 func TestQueueOfReplacement(t *testing.T) {
 	queued(t, func(r *rig) {
 		r.die(1, Exit{Code: 1})
@@ -257,24 +257,24 @@ func TestQueueOfReplacement(t *testing.T) {
 	})
 }
 
-// A pool that stops immediately waits for no worker, and starts none.
+// An immediate stop waits for no worker that is to serve an accept queue, and starts none.
 func TestForceWhileQueueWaits(t *testing.T) {
 	queued(t, func(r *rig) {
 		r.signal(syscall.SIGTERM)
 		r.ends(130, "stopped immediately: requests under way were aborted")
 	})
 	queued(t, func(r *rig) {
-		r.die(1, Exit{Code: 1}) // the next one has to wait
+		r.die(1, Exit{Code: 1}) // the next one is started after a delay
 		r.signal(syscall.SIGTERM)
 		r.ends(130, "stopped immediately: requests under way were aborted")
 		if len(r.procs) != 2 {
-			t.Errorf("%d processes were started", len(r.procs))
+			t.Errorf("%d processes were started, want 2", len(r.procs))
 		}
 	})
 }
 
-// A replacement that dies when it has taken over a dead worker's connections, and whose
-// own cannot be rescued, is not waited for.
+// If a replacement dies after it took over a dead worker's connections, and its own
+// connections cannot be rescued, the stop does not wait for another.
 func TestReplacementLostInStop(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
@@ -297,7 +297,7 @@ func TestReplacementLostInStop(t *testing.T) {
 	})
 }
 
-// The line of a rescue has the connections that cannot be rescued.
+// The report of a rescue names the connections that could not be rescued.
 func TestRescueLine(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
@@ -312,9 +312,9 @@ func TestRescueLine(t *testing.T) {
 	})
 }
 
-// A rescue that takes long, or leads to another death, has a line of its own: the death
-// is told before it.
-func TestDeathToldBeforeRescue(t *testing.T) {
+// A death is reported before a rescue that takes long or leads to another death, and the
+// rescue in a line of its own.
+func TestDeathIsReportedBeforeRescue(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		r.die(0, killed)
@@ -352,8 +352,8 @@ func TestDeathToldBeforeRescue(t *testing.T) {
 	})
 }
 
-// A worker that was told to exit before it was ready takes nothing over: it may exit
-// without having served.
+// A worker that was told to exit before it was ready takes over no connections: it may
+// exit without having served.
 func TestNoRescueByOneThatExits(t *testing.T) {
 	r := keeping()
 	runRig(t, 1, r, func(r *rig) {

@@ -12,8 +12,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// The master's program is replaced when the pool is at rest, with all there is
-// of it.
+// An upgrade waits for the end of a reload, and passes on the state of all workers.
 func TestUpgrade(t *testing.T) {
 	var states []State
 	r := &rig{tweak: stubborn, change: func(c *Config) {
@@ -29,12 +28,12 @@ func TestUpgrade(t *testing.T) {
 		r.signal(syscall.SIGUSR2)
 		r.hello(2)
 		if len(states) > 0 {
-			t.Fatal("executed during a reload")
+			t.Fatal("the upgrade was executed during a reload")
 		}
 		r.hello(3)
 		r.expect(4, "serving", "upgrade: no such; file; keeping the current master")
 		if len(states) != 1 || states[0].Wanted != 2 {
-			t.Fatalf("the states are %+v", states)
+			t.Fatalf("executed with the states %+v, want one with 2 workers", states)
 		}
 		var pids, detached []int
 		for _, w := range states[0].Workers {
@@ -46,7 +45,7 @@ func TestUpgrade(t *testing.T) {
 		}
 		slices.Sort(detached)
 		if !slices.Equal(pids, []int{103, 104}) || !slices.Equal(detached, []int{101, 102}) {
-			t.Errorf("%+v", states[0])
+			t.Errorf("the state is %+v, want workers 103 and 104, and 101 and 102 detached", states[0])
 		}
 		r.signal(syscall.SIGINT)
 		for i := range r.procs {
@@ -56,7 +55,7 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
-// The new program goes on with the workers of the old, and replaces them.
+// The new program goes on with the workers of the old one, and replaces them.
 func TestResume(t *testing.T) {
 	old := map[int]*fake{}
 	r := &rig{tweak: stubborn}
@@ -78,29 +77,29 @@ func TestResume(t *testing.T) {
 		}
 	}
 	runRig(t, 5, r, func(r *rig) {
-		if serving != 2 { // an order had changed the number
-			t.Errorf("%d workers are announced", serving)
+		if serving != 2 { // a command had changed the number
+			t.Errorf("%d workers were reported serving, want 2", serving)
 		}
 		r.movable(0)
 		r.hello(0)
 		r.movable(1)
 		r.hello(1)
 		if !slices.Equal(r.slots, []int{0, 1}) {
-			t.Errorf("the slots filled are %v", r.slots)
+			t.Errorf("workers were started in slots %v, want [0 1]", r.slots)
 		}
-		// One of the same version gives its connections away, the other drains.
+		// The worker of the same version hands its connections over, the other one drains.
 		r.told(0, ipc.Serve{}, ipc.TakeOver{})
 		r.told(1, ipc.Serve{})
 		for pid, want := range map[int][]ipc.Message{11: {ipc.Drain{}}, 12: {ipc.Drain{}}, 13: nil} {
 			if got := old[pid].sent; !slices.Equal(got, want) {
-				t.Errorf("process %d was sent %v", pid, got)
+				t.Errorf("process %d was sent %v, want %v", pid, got, want)
 			}
 		}
 		old[11].die(Exit{})
 		old[12].die(Exit{})
 		r.signal(syscall.SIGINT)
 		if !slices.Equal(old[13].signals, []syscall.Signal{syscall.SIGINT}) {
-			t.Errorf("the one that leaves got %v", old[13].signals)
+			t.Errorf("the detached worker got signals %v, want SIGINT", old[13].signals)
 		}
 		old[13].die(Exit{})
 		r.die(0, Exit{})
@@ -109,17 +108,17 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// What others ask is answered until they have been told to end, and again when
-// nothing came of the upgrade.
-func TestQuiet(t *testing.T) {
+// Requests to the admin endpoint are served until an upgrade suspends them, and again after
+// an upgrade that did not happen.
+func TestRequestsDuringUpgrade(t *testing.T) {
 	var done func()
 	var notes []string
 	r := &rig{tweak: stubborn}
 	_, d := r.controller(func(c *Config) {
 		c.Check = func(context.Context) error { notes = append(notes, "check"); return nil }
 		c.Exec = func(State) error { notes = append(notes, "exec"); return syscall.ENOEXEC }
-		c.SuspendRequests = func(f func()) { notes = append(notes, "quiet"); done = f }
-		c.ResumeRequests = func() { notes = append(notes, "loud") }
+		c.SuspendRequests = func(f func()) { notes = append(notes, "suspend"); done = f }
+		c.ResumeRequests = func() { notes = append(notes, "resume") }
 	})
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
@@ -128,8 +127,8 @@ func TestQuiet(t *testing.T) {
 		done()
 		synctest.Wait()
 		r.look(*d)
-		if want := []string{"check", "quiet", "exec", "loud"}; !slices.Equal(notes, want) {
-			t.Errorf("%q, want %q", notes, want)
+		if want := []string{"check", "suspend", "exec", "resume"}; !slices.Equal(notes, want) {
+			t.Errorf("called %q, want %q", notes, want)
 		}
 		notes = nil
 		r.signal(syscall.SIGUSR2)
@@ -137,16 +136,16 @@ func TestQuiet(t *testing.T) {
 		done()
 		synctest.Wait()
 		r.look(*d)
-		if want := []string{"check", "quiet", "loud"}; !slices.Equal(notes, want) {
-			t.Errorf("stopped meanwhile: %q, want %q", notes, want)
+		if want := []string{"check", "suspend", "resume"}; !slices.Equal(notes, want) {
+			t.Errorf("stopped meanwhile: called %q, want %q", notes, want)
 		}
 		r.die(0, Exit{})
 		r.ends(0, "")
 	})
 }
 
-// A worker that ends at that moment puts the upgrade off, and does not end it.
-func TestUpgradeMeetsADeath(t *testing.T) {
+// A worker that ends at the moment of an upgrade delays it, but does not prevent it.
+func TestDeathDuringUpgrade(t *testing.T) {
 	execs := 0
 	r := &rig{tweak: stubborn, change: func(c *Config) {
 		c.Exec = func(State) error { execs++; return syscall.ENOEXEC }
@@ -167,9 +166,9 @@ func TestUpgradeMeetsADeath(t *testing.T) {
 	})
 }
 
-// Neither the new program's check nor reading the settings holds up the loop: a
-// dead worker is replaced, and the pool stops when it is told to.
-func TestNothingWaitsInTheLoop(t *testing.T) {
+// Neither the check of a new program nor reading the settings blocks the loop: a dead worker
+// is replaced, and the pool stops when told to.
+func TestLoopIsNotBlocked(t *testing.T) {
 	var never chan struct{}
 	checked := false
 	r := &rig{}
@@ -180,7 +179,7 @@ func TestNothingWaitsInTheLoop(t *testing.T) {
 			checked = true
 			return ctx.Err()
 		}
-		c.Exec = func(State) error { t.Error("executed"); return nil }
+		c.Exec = func(State) error { t.Error("the upgrade was executed"); return nil }
 		c.Reload = func() (Settings, error) {
 			<-never
 			return Settings{}, errors.New("too late")
@@ -202,13 +201,13 @@ func TestNothingWaitsInTheLoop(t *testing.T) {
 		r.ends(0, "")
 		synctest.Wait()
 		if !checked {
-			t.Error("the check goes on after the end")
+			t.Error("the check was not canceled at the end")
 		}
 		close(never)
 	})
 }
 
-// A signal to reload while settings are read is not answered by those.
+// A reload that is asked for while settings are read reads them again.
 func TestReloadWhileLoading(t *testing.T) {
 	var gate chan struct{}
 	read := 0
