@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// Asker sends requests to one server, over one connection as long as that
-// lasts.
+// Asker sends requests to one server over a persistent connection, which it
+// opens again when the server has closed it.
 type Asker struct {
 	Port int
 	Conn *Client
@@ -19,7 +19,9 @@ func (a *Asker) Close() {
 	}
 }
 
-// Fetch is a request on a connection that is kept as long as it lasts.
+// Fetch sends the text of a request and reads the response. It opens a
+// connection if there is none, and closes it after an error or if the response
+// says so.
 func (a *Asker) Fetch(text string) (*Reply, error) {
 	if a.Conn == nil {
 		conn, err := Connect(a.Port)

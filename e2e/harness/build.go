@@ -11,16 +11,16 @@ import (
 	"testing"
 )
 
-// directories are those of one test process. Every user can enter them.
+// directories holds the directories of a test process. Every user can enter them.
 type directories struct {
-	programs string // the master, the worker, and whatever else is executed
-	memory   string // for trees: where there is a tmpfs, sparse files cost nothing
+	programs string // master, worker and other executables
+	memory   string // for document roots: on tmpfs, where it exists, sparse files cost nothing
 }
 
 // dirs is set by Main before the first test.
 var dirs directories
 
-// makeDirs makes the directories; remove deletes them again.
+// makeDirs creates dirs; remove deletes them.
 func makeDirs() (remove func(), err error) {
 	made := func(parent string) (dir string, err error) {
 		if dir, err = os.MkdirTemp(parent, "phalanx-e2e-"); err == nil {
@@ -41,7 +41,7 @@ func makeDirs() (remove func(), err error) {
 	return remove, err
 }
 
-// Binary is the path of a program under test: "master" or "worker".
+// Binary returns the path of a program under test: "master" or "worker".
 func Binary(name string) string { return filepath.Join(dirs.programs, name) }
 
 // buildPrograms builds the programs under test as they are installed, or with the race
@@ -57,8 +57,8 @@ func buildPrograms(into string) error {
 	return buildIn(filepath.Join(root, "bin", "test"), into, "sh", filepath.Join(root, "scripts", "build.sh"))
 }
 
-// buildIn brings the programs up to date in a shared directory, which takes no time
-// where they are, and copies them. Packages that are tested at the same time take turns.
+// buildIn builds the programs in a shared directory, which is quick if they are up to
+// date, and copies them. A lock makes packages that are tested at the same time take turns.
 func buildIn(shared, into string, build ...string) error {
 	if err := os.MkdirAll(shared, 0o755); err != nil {
 		return err
@@ -93,7 +93,7 @@ func run(words ...string) error {
 	return nil
 }
 
-// root is the directory of the module.
+// root returns the root directory of the module.
 func root() (string, error) {
 	dir, err := os.Getwd()
 	for ; err == nil && dir != "/"; dir = filepath.Dir(dir) {
@@ -105,7 +105,7 @@ func root() (string, error) {
 }
 
 // Tagged builds the programs under test with build tags, separated by commas, and returns
-// their directory. Without cgo, as they are installed, workers are confined.
+// their directory. They are built without cgo, as when installed, so workers are sandboxed.
 func Tagged(t *testing.T, tags string) (dir string) {
 	t.Helper()
 	dir = OpenDir(t)
@@ -120,8 +120,8 @@ func Tagged(t *testing.T, tags string) (dir string) {
 	return dir
 }
 
-// Program compiles a package of the test's testdata, for tests that need a
-// client or a worker of a special kind, and returns its path.
+// Program builds the package testdata/name of a test, such as a special client
+// or worker, and returns the path of the executable.
 func Program(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(OpenDir(t), name)
@@ -131,7 +131,8 @@ func Program(t *testing.T, name string) string {
 	return path
 }
 
-// Tool finds a program of the machine or ends the test with the cure.
+// Tool returns the path of the first of the named programs that is installed. If
+// there is none the test fails, and cure says how to install it.
 func Tool(t *testing.T, cure string, names ...string) string {
 	t.Helper()
 	for _, name := range names {

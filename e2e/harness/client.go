@@ -15,10 +15,11 @@ import (
 	"time"
 )
 
-// ErrWrong is a reply that is not what was asked for. No death explains it.
+// ErrWrong marks a response that does not fit the request. Unlike a lost
+// connection, it is never excused by a killed worker.
 var ErrWrong = errors.New("wrong reply")
 
-// IsCut reports whether an error is the end of a connection.
+// IsCut reports whether an error means that the connection was lost.
 func IsCut(err error) bool {
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, end) {
@@ -37,12 +38,13 @@ type Reply struct {
 	Body   []byte
 }
 
-// Closes reports whether the server has announced the end of the connection.
+// Closes reports whether the response has Connection: close.
 func (r *Reply) Closes() bool {
 	return strings.EqualFold(r.Header.Get("Connection"), "close")
 }
 
-// Request is the text of a request without a body.
+// Request returns the text of a request without a body. Each of fields is a
+// whole header field, such as "Range: bytes=0-1".
 func Request(method, target string, fields ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: phalanx.test\r\n", method, target)
@@ -53,7 +55,7 @@ func Request(method, target string, fields ...string) string {
 	return b.String()
 }
 
-// Client is a connection and what has been read ahead from it.
+// Client is a connection with a buffered reader.
 type Client struct {
 	net.Conn
 	In *bufio.Reader
@@ -62,13 +64,13 @@ type Client struct {
 // Connect opens a connection to the port on 127.0.0.1.
 func Connect(port int) (*Client, error) { return ConnectNarrow(port, 0) }
 
-// ConnectNarrow opens a connection whose receive buffer is limited, so that
-// the server feels when the client reads slowly. Zero leaves the buffer to
-// the kernel.
+// ConnectNarrow opens a connection with a receive buffer of the given size in
+// bytes, so that a slow reader soon blocks the server. Zero means the kernel's
+// default.
 func ConnectNarrow(port, buffer int) (*Client, error) {
 	dialer := net.Dialer{Timeout: Patience}
 	if buffer > 0 {
-		// The window is agreed on at the handshake: before connect().
+		// Before connect(): the handshake fixes the window scale.
 		dialer.Control = func(_, _ string, raw syscall.RawConn) error {
 			var failed error
 			err := raw.Control(func(fd uintptr) {
@@ -99,7 +101,7 @@ func newClient(conn net.Conn, err error) (*Client, error) {
 	return &Client{Conn: conn, In: bufio.NewReader(conn)}, nil
 }
 
-// Encrypt begins TLS on the connection.
+// Encrypt performs a TLS handshake and continues over TLS.
 func (c *Client) Encrypt(cfg *tls.Config) error {
 	secure := tls.Client(c.Conn, cfg)
 	if err := secure.Handshake(); err != nil {
@@ -109,7 +111,7 @@ func (c *Client) Encrypt(cfg *tls.Config) error {
 	return nil
 }
 
-// Dial is connect for a test, which closes the connection at its end.
+// Dial opens a connection to the server, which is closed at the end of the test.
 func (s *Server) Dial() *Client {
 	s.T.Helper()
 	c, err := Connect(s.Port)
@@ -126,8 +128,8 @@ func (c *Client) Send(text string) error {
 	return err
 }
 
-// Head reads the head of a response and leaves its body. net/http would
-// hide Connection and more, so it is read by hand.
+// Head reads the head of a response and leaves its body unread. It does not use
+// net/http, which hides Connection and other fields.
 func (c *Client) Head() (*Reply, error) {
 	text := textproto.NewReader(c.In)
 	line, err := text.ReadLine()
@@ -151,8 +153,9 @@ func (c *Client) Head() (*Reply, error) {
 	return r, nil
 }
 
-// Reply reads a whole response to a method. Only its length can end its
-// body: the server sends no chunks, and a connection may stay open.
+// Reply reads a whole response to a request with the given method. A body must
+// have a Content-Length: the server sends no chunks, and the connection may
+// stay open.
 func (c *Client) Reply(method string) (*Reply, error) {
 	r, err := c.Head()
 	if err != nil || method == "HEAD" || r.Status == 304 {
@@ -177,8 +180,8 @@ func (c *Client) Ask(text string) (*Reply, error) {
 	return c.Reply(method)
 }
 
-// Ended waits until the server ends the connection, and reports an error
-// when something else comes or nothing within the time.
+// Ended waits until the server closes the connection. It returns an error if
+// the server sends a byte or does not close in time.
 func (c *Client) Ended(within time.Duration) error {
 	if err := c.SetReadDeadline(time.Now().Add(atOnce(within))); err != nil {
 		return err
@@ -186,7 +189,7 @@ func (c *Client) Ended(within time.Duration) error {
 	b, err := c.In.ReadByte()
 	switch {
 	case err == nil:
-		return fmt.Errorf("the byte %q instead of the end", b)
+		return fmt.Errorf("got byte %q, want the end of the connection", b)
 	case err == io.EOF, errors.Is(err, syscall.ECONNRESET):
 		return nil
 	default:
@@ -194,7 +197,7 @@ func (c *Client) Ended(within time.Duration) error {
 	}
 }
 
-// Exchange opens a connection for one request.
+// Exchange sends one request over a new connection and reads the response.
 func Exchange(port int, text string) (*Reply, error) {
 	c, err := Connect(port)
 	if err != nil {
@@ -204,7 +207,7 @@ func Exchange(port int, text string) (*Reply, error) {
 	return c.Ask(text)
 }
 
-// MustAsk is ask for a client that a test depends on.
+// MustAsk sends a request and reads the response; an error fails the test.
 func (s *Server) MustAsk(c *Client, text string) *Reply {
 	s.T.Helper()
 	r, err := c.Ask(text)
@@ -215,13 +218,14 @@ func (s *Server) MustAsk(c *Client, text string) *Reply {
 	return r
 }
 
-// MustGet fetches a path over a connection of its own.
+// MustGet fetches a path over a new connection.
 func (s *Server) MustGet(path string) *Reply {
 	s.T.Helper()
 	return s.MustAsk(s.Dial(), Request("GET", path, "Connection: close"))
 }
 
-// MustEnd expects the server to end the connection in time.
+// MustEnd fails the test unless the server closes the connection in time. who
+// describes the client in the message.
 func (s *Server) MustEnd(c *Client, within time.Duration, who string) {
 	s.T.Helper()
 	if err := c.Ended(within); err != nil {
@@ -229,7 +233,8 @@ func (s *Server) MustEnd(c *Client, within time.Duration, who string) {
 	}
 }
 
-// MustServe expects a path to be served over a new connection.
+// MustServe fails the test unless a GET over a new connection returns 200 and
+// the wanted body.
 func (s *Server) MustServe(path, want string) {
 	s.T.Helper()
 	r := s.MustGet(path)

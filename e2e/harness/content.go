@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Aged makes a file old enough for its time to be a validator.
+// Aged sets the modification time of files to Modified, which is old enough for
+// a validator.
 func Aged(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
@@ -20,10 +21,10 @@ func Aged(t *testing.T, paths ...string) {
 	}
 }
 
-// Modified is when all files of the comparison were changed last.
+// Modified returns the modification time that Aged sets.
 func Modified() time.Time { return time.Date(2021, 3, 4, 5, 6, 7, 0, time.UTC) }
 
-// OddNames are file names at which servers go wrong.
+// OddNames returns file names that servers often mishandle.
 func OddNames() []string {
 	return []string{
 		"a b.txt", " lead and trail ", "tab\there.txt", "line\nbreak.txt", "esc\x1b[31m.txt", "del\x7f.txt",
@@ -37,7 +38,7 @@ func OddNames() []string {
 	}
 }
 
-// Noise is content that no other name has and that holds every byte.
+// Noise returns size pseudo-random bytes, which depend on name and size only.
 func Noise(name string, size int) []byte {
 	var seed [32]byte
 	copy(seed[:], fmt.Sprintf("%d %s", size, name))
@@ -47,7 +48,8 @@ func Noise(name string, size int) []byte {
 	return b
 }
 
-// Moment reads a field that holds a time, in the one form that may be sent.
+// Moment parses a header field that holds a date, in the only format that may be
+// sent (RFC 9110, 5.6.7).
 func Moment(t *testing.T, r *Reply, field string) time.Time {
 	t.Helper()
 	at, err := time.Parse(http.TimeFormat, r.Header.Get(field))
@@ -57,7 +59,8 @@ func Moment(t *testing.T, r *Reply, field string) time.Time {
 	return at
 }
 
-// Snippet returns the code block of a page of the documents that begins with a line.
+// Snippet returns the code block of a documentation page that begins with a line, without
+// that line.
 func Snippet(t *testing.T, page, begin string) string {
 	t.Helper()
 	text, err := os.ReadFile(Repository(t, page))

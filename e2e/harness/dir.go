@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// OpenDir is a t.TempDir that every user can enter.
+// OpenDir returns a new directory, like t.TempDir, that every user can enter.
 func OpenDir(t *testing.T) string {
 	t.Helper()
 	return dirIn(t, dirs.programs)
 }
 
-// MemoryDir is an OpenDir in memory, where that is possible.
+// MemoryDir is OpenDir on tmpfs, where that is possible.
 func MemoryDir(t *testing.T) string {
 	t.Helper()
 	return dirIn(t, dirs.memory)
@@ -32,7 +32,7 @@ func dirIn(t *testing.T, parent string) string {
 	return dir
 }
 
-// Tree writes files, path to content, into a new directory.
+// Tree writes files, a map from path to content, to a new directory and returns it.
 func Tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := MemoryDir(t)
@@ -42,7 +42,7 @@ func Tree(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// Write makes a file, and the directories above it.
+// Write writes a file, and creates its parent directories.
 func Write(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -53,7 +53,7 @@ func Write(t *testing.T, path string, content []byte) {
 	}
 }
 
-// Sparse makes a file of any size that takes no room on the disk.
+// Sparse creates a sparse file of size bytes.
 func Sparse(t *testing.T, path string, size int64) {
 	t.Helper()
 	Write(t, path, nil)
@@ -62,7 +62,7 @@ func Sparse(t *testing.T, path string, size int64) {
 	}
 }
 
-// SiteDir is the demo site of the repository.
+// SiteDir returns the directory of the demo site.
 func SiteDir(t *testing.T) string {
 	t.Helper()
 	dir := Repository(t, "site")
@@ -72,7 +72,7 @@ func SiteDir(t *testing.T) string {
 	return dir
 }
 
-// Repository is the path of a file of the repository.
+// Repository returns the path of a file of the repository.
 func Repository(t *testing.T, elem ...string) string {
 	t.Helper()
 	top, err := root()
@@ -82,7 +82,8 @@ func Repository(t *testing.T, elem ...string) string {
 	return filepath.Join(append([]string{top}, elem...)...)
 }
 
-// FilesOf lists the regular files beneath a directory, by slash path.
+// FilesOf lists the regular files below a directory as relative slash-separated
+// paths.
 func FilesOf(t *testing.T, dir string) []string {
 	t.Helper()
 	var files []string

@@ -12,7 +12,8 @@ type Download struct {
 	Taken  int64 // bytes of the body read so far
 }
 
-// Begin asks for a file, limits the receive buffer and reads the head.
+// Begin requests a file over a new connection, with a receive buffer as for
+// ConnectNarrow, and reads the head of the response.
 func (s *Server) Begin(path string, buffer int) *Download {
 	s.T.Helper()
 	c, err := ConnectNarrow(s.Port, buffer)
@@ -40,7 +41,7 @@ func (d *Download) Take(n int64) error {
 	return err
 }
 
-// Trickle reads n bytes every 10 ms for as long as told: a slow client.
+// Trickle reads n bytes every 10 ms for the given time, as a slow client.
 func (d *Download) Trickle(n int64, during time.Duration) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -52,7 +53,7 @@ func (d *Download) Trickle(n int64, during time.Duration) error {
 	return nil
 }
 
-// TrickleUntil is Trickle for as long as it takes.
+// TrickleUntil is Trickle until enough is closed.
 func (d *Download) TrickleUntil(n int64, enough <-chan struct{}) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -68,7 +69,8 @@ func (d *Download) TrickleUntil(n int64, enough <-chan struct{}) error {
 	}
 }
 
-// Rest reads until the connection ends or the body is complete.
+// Rest reads the rest of the body. It returns an error if the connection ends
+// first.
 func (d *Download) Rest() error {
 	buf := make([]byte, 1<<20)
 	for d.Taken < d.Length {
@@ -81,7 +83,8 @@ func (d *Download) Rest() error {
 	return nil
 }
 
-// MustComplete reads the rest and expects exactly the announced length.
+// MustComplete reads the rest and fails the test if the body is shorter than
+// Content-Length.
 func (s *Server) MustComplete(d *Download) {
 	s.T.Helper()
 	if err := d.Rest(); err != nil || d.Taken != d.Length {

@@ -16,15 +16,16 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Endpoint is a master's admin address and a client of it, which opens a
-// connection for each request.
+// Endpoint is a client of a master's admin endpoint. It opens a connection for
+// each request.
 type Endpoint struct {
 	t    *testing.T
-	Addr string // as --admin has it
+	Addr string // as given to --admin
 	http http.Client
 }
 
-// EndpointAt makes a client; a path has a slash, as for --admin.
+// EndpointAt returns a client for an address as given to --admin: one with a
+// slash is the path of a unix socket.
 func EndpointAt(t *testing.T, addr string) *Endpoint {
 	t.Helper()
 	network := "tcp"
@@ -39,7 +40,7 @@ func EndpointAt(t *testing.T, addr string) *Endpoint {
 	return &Endpoint{t, addr, http.Client{Transport: transport, Timeout: Patience}}
 }
 
-// SocketPath is where a master can make its admin socket.
+// SocketPath returns a path at which a master can create its admin socket.
 func SocketPath(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(OpenDir(t), "admin.sock")
@@ -68,13 +69,13 @@ func (e *Endpoint) Ask(method, target string) (int, string, error) {
 	return reply.StatusCode, string(body), err
 }
 
-// Says reports whether a page has a status and a text now.
+// Says reports whether a page has the given status and text now.
 func (e *Endpoint) Says(target string, code int, body string) bool {
 	c, b, err := e.Ask("GET", target)
 	return err == nil && c == code && strings.TrimSpace(b) == body
 }
 
-// MustSay is says for what has to be so at once.
+// MustSay fails the test unless Says is true now.
 func (e *Endpoint) MustSay(target string, code int, body string) {
 	e.t.Helper()
 	c, b, err := e.Ask("GET", target)
@@ -83,7 +84,7 @@ func (e *Endpoint) MustSay(target string, code int, body string) {
 	}
 }
 
-// get decodes a page of JSON.
+// get fetches a page and decodes its JSON.
 func (e *Endpoint) get(target string, into any) error {
 	code, body, err := e.Ask("GET", target)
 	if err == nil && code != 200 {
@@ -98,7 +99,7 @@ func (e *Endpoint) get(target string, into any) error {
 	return nil
 }
 
-// Pool is the page that programs read.
+// Pool returns the decoded /status.json.
 func (e *Endpoint) Pool() status.Pool {
 	e.t.Helper()
 	var p status.Pool
@@ -108,7 +109,7 @@ func (e *Endpoint) Pool() status.Pool {
 	return p
 }
 
-// Connections is the list of a worker, and the time that it took.
+// Connections returns the connections of a worker, and how long the request took.
 func (e *Endpoint) Connections(slot, pid int) (status.Connections, time.Duration) {
 	e.t.Helper()
 	var list status.Connections
@@ -119,13 +120,13 @@ func (e *Endpoint) Connections(slot, pid int) (status.Connections, time.Duration
 	return list, time.Since(began)
 }
 
-// Order runs a command of master's at the endpoint.
+// Order runs a subcommand of master with the endpoint's address.
 func (e *Endpoint) Order(words ...string) Outcome {
 	e.t.Helper()
 	return Attempt(e.t, Plan{Args: append(words, "--admin", e.Addr)})
 }
 
-// MustBeGone expects that nothing is left at the path of a socket.
+// MustBeGone fails the test if the admin socket still exists.
 func (e *Endpoint) MustBeGone() {
 	e.t.Helper()
 	if _, err := os.Lstat(e.Addr); !os.IsNotExist(err) {

@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFiles is the limit of open files that every process of a test has, where
-// the machine allows it: enough for both ends of ten thousand connections.
+// openFiles is the limit of open files of every test process, if the machine
+// allows it: enough for both ends of ten thousand connections.
 const openFiles = 65536
 
-// enclose keeps out of the tests what their caller happens to have: whoever
-// starts them, from a terminal, a script, a service or nohup, they see the same.
-// What a master is started with beyond that is Launch's to say.
+// enclose gives the tests the same environment whether they are started from a
+// terminal, a script, a service or nohup: umask, variables, signals, descriptors
+// and limits. Launch decides what a master gets beyond that.
 func enclose() error {
 	syscall.Umask(0o022)
 	keepVariables()
 	if err := heedSignals(); err != nil {
 		return err
 	}
-	// A descriptor that the caller forgot to close would be one of every master.
+	// Every master would inherit a descriptor that leaked from the caller.
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close inherited descriptors: %w", err)
 	}
@@ -37,8 +37,8 @@ func enclose() error {
 	return allowFiles()
 }
 
-// allowFiles sets the limit of open files. Without privilege the hard limit can
-// only be taken as it is: NeedFiles fails those tests for which it is too low.
+// allowFiles sets the limit of open files. Without privileges it can only raise
+// the soft limit to the hard one; NeedFiles fails tests for which that is too low.
 func allowFiles() error {
 	wanted := syscall.Rlimit{Cur: openFiles, Max: openFiles}
 	err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &wanted)
@@ -54,7 +54,7 @@ func allowFiles() error {
 	return nil
 }
 
-// NeedFiles fails a test that needs more open files than are allowed.
+// NeedFiles fails the test unless n open files are allowed.
 func NeedFiles(t *testing.T, n uint64) {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -63,7 +63,8 @@ func NeedFiles(t *testing.T, n uint64) {
 	}
 }
 
-// keepVariables leaves of the environment what programs are found and built by.
+// keepVariables removes all environment variables but those needed to find and
+// build programs, and sets locale, time zone and terminal type.
 func keepVariables() {
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
@@ -81,9 +82,9 @@ func keepVariables() {
 	}
 }
 
-// heedSignals makes an end of inherited deafness: a signal that is ignored stays
-// so across exec, as nohup wants it, and no master would hear its hang-up. One
-// that has a handler gets its default action in whatever is executed.
+// heedSignals installs a handler for each signal that the caller ignored. An
+// ignored signal stays ignored across exec, as nohup intends, so no master would
+// receive its SIGHUP. A signal with a handler gets its default action at exec.
 func heedSignals() error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -95,7 +96,7 @@ func heedSignals() error {
 	if err != nil {
 		return fmt.Errorf("/proc/self/status: SigIgn: %w", err)
 	}
-	unheard := make(chan os.Signal, 1) // nobody reads it: this process goes on ignoring them
+	unheard := make(chan os.Signal, 1) // never read: this process still ignores them
 	for sig := syscall.Signal(1); sig <= 64; sig++ {
 		if ignored&(1<<(sig-1)) != 0 {
 			signal.Notify(unheard, sig)
@@ -104,8 +105,8 @@ func heedSignals() error {
 	return nil
 }
 
-// BareEnv is the environment of every master: nothing of the caller's, and no
-// PHALANX_ variable.
+// BareEnv returns the environment of every master. Only PATH comes from the
+// caller, and there is no PHALANX_ variable.
 func BareEnv() []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dirs.programs, "TMPDIR=" + dirs.programs, "LANG=C.UTF-8", "TZ=UTC",

@@ -1,8 +1,8 @@
-// Package harness is what the tests of the real binaries share. A test starts
-// a master, speaks to it over loopback, looks into /proc and the log, and ends
-// by looking at what is left: every master leads a session of its own, so the
-// session's number names its whole tree, orphans included. Whatever can be
-// waited for is waited for; the only pauses are a slow client's.
+// Package harness holds what the end-to-end tests share. A test starts a real
+// master, sends it requests over loopback, and reads /proc and the log. At the
+// end it checks that no process is left: every master leads its own session, so
+// the session ID identifies all its descendants, orphans included. Tests wait
+// for conditions and do not sleep; the only pauses are those of slow clients.
 package harness
 
 import (
@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// Main is the TestMain of every package of tests: it makes the environment a
-// known one, builds the programs and runs the tests.
+// Main is the TestMain of every package of end-to-end tests: it sets up the
+// environment, builds the programs, runs the tests and exits.
 func Main(m *testing.M) { os.Exit(test(m)) }
 
-// race has the programs built with the race detector.
-var race = flag.Bool("programs.race", false, "test programs that are built with the race detector")
+// race is the flag to build the programs with the race detector.
+var race = flag.Bool("programs.race", false, "test programs built with the race detector")
 
 func test(m *testing.M) (code int) {
 	flag.Parse()
@@ -47,11 +47,11 @@ func test(m *testing.M) (code int) {
 	return code
 }
 
-// raceLog is where a program writes what its race detector has found, its pid
-// appended. The program ends with it.
+// raceLog returns the file to which a program writes the report of its race
+// detector, with its pid appended. A report ends the program.
 func raceLog() string { return filepath.Join(dirs.programs, "race") }
 
-// races is an error with all that race detectors have found.
+// races returns an error with the reports of all race detectors.
 func races() error {
 	found, err := filepath.Glob(raceLog() + ".*")
 	for _, path := range found {
@@ -61,8 +61,8 @@ func races() error {
 	return err
 }
 
-// manyAtOnce lets more tests run in parallel than there are cores, because
-// most of them wait most of the time.
+// manyAtOnce lets more tests run in parallel than there are cores, because most
+// tests mostly wait. A -test.parallel flag has precedence.
 func manyAtOnce() error {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
@@ -72,13 +72,13 @@ func manyAtOnce() error {
 	return flag.Set("test.parallel", "6")
 }
 
-// Models are the values of --model.
+// Models returns the values of --model.
 func Models() []string { return []string{"process", "goroutine", "serial"} }
 
-// ParallelModels are the models that serve several clients at a time.
+// ParallelModels returns the models that serve several clients at a time.
 func ParallelModels() []string { return []string{"process", "goroutine"} }
 
-// PoolSize is how many workers a model has when told to have n at most.
+// PoolSize returns how many workers a model has if n are configured.
 func PoolSize(model string, n int) int {
 	if model == "process" {
 		return n
@@ -86,7 +86,7 @@ func PoolSize(model string, n int) int {
 	return 1
 }
 
-// Each runs a test once for every name, all at the same time.
+// Each runs a test as a parallel subtest for every name.
 func Each(t *testing.T, names []string, test func(t *testing.T, name string)) {
 	t.Helper()
 	for _, name := range names {
@@ -97,7 +97,7 @@ func Each(t *testing.T, names []string, test func(t *testing.T, name string)) {
 	}
 }
 
-// Between is a duration from least to below most.
+// Between returns a random duration from least to below most.
 func Between(rng *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(rng.Int64N(int64(most-least)))
 }

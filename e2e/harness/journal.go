@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Journal keeps what a program writes and understands its lines of JSON as
-// they come.
+// Journal keeps the output of a program and parses its lines of JSON as they
+// arrive.
 type Journal struct {
 	mu     sync.Mutex
 	data   []byte
@@ -21,10 +21,10 @@ type Journal struct {
 	more   chan struct{} // closed and replaced at every write
 }
 
-// NewJournal is empty.
+// NewJournal returns an empty journal.
 func NewJournal() *Journal { return &Journal{more: make(chan struct{})} }
 
-// Write takes what the program has written.
+// Write appends output of the program. It never fails.
 func (j *Journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -48,20 +48,20 @@ func (j *Journal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is all that was written.
+// String returns the output so far.
 func (j *Journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return string(j.data)
 }
 
-// Tail is the end of the text, for messages.
+// Tail returns the last 2000 bytes of the output, for messages.
 func (j *Journal) Tail() string {
 	text := j.String()
 	return text[max(0, len(text)-2000):]
 }
 
-// Lines are the lines of the text, which has to end in a newline.
+// Lines returns the lines of the output, which must end in a newline.
 func (j *Journal) Lines() []string {
 	text := j.String()
 	if text == "" {
@@ -70,14 +70,15 @@ func (j *Journal) Lines() []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// All returns the events so far, and the lines that are none.
+// All returns the events so far, and the lines that are not JSON.
 func (j *Journal) All() ([]Event, []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Clip(j.events), slices.Clip(j.odd)
 }
 
-// Await returns the events once ok holds for them.
+// Await returns the events once ok holds for them. It fails the test if the time
+// is over or exited is closed before that; what names the missing event.
 func (j *Journal) Await(t *testing.T, within time.Duration, what string, exited <-chan struct{}, ok func([]Event) bool) []Event {
 	t.Helper()
 	late := time.After(InTime(within))
@@ -91,11 +92,11 @@ func (j *Journal) Await(t *testing.T, within time.Duration, what string, exited 
 		select {
 		case <-more:
 		case <-exited:
-			// What was written last may have come with the exit.
+			// The last output may arrive together with the exit.
 			if events, _ := j.All(); ok(events) {
 				return events
 			}
-			t.Fatalf("the program ended and its log has no %s:\n%s", what, j.Tail())
+			t.Fatalf("the program exited and its log has no %s:\n%s", what, j.Tail())
 		case <-late:
 			t.Fatalf("the log has no %s within %v:\n%s", what, InTime(within), j.Tail())
 		}
@@ -105,13 +106,13 @@ func (j *Journal) Await(t *testing.T, within time.Duration, what string, exited 
 // Event is a line of the log.
 type Event map[string]any
 
-// Text is a field, or empty where it is no text.
+// Text returns a field, or "" if it is not a string.
 func (e Event) Text(key string) string {
 	s, _ := e[key].(string)
 	return s
 }
 
-// Number is a field, or -1 where it is no number.
+// Number returns a field, or -1 if it is not a number.
 func (e Event) Number(key string) int {
 	n, ok := e[key].(float64)
 	if !ok {
@@ -120,7 +121,7 @@ func (e Event) Number(key string) int {
 	return int(n)
 }
 
-// WithMessage are the events of one kind.
+// WithMessage returns the events with the given message.
 func WithMessage(all []Event, message string) []Event {
 	var some []Event
 	for _, e := range all {

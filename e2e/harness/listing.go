@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// listed is a listing as JSON.
+// listed is a directory listing as JSON.
 type listed struct {
 	Path    string
 	Entries []struct {
@@ -18,7 +18,7 @@ type listed struct {
 	}
 }
 
-// List fetches a listing as JSON.
+// List fetches a directory listing as JSON.
 func (s *Server) List(target string, fields ...string) listed {
 	s.T.Helper()
 	r, err := http.NewRequest("GET", s.URL(target), nil)
@@ -29,7 +29,7 @@ func (s *Server) List(target string, fields ...string) listed {
 		name, value, _ := strings.Cut(field, ": ")
 		r.Header.Set(name, value)
 	}
-	// A connection that is kept would count as a client when the server ends.
+	// A persistent connection would count as a client when the server drains.
 	r.Close = true
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {

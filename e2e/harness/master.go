@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// Nobody is a user and group without any privilege.
+// Nobody is the ID of a user and a group without privileges.
 const Nobody = 65534
 
-// Plan says how a master is to be started.
+// Plan describes how to start a master.
 type Plan struct {
-	Before  []string // a command that ends by executing the rest
+	Before  []string // a command that finally executes the rest
 	Binary  string   // the master; empty means the one under test
 	Args    []string
-	Env     []string   // beyond the few variables that every master gets
-	Nobody  bool       // without root's privileges
+	Env     []string   // in addition to BareEnv
+	Nobody  bool       // as user Nobody, if the test runs as root
 	Tty     *os.File   // standard input, output and error, and the controlling terminal
 	Out     *os.File   // standard output; nil means the journal
 	Err     *os.File   // standard error; nil means the journal
-	Workdir string     // a directory of no interest if empty
-	Files   []*os.File // from descriptor 3 on
+	Workdir string     // empty means the directory of the programs
+	Files   []*os.File // inherited from descriptor 3 on
 }
 
-// Server is a running master and what is known about it.
+// Server is a master that a test has started.
 type Server struct {
 	T      *testing.T
 	cmd    *exec.Cmd
@@ -38,12 +38,12 @@ type Server struct {
 	Out    *Journal // standard output
 	Log    *Journal // standard error
 	Exited chan struct{}
-	Secure bool // the first address of its log is for HTTPS
-	killed bool // by the test, so that no exit status is expected
+	Secure bool // the first address in its log is for HTTPS
+	killed bool // by the test, so the exit status is not checked
 }
 
-// Launch starts a master without waiting for anything. When the test ends,
-// so does the master, gracefully; what then is left of its tree is an error.
+// Launch starts a master without waiting until it serves. The end of the test
+// drains it; a process that is left in its session then is an error.
 func Launch(t *testing.T, p Plan) *Server {
 	t.Helper()
 	binary := p.Binary
@@ -71,7 +71,7 @@ func Launch(t *testing.T, p Plan) *Server {
 		t.Fatal(err)
 	}
 	go func() {
-		// The status is in ProcessState; Wait's error says no more.
+		// The status is in ProcessState; the error of Wait adds nothing.
 		_ = s.cmd.Wait()
 		close(s.Exited)
 	}()
@@ -79,7 +79,7 @@ func Launch(t *testing.T, p Plan) *Server {
 	return s
 }
 
-// sink is the first file there is, or the journal.
+// sink returns the first file that is not nil, or the journal.
 func sink(j *Journal, files ...*os.File) io.Writer {
 	for _, f := range files {
 		if f != nil {
@@ -96,12 +96,12 @@ func Serve(t *testing.T, base string, args ...string) *Server {
 	return ServeAs(t, Plan{Args: append(Verbosely(base), args...)})
 }
 
-// Verbosely is the command line of a master that names its port in its log.
+// Verbosely returns the arguments of a master that logs its port.
 func Verbosely(base string) []string {
 	return []string{"--base", base, "--bind", "127.0.0.1", "--port", "0", "-v"}
 }
 
-// ServeAs is serve for a master that is started in a special way.
+// ServeAs starts a master by a plan and returns when it serves.
 func ServeAs(t *testing.T, p Plan) *Server {
 	t.Helper()
 	s := Launch(t, p)
@@ -122,7 +122,8 @@ func (s *Server) AwaitServing() {
 	}
 }
 
-// ServeSilently starts a master without -v and returns when it answers.
+// ServeSilently starts a master without -v, on a free port of 127.0.0.1, and
+// returns when it responds.
 func ServeSilently(t *testing.T, p Plan) *Server {
 	t.Helper()
 	port := FreePort(t)
@@ -130,8 +131,8 @@ func ServeSilently(t *testing.T, p Plan) *Server {
 	return ServeSilentlyAt(t, port, p)
 }
 
-// ServeSilentlyAt is that for a master that is told where to listen; it answers plain
-// HTTP at a port.
+// ServeSilentlyAt is ServeSilently for a plan that has its own addresses. The master must
+// serve plain HTTP on the port.
 func ServeSilentlyAt(t *testing.T, port int, p Plan) *Server {
 	t.Helper()
 	s := Launch(t, p)
@@ -140,12 +141,12 @@ func ServeSilentlyAt(t *testing.T, port int, p Plan) *Server {
 	return s
 }
 
-// AwaitAnswer waits until a request is answered, whatever the answer.
+// AwaitAnswer waits until the master responds to a request, with any status.
 func (s *Server) AwaitAnswer() {
 	s.T.Helper()
-	Await(s.T, 15*time.Second, "an answer from the silent master", func() bool {
+	Await(s.T, 15*time.Second, "a response from the master", func() bool {
 		if s.Gone() {
-			s.T.Fatalf("the master ended with %d: %s", s.Status(), s.Log)
+			s.T.Fatalf("the master exited with %d: %s", s.Status(), s.Log)
 		}
 		_, err := Exchange(s.Port, Request("HEAD", "/", "Connection: close"))
 		return err == nil

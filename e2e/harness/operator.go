@@ -19,11 +19,10 @@ import (
 	"time"
 )
 
-// Operator is who looks into a server through its admin endpoint, and
-// gives it orders.
+// Operator is a server with a client of its admin endpoint.
 type Operator struct {
 	*Server
-	Endpoint string // a path, or an address and a port
+	Endpoint string // a path, or an address with port
 	HTTP     http.Client
 }
 
@@ -34,7 +33,7 @@ func Operated(t *testing.T, p Plan) *Operator {
 	return OperatedAt(t, p, "unix", filepath.Join(OpenDir(t), "admin"))
 }
 
-// OperatedAt is operated with an endpoint at an address of another network.
+// OperatedAt is Operated with the admin endpoint at the given address.
 func OperatedAt(t *testing.T, p Plan, network, addr string) *Operator {
 	t.Helper()
 	o := &Operator{Endpoint: addr}
@@ -48,7 +47,7 @@ func OperatedAt(t *testing.T, p Plan, network, addr string) *Operator {
 	return o
 }
 
-// Read fetches a path of the endpoint.
+// Read fetches a path of the endpoint. A status other than 200 is an error.
 func (o *Operator) Read(path string) ([]byte, error) {
 	r, err := o.HTTP.Get("http://localhost" + path)
 	if err != nil {
@@ -62,7 +61,7 @@ func (o *Operator) Read(path string) ([]byte, error) {
 	return body, err
 }
 
-// Order runs one of the master's commands.
+// Order runs a subcommand of master with the endpoint's address.
 func (o *Operator) Order(words ...string) {
 	o.T.Helper()
 	cmd := exec.Command(Binary("master"), append(words, "--admin", o.Endpoint)...)
@@ -72,7 +71,7 @@ func (o *Operator) Order(words ...string) {
 	}
 }
 
-// Picture is what /status.json says, as far as the tests need it.
+// Picture is the part of /status.json that the tests need.
 type Picture struct {
 	State   string
 	Slots   int
@@ -95,7 +94,7 @@ type Picture struct {
 	}
 }
 
-// Look takes a picture of the pool.
+// Look fetches /status.json.
 func (o *Operator) Look() Picture {
 	o.T.Helper()
 	text, err := o.Read("/status.json")
@@ -104,12 +103,12 @@ func (o *Operator) Look() Picture {
 		err = json.Unmarshal(text, &p)
 	}
 	if err != nil {
-		o.T.Fatalf("look at the pool: %v", err)
+		o.T.Fatalf("fetch the pool's status: %v", err)
 	}
 	return p
 }
 
-// Series are the values of a scrape by name and labels.
+// Series maps the series of a scrape, as name and labels, to their values.
 type Series map[string]float64
 
 func (o *Operator) scrape() (Series, error) {
@@ -129,14 +128,14 @@ func (o *Operator) scrape() (Series, error) {
 			return nil, fmt.Errorf("metrics: line %q", line)
 		}
 		if _, twice := all[line[:space]]; twice {
-			return nil, fmt.Errorf("metrics: %s is there twice", line[:space])
+			return nil, fmt.Errorf("metrics: %s occurs twice", line[:space])
 		}
 		all[line[:space]] = value
 	}
 	return all, nil
 }
 
-// MustScrape reads all metrics.
+// MustScrape reads all metrics; an error fails the test.
 func (o *Operator) MustScrape() Series {
 	o.T.Helper()
 	all, err := o.scrape()
@@ -146,7 +145,7 @@ func (o *Operator) MustScrape() Series {
 	return all
 }
 
-// Sum adds up the series of a name, or those of them that have a label.
+// Sum adds up the series of a name that have all of the given labels.
 func (all Series) Sum(name string, labels ...string) (sum float64) {
 	for key, value := range all {
 		base, rest, _ := strings.Cut(key, "{")
@@ -158,7 +157,7 @@ func (all Series) Sum(name string, labels ...string) (sum float64) {
 	return sum
 }
 
-// Cumulative reports whether a series is one that may never go down.
+// Cumulative reports whether a series may never decrease.
 func Cumulative(key string) bool {
 	name, _, _ := strings.Cut(key, "{")
 	for _, suffix := range []string{"_total", "_bucket", "_count", "_sum"} {
@@ -169,7 +168,7 @@ func Cumulative(key string) bool {
 	return false
 }
 
-// Watcher scrapes a server all the time.
+// Watcher scrapes a server continuously.
 type Watcher struct {
 	*Operator
 	quit   chan struct{}
@@ -179,9 +178,8 @@ type Watcher struct {
 	Count  int
 }
 
-// Watch scrapes every 20 ms until the watcher leaves, and fails the test when a
-// scrape fails, or when something that only grows goes down or is no longer
-// there.
+// Watch scrapes every 20 ms until Leave is called or the test ends. It fails the
+// test when a scrape fails, or when a cumulative series decreases or disappears.
 func (o *Operator) Watch() *Watcher {
 	w := &Watcher{Operator: o, quit: make(chan struct{})}
 	o.T.Cleanup(w.Leave)
@@ -209,13 +207,13 @@ func (w *Watcher) glance() {
 	w.Count++
 	for key, before := range w.last {
 		if value, there := now[key]; Cumulative(key) && (!there || value < before || math.IsNaN(value)) {
-			w.T.Errorf("scrape %d: %s is %v, and was %v; there: %v", w.Count, key, value, before, there)
+			w.T.Errorf("scrape %d: %s is %v, was %v; present: %v", w.Count, key, value, before, there)
 		}
 	}
 	w.last = maps.Clone(now)
 }
 
-// Leave ends the scrapes.
+// Leave stops the scrapes.
 func (w *Watcher) Leave() {
 	w.once.Do(func() { close(w.quit) })
 	w.joined.Wait()

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Outcome is what a master that did not serve has left.
+// Outcome is the exit code and the output of a master that has exited.
 type Outcome struct {
 	Code     int
 	Out, Err string
 }
 
-// Attempt runs a master that is expected to end by itself.
+// Attempt runs a master that must exit by itself.
 func Attempt(t *testing.T, p Plan) Outcome {
 	t.Helper()
 	s := Launch(t, p)
@@ -21,10 +21,11 @@ func Attempt(t *testing.T, p Plan) Outcome {
 	return Outcome{Code: code, Out: s.Out.String(), Err: s.Log.String()}
 }
 
-// called is how an error begins: with the name that the program was started as.
+// called matches the start of an error: the name under which the program was started.
 var called = regexp.MustCompile(`^(master|phalanx): `)
 
-// Rejects expects an exit code and one line that holds all of the words.
+// Rejects fails the test unless the outcome has the exit code, nothing on
+// standard output, and one line on standard error with all of the words.
 func (o Outcome) Rejects(t *testing.T, code int, words ...string) {
 	t.Helper()
 	if o.Code != code {
@@ -43,7 +44,7 @@ func (o Outcome) Rejects(t *testing.T, code int, words ...string) {
 	}
 }
 
-// Does expects an order to be done, and what it says of that.
+// Does fails the test unless the command succeeded and printed just the line.
 func (o Outcome) Does(t *testing.T, line string) {
 	t.Helper()
 	if o.Code != 0 || o.Out != line+"\n" || o.Err != "" {

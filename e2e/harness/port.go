@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// MustBeFree takes the port as any other program would.
+// MustBeFree fails the test if another program could not listen on the port.
 func MustBeFree(t *testing.T, port int) {
 	t.Helper()
 	l, err := net.Listen("tcp", Loopback(port))
@@ -21,9 +21,8 @@ func MustBeFree(t *testing.T, port int) {
 	l.Close()
 }
 
-// FreePort returns a port that nobody has. It lies below the range from
-// which the kernel takes the ports of clients, so none can take it before
-// the master does.
+// FreePort returns a free port from 12000 to 31999. That is below the range of
+// ephemeral ports, so no client connection can take it before the master does.
 func FreePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -38,8 +37,8 @@ func FreePort(t *testing.T) int {
 	return 0
 }
 
-// Refused reports whether nobody listens on the port any more. A server may
-// be deaf for a moment before that, and the kernel asks again after a second.
+// Refused reports whether the port refuses connections. A closing listener may
+// drop a SYN; the timeout leaves time for its retransmission after a second.
 func Refused(port int) bool {
 	c, err := net.DialTimeout("tcp", Loopback(port), 3*time.Second)
 	if err == nil {
@@ -48,5 +47,5 @@ func Refused(port int) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// Loopback is the address of a port on 127.0.0.1.
+// Loopback returns the address of a port on 127.0.0.1.
 func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

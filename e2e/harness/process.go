@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is what /proc/PID/stat says, as far as the tests need it.
+// Process is the part of /proc/PID/stat that the tests need.
 type Process struct {
 	PID     int
 	Command string
@@ -27,21 +27,21 @@ type Process struct {
 
 func (p Process) String() string { return fmt.Sprintf("%d (%s, %s)", p.PID, p.Command, p.State) }
 
-// Alive is false for a process that has ended and that nobody has asked
-// about yet.
+// Alive reports whether the process has not exited. It is false for a zombie.
 func (p Process) Alive() bool { return p.State != "Z" && p.State != "X" }
 
-// ProcessOf reads the state of one process, which may be gone.
+// ProcessOf reads the state of a process; the second result is false if there
+// is none.
 func ProcessOf(pid int) (Process, bool) { return ReadProcess(fmt.Sprintf("/proc/%d/stat", pid)) }
 
-// ReadProcess reads the stat file of a process or of a thread.
+// ReadProcess is ProcessOf for the path of a stat file, also that of a thread.
 func ReadProcess(path string) (Process, bool) {
 	stat, err := os.ReadFile(path)
 	if err != nil {
 		return Process{}, false
 	}
-	// The command is in parentheses and may hold any byte, so the fields
-	// behind it begin after the last one.
+	// The command is in parentheses and may contain any byte, so the other
+	// fields follow the last parenthesis.
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	fields := strings.Fields(string(stat[end+1:]))
 	return Process{
@@ -55,6 +55,7 @@ func ReadProcess(path string) (Process, bool) {
 	}, true
 }
 
+// Atoi parses a decimal number; it returns -1 if s is not one.
 func Atoi(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
@@ -86,7 +87,7 @@ func inSession(leader int) []Process {
 	return Processes(func(p Process) bool { return p.session == leader && p.Alive() })
 }
 
-// WorkersOf lists the workers of a master.
+// WorkersOf lists the pids of a master's workers.
 func WorkersOf(master int) []int {
 	var pids []int
 	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && !p.IsKeeper() && p.Command != helper }) {
@@ -95,7 +96,7 @@ func WorkersOf(master int) []int {
 	return pids
 }
 
-// HelpersOf lists the helpers of a master: one at most.
+// HelpersOf lists the pids of a master's helpers: at most one.
 func HelpersOf(master int) []int {
 	var pids []int
 	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && p.Command == helper }) {
@@ -104,23 +105,23 @@ func HelpersOf(master int) []int {
 	return pids
 }
 
-// Hasten gives the helper of a master a usual priority, where this user may: other tests
-// would keep it waiting for a CPU as long as they run.
+// Hasten gives the helper of a master normal priority, if this user may: at its low
+// priority it would get no CPU while other tests run.
 func Hasten(master int) {
 	for _, pid := range HelpersOf(master) {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 		for _, path := range threads {
-			if tid := Atoi(filepath.Base(path)); tid > 0 { // an error means that it has gone
+			if tid := Atoi(filepath.Base(path)); tid > 0 { // an error means that it has exited
 				_ = unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0)
 			}
 		}
 	}
 }
 
-// helper is the name of the process of low priority.
+// helper is the command name of a master's helper, which has low priority.
 const helper = "phalanx-helper"
 
-// KeepersOf lists the keepers of a master's workers.
+// KeepersOf lists the pids of the keepers of a master's workers.
 func KeepersOf(master int) []int {
 	var pids []int
 	for _, p := range Processes(func(p Process) bool { return p.Parent == master && p.Alive() && p.IsKeeper() }) {
@@ -129,10 +130,10 @@ func KeepersOf(master int) []int {
 	return pids
 }
 
-// IsKeeper reports whether it keeps a worker's descriptors.
+// IsKeeper reports whether the process is the keeper of a worker.
 func (p Process) IsKeeper() bool { return p.Command == "phalanx-keeper" || p.group != p.PID }
 
-// ChildrenOf lists all children of a process.
+// ChildrenOf lists the pids of all children of a process.
 func ChildrenOf(parent int) []int {
 	var pids []int
 	for _, p := range Processes(func(p Process) bool { return p.Parent == parent && p.Alive() }) {
@@ -141,7 +142,7 @@ func ChildrenOf(parent int) []int {
 	return pids
 }
 
-// ZombiesOf lists the children that the parent ought to have reaped.
+// ZombiesOf lists the children that the parent has not reaped.
 func ZombiesOf(parent int) []Process {
 	return Processes(func(p Process) bool { return p.Parent == parent && p.State == "Z" })
 }
@@ -154,7 +155,7 @@ func Kill(t *testing.T, pid int, sig syscall.Signal) {
 	}
 }
 
-// Hold stops a process and waits until none of its threads runs any more.
+// Hold sends SIGSTOP to a process and waits until all its threads have stopped.
 func Hold(t *testing.T, pid int) {
 	t.Helper()
 	Kill(t, pid, syscall.SIGSTOP)
@@ -172,7 +173,7 @@ func Hold(t *testing.T, pid int) {
 	})
 }
 
-// AwaitEnd waits until a process is gone.
+// AwaitEnd waits until a process has exited.
 func AwaitEnd(t *testing.T, within time.Duration, pid int) {
 	t.Helper()
 	Await(t, within, fmt.Sprintf("the end of process %d", pid), func() bool {
@@ -181,8 +182,8 @@ func AwaitEnd(t *testing.T, within time.Duration, pid int) {
 	})
 }
 
-// Residence is the proportional set size of a whole session, in bytes: pages
-// that its processes share count once.
+// Residence returns the PSS of a whole session in bytes: pages that its
+// processes share count once.
 func Residence(session int) int {
 	total := 0
 	for _, p := range inSession(session) {
@@ -199,7 +200,7 @@ func Residence(session int) int {
 	return total
 }
 
-// CPU is the processor time that a session has used.
+// CPU returns the CPU time that the processes of a session have used.
 func CPU(session int) time.Duration {
 	ticks := 0
 	for _, p := range inSession(session) {

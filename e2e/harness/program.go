@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Original is the content of one of the programs under test.
+// Original returns the content of a program under test.
 func Original(t *testing.T, name string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(Binary(name))
@@ -17,7 +17,7 @@ func Original(t *testing.T, name string) []byte {
 	return content
 }
 
-// Copies puts programs under test into a directory where a test may replace
+// Copies copies programs under test to a new directory, where a test may replace
 // them.
 func Copies(t *testing.T, names ...string) (dir string) {
 	t.Helper()
@@ -28,7 +28,7 @@ func Copies(t *testing.T, names ...string) (dir string) {
 	return dir
 }
 
-// Install puts a file in the place of another, at once.
+// Install replaces a file atomically.
 func Install(path string, content []byte, mode os.FileMode) error {
 	next := path + ".next"
 	if err := writeUnforked(next, content, mode); err != nil {
@@ -40,16 +40,16 @@ func Install(path string, content []byte, mode os.FileMode) error {
 	return os.Rename(next, path)
 }
 
-// writeUnforked writes a file that is to be executed. A child that another test
-// forks meanwhile would have it open for writing until it executes its own
-// program, and nobody can execute it as long (ETXTBSY).
+// writeUnforked writes a file that will be executed. A child forked meanwhile by
+// another test would have it open for writing until its own exec, and executing
+// the file would fail with ETXTBSY.
 func writeUnforked(path string, content []byte, mode os.FileMode) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	return os.WriteFile(path, content, mode)
 }
 
-// MustInstall is Install for a program that a test depends on.
+// MustInstall is Install for an executable; an error fails the test.
 func MustInstall(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := Install(path, content, 0o755); err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// AwaitRequests returns the request lines once there are so many.
+// AwaitRequests waits until the log has n request lines and returns all of them.
 func (s *Server) AwaitRequests(n int) []Event {
 	s.T.Helper()
 	events := s.Log.Await(s.T, 10*time.Second, "line for each request", s.Exited, func(all []Event) bool {
@@ -14,13 +14,13 @@ func (s *Server) AwaitRequests(n int) []Event {
 	return WithMessage(events, "request")
 }
 
-// AwaitRequestOf returns the first request line of a client.
+// AwaitRequestOf waits for the first request line of a client.
 func (s *Server) AwaitRequestOf(c *Client) Event {
 	s.T.Helper()
 	return s.AwaitRequestWithin(10*time.Second, c)
 }
 
-// AwaitRequestWithin is AwaitRequestOf for a request that takes long.
+// AwaitRequestWithin is AwaitRequestOf with a different time limit.
 func (s *Server) AwaitRequestWithin(within time.Duration, c *Client) Event {
 	s.T.Helper()
 	own := func(e Event) bool {
@@ -32,7 +32,7 @@ func (s *Server) AwaitRequestWithin(within time.Duration, c *Client) Event {
 	return events[slices.IndexFunc(events, own)]
 }
 
-// RecvSizes counts the sizes of the recv() calls in the log.
+// RecvSizes counts the recv() calls in the log by size.
 func (s *Server) RecvSizes() map[int]int {
 	sizes := map[int]int{}
 	events, _ := s.Log.All()

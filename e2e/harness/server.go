@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// AwaitWorkers waits until the pool has n workers and none of them is gone,
-// and returns them.
+// AwaitWorkers waits until the pool has n workers, none of them in gone, and
+// returns their pids.
 func (s *Server) AwaitWorkers(n int, gone ...int) []int {
 	s.T.Helper()
 	var pids []int
@@ -37,7 +37,7 @@ func (s *Server) OneForEach() map[int]*Client {
 	return nil
 }
 
-// AwaitText waits until standard error has a text, which need not be JSON.
+// AwaitText waits until standard error contains a text, which need not be JSON.
 func (s *Server) AwaitText(text string) {
 	s.T.Helper()
 	s.Log.Await(s.T, 5*time.Second, fmt.Sprintf("text %q", text), s.Exited, func([]Event) bool {
@@ -45,22 +45,22 @@ func (s *Server) AwaitText(text string) {
 	})
 }
 
-// MustReap waits until the master has reaped every process that has ended.
+// MustReap waits until the master has reaped every child that has exited.
 func (s *Server) MustReap() {
 	s.T.Helper()
-	Await(s.T, 2*time.Second, "reaping of all that has ended", func() bool { return len(ZombiesOf(s.PID())) == 0 })
+	Await(s.T, 2*time.Second, "reaping of all exited children", func() bool { return len(ZombiesOf(s.PID())) == 0 })
 }
 
-// PID is the master's process, or that of the command before it.
+// PID returns the pid of the master, or of Plan.Before until that executes it.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Session is every living process of the tree.
+// Session lists the living processes of the master's session.
 func (s *Server) Session() []Process { return inSession(s.PID()) }
 
-// Workers are the processes that the master has started and that live.
+// Workers lists the pids of the master's living workers.
 func (s *Server) Workers() []int { return WorkersOf(s.PID()) }
 
-// URL is that of a path, over 127.0.0.1.
+// URL returns the URL of a path on 127.0.0.1.
 func (s *Server) URL(path string) string {
 	scheme := "http://"
 	if s.Secure {
@@ -69,7 +69,7 @@ func (s *Server) URL(path string) string {
 	return scheme + Loopback(s.Port) + path
 }
 
-// Gone reports whether the master has ended.
+// Gone reports whether the master has exited.
 func (s *Server) Gone() bool {
 	select {
 	case <-s.Exited:
@@ -79,13 +79,13 @@ func (s *Server) Gone() bool {
 	}
 }
 
-// Status is the exit code, or -1 after a signal.
+// Status returns the exit code, or -1 after a signal.
 func (s *Server) Status() int { return s.cmd.ProcessState.ExitCode() }
 
-// Interrupt is Ctrl-C for the master alone.
+// Interrupt sends SIGINT to the master alone.
 func (s *Server) Interrupt() { s.Signal(syscall.SIGINT) }
 
-// Signal sends one to the master alone.
+// Signal sends a signal to the master alone.
 func (s *Server) Signal(sig syscall.Signal) {
 	s.T.Helper()
 	s.killed = s.killed || sig == syscall.SIGKILL
@@ -100,8 +100,8 @@ func (s *Server) AwaitRefusal() {
 	Await(s.T, 3*time.Second, "refusing new connections", func() bool { return Refused(s.Port) })
 }
 
-// Wait returns the exit code once the master is gone, and checks that it
-// left no process behind.
+// Wait waits until the master exits, checks that it left no process behind, and
+// returns the exit code.
 func (s *Server) Wait(within time.Duration) int {
 	s.T.Helper()
 	select {
@@ -110,13 +110,13 @@ func (s *Server) Wait(within time.Duration) int {
 		s.T.Fatalf("the master still runs after %v: %v\n%s", atOnce(within), s.Session(), s.Log.Tail())
 	}
 	if !s.empty() {
-		s.T.Errorf("the master is gone and left %v behind", s.Session())
+		s.T.Errorf("the master exited and left %v behind", s.Session())
 	}
 	return s.Status()
 }
 
-// empty reports whether nothing is left of the tree. Of a process that is ending
-// the pipes are closed first.
+// empty reports whether the session has no process left. It polls, because a
+// process that exits closes its pipes before it disappears.
 func (s *Server) empty() bool {
 	return Holds(time.Second, func() bool { return len(s.Session()) == 0 })
 }
@@ -146,11 +146,11 @@ func (s *Server) end() {
 	s.empty()
 	for _, p := range s.Session() {
 		s.T.Errorf("process %v was left behind", p)
-		// It may be gone by now, and then there is nothing to do.
+		// It may have exited by now.
 		_ = syscall.Kill(p.PID, syscall.SIGKILL)
 	}
 	<-s.Exited
 	if s.T.Failed() {
-		s.T.Logf("%s\nended with %d; its last lines:\n%s", strings.Join(s.cmd.Args, " "), s.Status(), s.Log.Tail())
+		s.T.Logf("%s\nexited with %d; its last lines:\n%s", strings.Join(s.cmd.Args, " "), s.Status(), s.Log.Tail())
 	}
 }

@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminal is a pseudo-terminal that does not echo, so that all it shows is
-// what programs print.
+// Terminal is a pseudo-terminal without echo, so that it shows only the output
+// of programs.
 type Terminal struct {
 	t             *testing.T
 	master, Slave *os.File
 
 	mu     sync.Mutex
 	screen bytes.Buffer
-	hangup chan struct{} // closed when no program has the terminal any more
+	hangup chan struct{} // closed when no process has the terminal open
 }
 
-// OpenTerminal makes a terminal that lasts as long as the test.
+// OpenTerminal opens a terminal, which is closed at the end of the test.
 func OpenTerminal(t *testing.T) *Terminal {
 	t.Helper()
 	master, slave, err := pty.Open()
@@ -68,7 +68,7 @@ func (term *Terminal) Press(key byte) {
 	}
 }
 
-// Await waits until the terminal has shown something.
+// Await waits until the output matches something.
 func (term *Terminal) Await(something *regexp.Regexp) {
 	term.t.Helper()
 	Await(term.t, 10*time.Second, fmt.Sprintf("%s on the terminal", something), func() bool {
@@ -78,14 +78,14 @@ func (term *Terminal) Await(something *regexp.Regexp) {
 	})
 }
 
-// Shown is all that was printed; the master must be gone.
+// Shown returns all output; the master must have exited.
 func (term *Terminal) Shown() string {
 	term.t.Helper()
 	term.Slave.Close()
 	select {
 	case <-term.hangup:
 	case <-time.After(InTime(2 * time.Second)):
-		term.t.Error("somebody still has the terminal open")
+		term.t.Error("a process still has the terminal open")
 	}
 	term.mu.Lock()
 	defer term.mu.Unlock()

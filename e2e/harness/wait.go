@@ -5,23 +5,25 @@ import (
 	"time"
 )
 
-// Patience bounds everything that a client waits for.
+// Patience is the timeout of every operation of a client.
 const Patience = 60 * time.Second
 
-// A deadline says how long something may take on a machine that has nothing
-// else to do. The tests have to be right on one that is four times slower.
+// slower is the factor by which deadlines are extended. They say how long
+// something may take on an idle machine, and the tests must pass on one that is
+// four times slower.
 const slower = 4
 
-// InTime is how long to wait for what comes within a time, or never.
+// InTime returns how long to wait for what takes at most within on an idle
+// machine.
 func InTime(within time.Duration) time.Duration { return slower * within }
 
-// atOnce is how long to wait for an end that has to come promptly: within less
-// than the 11 s after which a drain that was forgotten ends by itself.
+// atOnce is InTime for an end that must come promptly: at most 9 s, unless within
+// is longer. After 11 s timeouts would end even a drain that is stuck.
 func atOnce(within time.Duration) time.Duration {
 	return max(within, min(slower*within, 9*time.Second))
 }
 
-// Await polls until ok holds, and fails the test when it does not in time.
+// Await polls until ok holds, and fails the test if it does not in time.
 func Await(t *testing.T, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	if !Holds(within, ok) {
