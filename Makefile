@@ -1,5 +1,5 @@
 # Phalanx: make run serves the demo site, make test runs all tests, make install
-# installs. README.md and CONTRIBUTING.md have the others.
+# installs. README.md and CONTRIBUTING.md describe the other targets.
 
 GO          ?= go
 PREFIX      ?= /usr/local
@@ -36,15 +36,15 @@ build:
 # The demo site, or make run PORT=8000 BASE=~/Downloads
 run: build
 	@echo "Open http://localhost:$(PORT)/ in a browser; bin/master top --admin $(ADMIN) in another terminal"
-	@echo "shows the workers. Ctrl-C ends the server when every download has finished."
+	@echo "shows the workers. Ctrl-C stops the server once all downloads have finished."
 	@exec bin/master --base "$(BASE)" --port "$(PORT)" --list --admin "$(ADMIN)" --verbose
 
-# The quick part: needs nothing but Go.
+# The quick checks, which need only Go.
 check: build lint
 	$(GO) test -shuffle=on $(QUICK)
 	$(GO) -C tools test -shuffle=on ./...
 
-# The product's module, and those of the tools, whose dependencies are not its.
+# Checks the main module, and those of the tools, which have their own dependencies.
 lint:
 	@unformatted="$$(gofmt -l cmd internal e2e dist tools)"; test -z "$$unformatted" || \
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
@@ -52,13 +52,13 @@ lint:
 		$(GO) run $(STATICCHECK) ./...) || exit 1; done
 	for module in tools/h2spec tools/kubernetes; do $(GO) -C $$module mod tidy -diff || exit 1; done
 
-# Everything, with the real binaries, a browser and siege.
+# All checks and tests, with the real binaries, browsers and siege.
 test:
 	@sh scripts/test-tools.sh
 	@$(MAKE) --no-print-directory build lint tests
 
-# All tests, run anew. Those in e2e wait more than they compute, so they run beside the
-# others; the longest come first.
+# All tests, never from the test cache. Those in e2e mostly wait, so they run in parallel
+# with the others; the longest come first.
 tests:
 	@$(MAKE) --no-print-directory -j 3 -k race-tests plain-tests program-tests
 
@@ -66,28 +66,28 @@ race-tests:
 	$(GO) test -race -shuffle=on $(QUICK)
 	$(GO) -C tools test -race -shuffle=on ./...
 
-# What counts allocations or memory, or confines itself, as it is installed; then what
-# happens to a pool, with programs that have the race detector.
+# Tests that count allocations or memory, or build programs without cgo: the race detector
+# would get in their way. Then tests of pools against programs built with it.
 plain-tests:
 	$(GO) test -shuffle=on $$(grep -rlE 'AllocsPerRun|MemStats|CGO_ENABLED' --include='*_test.go' cmd internal | \
 		xargs -n 1 dirname | sort -u | sed 's|^|./|')
 	$(GO) test -shuffle=on -run '^Test(Reload|Upgrade|Scale|Recycle)' ./e2e/pool -programs.race
 	$(GO) test ./e2e/chaos -programs.race -chaos.for=1s
 
-# With the programs that are installed.
+# Tests of the programs as they are installed.
 program-tests:
 	$(GO) test -shuffle=on -p 2 $(E2E) ./dist
 
-# The tests until N runs of this commit were green, beside busy loops, under nohup and so
-# on: a test that fails now and then teaches people to ignore it. bin/soak has the table
-# of runs and what red ones printed; an interrupted soak goes on with the same command.
+# Finds flaky tests: runs the tests until N runs of this commit are green, beside busy
+# loops, under nohup, on one core and so on. bin/soak has the table of runs and the output
+# of red ones. The same command resumes an interrupted soak.
 soak:
 	@sh scripts/test-tools.sh
 	@MAKE="$(MAKE)" sh scripts/soak.sh $(N)
 
-# The tests that kill workers at every point, and the chaos test, for a long time; a
-# failure names the seed that repeats it. A signal at every millisecond of an upgrade, and
-# a certificate that is replaced a hundred times, and a link to releases that is swapped for a minute.
+# Long runs of the tests that kill workers at every point and of the chaos test; a failure
+# prints the seed that reproduces it. Also a signal at every millisecond of an upgrade, a
+# hundred certificate renewals, and a minute of deployments by symlink.
 chaos: build
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -timeout 2h -run '^TestKilled' ./e2e/rescue -kill.for=$(CHAOSTIME)
@@ -96,19 +96,19 @@ chaos: build
 	$(GO) test -count=1 -v -timeout 2h -run '^TestDeployByLink$$' ./e2e/http -deploys.for=1m
 	$(GO) test -count=1 -v -timeout 2h -run '^TestChaos$$' ./e2e/chaos -chaos.for=$(CHAOSTIME)
 
-# The package in machines with a real systemd, of the oldest version that is supported and
-# of a recent one; needs root and, the first time, some minutes for their roots.
+# Tests the package in containers with a real systemd, of the oldest supported version and
+# of a recent one. Needs root; the first run takes minutes to build the containers.
 systemd:
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -timeout 1h ./e2e/systemd
 
-# All that testssl.sh knows to check; make test has its quick part.
+# All checks of testssl.sh; make test runs the quick ones.
 scan: build
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -run '^TestTestssl$$' ./e2e/https -scan.all
 
-# Attacks by strangers, as large as one machine allows, beside a well-behaved client:
-# results/attacks.md. make test has small ones.
+# Attacks as large as one machine allows, beside a well-behaved client; writes
+# results/attacks.md. make test runs small ones.
 attacks: build
 	@sh scripts/test-tools.sh
 	$(GO) test -count=1 -v -run '^TestAttacks$$' ./e2e/limits -attacks.table $(CURDIR)/results/attacks.md
@@ -119,10 +119,9 @@ fuzz:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 
-# The measurements: results/README.md and report.pdf. SECONDS=2 is a quick look
-# of less than three minutes, kept in results/quick, as with compare: up to SECONDS=5
-# there are fewer cells.
-# An interrupted run goes on with the same command.
+# Measures Phalanx and writes results/README.md and results/report.pdf. Up to SECONDS=5 a
+# run measures fewer cells; SECONDS=2 takes less than three minutes, as with compare.
+# Partial runs go to results/quick. The same command resumes an interrupted run.
 results: build bin/vegeta
 	@sh scripts/bench-tools.sh results
 	@$(GO) -C tools build -o ../bin/ ./bench
@@ -148,11 +147,11 @@ report:
 	@$(GO) -C tools build -o ../bin/ ./bench
 	@bin/bench report
 
-# The pictures of the README, from a real run of a minute and a half.
+# Takes the pictures of the README from a real run, which lasts a minute and a half.
 pictures: build
 	@sh scripts/pictures.sh
 
-# The generated files of the demo site, which are kept with the written ones.
+# Writes the generated files of the demo site, which are committed.
 site:
 	$(GO) -C tools run ./sitegen -o ../site
 
@@ -167,15 +166,15 @@ bin/caddy:
 peers: bin/caddy
 	$(GO) -C tools build -o ../bin/ ./peers
 
-# What a page takes at least, in C where there is a compiler, and in Go.
+# The servers that do the least work for a page: in Go, and in C if there is a compiler.
 floor:
 	@mkdir -p bin
 	$(GO) -C tools build -o ../bin/ ./floor
 	@! command -v cc >/dev/null || cc -O2 -Wall -o bin/floor-c tools/floor/c/floor.c
 
-# The command is a link: master finds its worker beside its own executable. Its
-# man page and completions are what a master of this machine prints under the
-# name it is installed as, whichever machine is installed for.
+# The command is a symlink: master looks for worker beside its own executable. The man
+# page and completions are printed by a master built for this machine under the name
+# phalanx, also when installing for another architecture.
 install: build
 	@mkdir -p "$(BIN)/pages"
 	GOOS= GOARCH= GO="$(GO)" VERSION="$(VERSION)" sh scripts/build.sh $(BIN)/pages/phalanx ./cmd/master
@@ -194,25 +193,25 @@ install: build
 	install -D -m 644 $(BIN)/pages/phalanx.conf "$(ROOT)/$(SAMPLE)"
 	test ! -f dist/phalanx.logrotate || install -D -m 644 dist/phalanx.logrotate "$(ROOT)/$(LOGROTATE)"
 
-# What install has put there, and the two directories that are its own.
+# Removes what install has installed, and its two directories if they are empty.
 uninstall:
 	rm -f "$(ROOT)/lib/phalanx/master" "$(ROOT)/lib/phalanx/worker" "$(ROOT)/bin/phalanx"
 	for file in $(BASHCOMP) $(ZSHCOMP) $(FISHCOMP) $(MANPAGE) $(UNIT) $(LOGROTATE) $(SAMPLE); do rm -f "$(ROOT)/$$file"; done
 	for dir in lib/phalanx share/doc/phalanx; do test ! -d "$(ROOT)/$$dir" || rmdir --ignore-fail-on-non-empty "$(ROOT)/$$dir"; done
 
-# Packages for Debian, Fedora, Alpine and anyone, of both architectures; the version is
-# the one that git describes unless VERSION= says another.
+# Packages for Debian, Fedora and Alpine and tar files, for both architectures. The version
+# comes from git describe unless VERSION is set.
 packages:
 	@GO="$(GO)" sh scripts/packages.sh "$(VERSION)" "$(OUT)"
 
-# An image in OCI form, for both architectures, without a daemon: bin/image.tar.
+# Container images for both architectures, built without a daemon.
 image:
 	@GO="$(GO)" sh scripts/image.sh "$(VERSION)" "$(OUT)"
 
-# Everything that is published, from a clean tree: make release VERSION=0.2.0
+# Builds everything that is published, from a clean tree: make release VERSION=0.2.0
 release:
-	@test -n "$(VERSION)" || { echo "say which: make release VERSION=0.2.0"; exit 64; }
-	@test -z "$$(git status --porcelain)" || { echo "the tree has changes that are not committed"; exit 1; }
+	@test -n "$(VERSION)" || { echo "VERSION is not set; run make release VERSION=0.2.0"; exit 64; }
+	@test -z "$$(git status --porcelain)" || { echo "the tree has uncommitted changes; commit or stash them"; exit 1; }
 	@rm -rf "$(OUT)"
 	@$(MAKE) --no-print-directory image packages
 

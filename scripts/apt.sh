@@ -1,7 +1,7 @@
-# Sourced by the scripts that install programs which this machine lacks:
-# "need COMMAND PACKAGE" for each, then "install_missing KIND". Where that cannot
-# be done it says so in one line, and whoever needs the program will name it.
-PATH="$PATH:/usr/sbin:/sbin" # where servers are, also for those who are not root
+# Sourced by the scripts that install missing programs: "need COMMAND PACKAGE"
+# for each, then "install_missing KIND". If that fails it prints one line and
+# exits with 0: the test or benchmark that needs the program will name it.
+PATH="$PATH:/usr/sbin:/sbin" # servers are there; the PATH of ordinary users lacks it
 missing=""
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=""
@@ -17,8 +17,8 @@ by_hand() {
 	exit 0
 }
 
-# What is installed for a test is no service: it is neither started now
-# (policy-rc.d, as Debian's policy has it) nor at the next boot.
+# Packages must not start their services: policy-rc.d forbids that during the
+# installation, disable_service at the next boot.
 forbid_starts() {
 	[ ! -e "$policy" ] || return 0
 	policy_is_ours=yes
@@ -39,7 +39,7 @@ disable_service() {
 
 install_missing() {
 	[ -n "$missing" ] || exit 0
-	command -v apt-get >/dev/null 2>&1 || by_hand "$1" "$missing" "there is no apt-get here"
+	command -v apt-get >/dev/null 2>&1 || by_hand "$1" "$missing" "apt-get not found"
 	if [ "$(id -u)" -ne 0 ]; then
 		sudo -n true 2>/dev/null || by_hand "$1" "$missing" "sudo apt-get install$missing"
 		as_root="sudo -n"
@@ -48,7 +48,7 @@ install_missing() {
 	forbid_starts
 	$as_root apt-get update -qq >/dev/null 2>&1
 	failed=""
-	# One by one: what this release does not have must not keep the others away.
+	# One by one, so that a package which this release lacks does not block the others.
 	for package in $missing; do
 		if $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1; then
 			disable_service "$package"

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Installs the load generators and servers that a benchmark needs and this
-# machine lacks, by apt-get: "bench-tools.sh results" or "... compare". Where
-# that cannot be done it says so in one line; the benchmark names what is
-# missing. No server that it installs is started.
+# Installs missing load generators and servers of a benchmark by apt-get:
+# "bench-tools.sh results" or "bench-tools.sh compare". If that fails it prints
+# one line; the benchmark names what is missing. It starts no server.
 set -u
 . "$(dirname "$0")/apt.sh"
 

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Builds programs into a directory as they are installed: "build.sh DIR
-# PACKAGE...". They need no libc, no file of the machine they were built on and
-# no symbol table: a panic still names functions and lines. The admin endpoint
-# speaks no HTTP/2, which net/http has built in. The master starts at an entry point
-# of its own (internal/upgrade/signals.go), which changes a table of the runtime: the
-# linker would refuse that.
+# Builds programs as they are installed: "build.sh DIR PACKAGE...". They are static,
+# contain no paths of the build machine and no symbol table; a panic still names
+# functions and lines. nethttpomithttp2 leaves out net/http's HTTP/2, which the admin
+# endpoint does not use. The master has its own entry point, which changes a table of
+# the runtime (internal/upgrade/signals.go): -checklinkname=0 lets the linker accept that.
 set -eu
 to=$1
 shift
@@ -13,7 +12,7 @@ start=
 case $($go env GOARCH) in
 amd64 | arm64) start=' -checklinkname=0 -E phalanx_entry' ;;
 esac
-# Without VERSION they are of the version that the source names.
+# Without VERSION the programs have the version in the source.
 release=
 if [ -n "${VERSION:-}" ]; then
 	release=" -X phalanx/internal/options.Version=$VERSION -X phalanx/internal/options.Released=$(git log -1 --format=%cs)"

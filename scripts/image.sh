@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the container images for both architectures: "image.sh VERSION DIR"; an empty
-# version is the one that git describes (tools/image).
+# Builds the container images for both architectures with tools/image: "image.sh VERSION
+# DIR". If VERSION is empty it comes from version.sh.
 set -eu
 mkdir -p "$2"
 out=$(cd "$2" && pwd)

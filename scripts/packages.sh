@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes the packages, of both architectures unless ARCHS says which: "packages.sh
-# VERSION DIR"; an empty version is the one that git describes. DIR gets .deb,
-# .rpm, .apk and .tar.gz, the parts of each program (CycloneDX), and checksums. The same
-# commit gives the same bytes, but for the .apk: all times are the commit's.
+# Builds the packages: "packages.sh VERSION DIR". If VERSION is empty it comes from
+# version.sh. ARCHS lists the architectures, by default both. DIR gets .deb, .rpm, .apk
+# and .tar.gz, an SBOM of each program (CycloneDX), and checksums. All timestamps are the
+# commit's, so the same commit gives the same bytes, except for the .apk.
 set -eu
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
@@ -20,8 +20,7 @@ trap 'rm -rf "$work"' EXIT
 for arch in ${ARCHS:-amd64 arm64}; do
 	STAGE=$work/$arch
 	GOARCH=$arch make --no-print-directory install BIN="$work/bin-$arch" VERSION="$version" DESTDIR="$STAGE" PREFIX=/usr >/dev/null
-	# What lies in a root directory, as it is after installation, for those without a
-	# package manager.
+	# A tar file of the installed files, for systems without a package manager.
 	install -D -m 644 LICENSE "$STAGE/usr/share/doc/phalanx/LICENSE"
 	name=phalanx-$version-linux-$arch
 	tar --create --directory "$STAGE/usr" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \

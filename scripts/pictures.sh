@@ -1,7 +1,7 @@
 #!/bin/sh
-# Takes the pictures in docs/images from a real run, with what `make build` has
-# made; tools/pictures says how. It needs tmux and Chromium, the ports 8080 and
-# 9180, and that there is no /tmp/site.
+# Takes the pictures in docs/images with tools/pictures, from a real run of the programs
+# that `make build` has built. Needs tmux, Chromium and the ports 8080 and 9180;
+# /tmp/site must not exist.
 set -eu
 (
 	. "$(dirname "$0")/apt.sh"

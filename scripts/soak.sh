@@ -1,9 +1,9 @@
 #!/bin/sh
-# soak.sh N: runs the tests until N runs of this commit were green, under other conditions
-# each time. bin/soak/runs.tsv has a line for each run that ended: commit, number, condition,
-# seconds, result; what a red run printed is kept beside it. An interrupted soak goes on with
-# the same command. It makes as many runs as were missing, and ends with 1 unless N runs of this
-# commit were green and none red.
+# Runs the tests until N runs of this commit were green, under changing conditions: "soak.sh
+# N". bin/soak/runs.tsv has a line for each finished run: commit, number, condition, seconds,
+# result. The output of a red run is kept beside it. The same command resumes an interrupted
+# soak. It makes as many runs as are missing, and exits with 1 unless N runs of this commit
+# were green and none red.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 runs=${1:-20}
@@ -13,13 +13,13 @@ table=$out/runs.tsv
 mkdir -p "$out"
 commit=$(git describe --always --dirty --exclude '*') || exit 1
 
-# Loops in the background ignore SIGINT: whatever ends this script ends them.
+# Background loops ignore SIGINT, so the script has to end them.
 loops=
 trap 'test -z "$loops" || kill $loops' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# busy runs a command beside a loop on each of two cores.
+# busy runs a command beside two busy loops.
 busy() {
 	sh -c 'while :; do :; done' & loops=$!
 	sh -c 'while :; do :; done' & loops="$loops $!"
@@ -31,7 +31,7 @@ busy() {
 	return "$code"
 }
 
-# under runs the tests once; its first argument says how.
+# under runs the tests once under a condition.
 under() {
 	case $1 in
 	plain) $make --no-print-directory tests ;;
@@ -54,7 +54,7 @@ condition() {
 	esac
 }
 
-# count says how many runs of this commit had a result; without one, how many ended.
+# count prints how many runs of this commit had a result, or without one how many finished.
 count() { awk -F '\t' -v commit="$commit" -v result="${1:-}" \
 	'$1 == commit && (result == "" || $5 == result) { n++ } END { print n + 0 }' "$table"; }
 
@@ -78,5 +78,5 @@ while [ "$missing" -gt 0 ]; do
 	printf '%d of %d green  %-24s %4d s  %s%s\n' "$(count green)" "$runs" "$how" "$took" "$result" "$failed"
 	missing=$((missing - 1))
 done
-echo "$commit: $(count green) of $runs runs green, $(count red) red; $table has them all"
+echo "$commit: $(count green) of $runs runs green, $(count red) red; see $table"
 [ "$(count green)" -ge "$runs" ] && [ "$(count red)" -eq 0 ]

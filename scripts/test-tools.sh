@@ -1,7 +1,6 @@
 #!/bin/sh
-# Installs what the tests need and this machine lacks, by apt-get and, for axe-core,
-# npm. Where that cannot be done it says so in one line, and the tests that need the tool will
-# fail and name it.
+# Installs missing tools of the tests by apt-get, and axe-core by npm. If that fails it
+# prints one line, and the tests that need the tool fail and name it.
 set -u
 . "$(dirname "$0")/apt.sh"
 
@@ -47,7 +46,7 @@ command -v firefox >/dev/null 2>&1 || need firefox-esr firefox-esr
 need npm npm
 (install_missing test)
 
-# axe-core judges the pages in e2e/browser; package-lock.json says which version.
+# e2e/browser checks pages with axe-core, in the version of package-lock.json.
 cd "$(dirname "$0")/../e2e/browser" || exit 1
 if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
 	npm ci --ignore-scripts --silent || echo "axe-core is missing: npm ci failed in e2e/browser"
