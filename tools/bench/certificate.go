@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// certify makes the certificate of all servers, with a key on P-256, which they read
-// before they change their user.
+// certify writes the self-signed certificate of all servers, with a P-256 key. Servers
+// read both files before they drop privileges.
 func (s *scratch) certify() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("make a key: %w", err)
+		return fmt.Errorf("generate the key: %w", err)
 	}
 	now := time.Now()
 	of := &x509.Certificate{
@@ -28,11 +28,11 @@ func (s *scratch) certify() error {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, of, of, key.Public(), key)
 	if err != nil {
-		return fmt.Errorf("make a certificate: %w", err)
+		return fmt.Errorf("create the certificate: %w", err)
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return fmt.Errorf("encode a key: %w", err)
+		return fmt.Errorf("encode the key: %w", err)
 	}
 	s.certificate, s.key = filepath.Join(s.config, "certificate.pem"), filepath.Join(s.config, "key.pem")
 	if err := os.WriteFile(s.certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644); err != nil {

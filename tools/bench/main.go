@@ -1,6 +1,6 @@
-// Command bench measures Phalanx and writes the report. It wires the packages
-// of tools/internal together: what to measure comes from plan, how from
-// measure, and what it means from report.
+// Command bench measures Phalanx and writes the report. It only connects the
+// packages of tools/internal: plan decides what to measure, measure does it,
+// and report interprets the results.
 package main
 
 import (
@@ -19,30 +19,30 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// place is where things are.
+// place holds the options of every command.
 type place struct {
-	Results string `long:"results" value-name:"DIR" default:"results" description:"where the report and its raw data are; a quick look goes to its folder quick"`
+	Results string `long:"results" value-name:"DIR" default:"results" description:"directory of the report and its raw data; partial runs go to its subdirectory quick"`
 }
 
-// scope is what every measuring command takes.
+// scope holds the options of the commands that measure.
 type scope struct {
 	place
-	Seconds     int                 `long:"seconds" value-name:"N" default:"60" description:"length of one siege; the other loads follow from it; up to 5, fewer cells and one round"`
-	Base        string              `long:"base" value-name:"DIR" default:"site" description:"the website whose index.html is asked for"`
-	Bin         string              `long:"bin" value-name:"DIR" default:"bin" description:"where master, worker and the built tools are"`
+	Seconds     int                 `long:"seconds" value-name:"N" default:"60" description:"seconds of one siege; other loads scale with it; 5 or less measures fewer cells, one round each"`
+	Base        string              `long:"base" value-name:"DIR" default:"site" description:"website whose index.html is requested"`
+	Bin         string              `long:"bin" value-name:"DIR" default:"bin" description:"directory of master, worker and the built tools"`
 	Port        int                 `long:"port" value-name:"N" default:"18080" description:"TCP port of the servers"`
-	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"only this one (siege, keepalive, close, rate, progress, startstop, download, slow, idle, tls, tls-full, tls-resumed, tls-download, tls-idle, tls-h2-1, tls-h2-10, tls-h2-100, size, size-close, tls-size, tls-size-close, kill, killclose, reload); repeat for more"`
-	Servers     []string            `long:"server" value-name:"NAME" description:"only this model or peer; repeat for more"`
-	Levels      []int               `long:"level" value-name:"N" description:"only so many users or connections; repeat for more"`
-	Clients     []int               `long:"clients" value-name:"N" description:"only so many clients of downloads; repeat for more"`
-	Rates       []int               `long:"rate" value-name:"N" description:"only so many requests per second; repeat for more"`
-	Workers     []int               `long:"workers" value-name:"N" description:"only so many workers to start and stop; repeat for more"`
-	Sizes       []int               `long:"size" value-name:"KIB" description:"only files of so many KiB; repeat for more"`
+	Experiments []record.Experiment `long:"experiment" value-name:"NAME" description:"measure only this experiment (siege, keepalive, close, rate, progress, startstop, download, slow, idle, tls, tls-full, tls-resumed, tls-download, tls-idle, tls-h2-1, tls-h2-10, tls-h2-100, size, size-close, tls-size, tls-size-close, kill, killclose, reload); may be repeated"`
+	Servers     []string            `long:"server" value-name:"NAME" description:"measure only this model or peer; may be repeated"`
+	Levels      []int               `long:"level" value-name:"N" description:"only this number of users or connections; may be repeated"`
+	Clients     []int               `long:"clients" value-name:"N" description:"only this number of download clients; may be repeated"`
+	Rates       []int               `long:"rate" value-name:"N" description:"only this number of requests per second; may be repeated"`
+	Workers     []int               `long:"workers" value-name:"N" description:"start and stop only this number of workers; may be repeated"`
+	Sizes       []int               `long:"size" value-name:"KIB" description:"only files of this size in KiB; may be repeated"`
 	Rounds      int                 `long:"rounds" value-name:"N" description:"rounds of each cell"`
 }
 
-// quick is up to how many seconds a run has fewer cells, so that it takes less than three
-// minutes.
+// quick is the highest --seconds of a quick run, which measures fewer cells and takes less
+// than three minutes.
 const quick = 5
 
 func (s scope) plan() plan.Scope {
@@ -52,8 +52,8 @@ func (s scope) plan() plan.Scope {
 	}
 }
 
-// whole reports whether nothing was left out, so that the report may stand
-// for the project.
+// whole reports whether the run measures everything. Only such runs go into
+// the published report; others go to the subdirectory quick.
 func (s scope) whole() bool {
 	return s.Seconds >= 60 && len(s.Experiments)+len(s.Servers)+len(s.Levels)+len(s.Clients)+len(s.Rates)+len(s.Workers)+len(s.Sizes)+s.Rounds == 0
 }
@@ -100,7 +100,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "bench: interrupted; the same command continues from here")
+		fmt.Fprintln(stderr, "bench: interrupted; run the same command to resume")
 		return 130
 	}
 	fmt.Fprintf(stderr, "bench: %v\n", err)

@@ -60,6 +60,6 @@ func TestReport(t *testing.T) {
 
 func TestQuickLooksAreNotWhole(t *testing.T) {
 	if !(scope{Seconds: 60}).whole() || (scope{Seconds: 5}).whole() || (scope{Seconds: 60, Levels: []int{1}}).whole() {
-		t.Error("a quick look may stand for the project, or a full run may not")
+		t.Error("a quick or partial run counts as whole, or a full run does not")
 	}
 }

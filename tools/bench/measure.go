@@ -19,7 +19,7 @@ import (
 	"phalanx/tools/internal/target"
 )
 
-// measureAll makes a run of one kind, or continues one, and writes the
+// measureAll starts a run of the given kind, or resumes one, and writes the
 // report.
 func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File) error {
 	found := find(kind, s.Bin)
@@ -27,7 +27,7 @@ func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File)
 		if kind == record.Models || kind == record.Costs {
 			return fmt.Errorf("%s", why)
 		}
-		fmt.Fprintf(stderr, "bench: without %s: %s\n", name, why)
+		fmt.Fprintf(stderr, "bench: skipping %s: %s\n", name, why)
 	}
 	axes, times := plan.Models(found.names, s.plan()), plan.ModelTimes(s.Seconds)
 	if kind == record.Faults {
@@ -41,7 +41,7 @@ func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File)
 	}
 	cells := plan.Cells(axes)
 	if len(cells) == 0 {
-		return fmt.Errorf("nothing to measure: no experiment or server has the given names")
+		return fmt.Errorf("nothing to measure: no experiment or server matches the options")
 	}
 	head, err := describe(kind, s, found, cells)
 	if err != nil {
@@ -65,7 +65,7 @@ func measureAll(ctx context.Context, kind record.Kind, s scope, stderr *os.File)
 	}
 	defer store.Close()
 	if resumed {
-		fmt.Fprintf(stderr, "going on with the run of %s: %d of %d cells are measured\n",
+		fmt.Fprintf(stderr, "resuming the run of %s: %d of %d cells measured\n",
 			store.Run.Head.Date.Format("2006-01-02 15:04"), len(store.Run.Results), len(cells))
 	}
 	bench := newBench(s, found, scratch, times)
@@ -94,11 +94,11 @@ func newBench(s scope, found servers, at *scratch, times plan.Times) *measure.Be
 	}
 }
 
-// describe checks that the machine can carry the run and writes down what it
-// is.
+// describe checks that the machine's limits allow the run, and returns its
+// head: settings, commit, machine and versions.
 func describe(kind record.Kind, s scope, found servers, cells []record.Cell) (record.Head, error) {
 	most := plan.Most(cells)
-	files, err := machine.RaiseFiles(uint64(most + 500)) // the rest is for other files
+	files, err := machine.RaiseFiles(uint64(most + 500)) // 500 for everything but clients
 	if err != nil {
 		return record.Head{}, err
 	}
@@ -123,7 +123,7 @@ func describe(kind record.Kind, s scope, found servers, cells []record.Cell) (re
 	}
 	page, err := os.Stat(filepath.Join(s.Base, "index.html"))
 	if err != nil {
-		return record.Head{}, fmt.Errorf("the page to ask for: %w", err)
+		return record.Head{}, fmt.Errorf("page to request: %w", err)
 	}
 	commit, clean := machine.Commit()
 	return record.Head{

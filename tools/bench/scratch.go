@@ -13,21 +13,22 @@ import (
 	"phalanx/tools/internal/tool"
 )
 
-// scratch are the directories of a run. Every user may read them, since some
-// servers change theirs. They are gone when the run is over.
+// scratch holds the temporary directories of a run. Every user may read them,
+// since some servers drop privileges.
 type scratch struct {
 	dirs   []string
-	config string // configurations, and what tools write
-	page   string // a website of one page
-	sparse string // one of a huge file without content, in memory where it can be
-	large  string // one of a large file in the page cache
+	config string // configuration files, and the output of tools
+	page   string // document root with one page
+	sparse string // document root with a huge sparse file, on tmpfs if possible
+	large  string // document root with a large file in the page cache
 	rules  string
 	script string
 
 	openssl, certificate, key string
 }
 
-// prepare copies the page and writes the tools' files.
+// prepare creates the directories, copies the page to them and writes the
+// configuration files of the tools.
 func prepare(base string) (*scratch, error) {
 	s := &scratch{}
 	ok := false
@@ -46,7 +47,7 @@ func prepare(base string) (*scratch, error) {
 	}
 	page, err := os.ReadFile(filepath.Join(base, "index.html"))
 	if err != nil {
-		return nil, fmt.Errorf("the page to ask for: %w", err)
+		return nil, fmt.Errorf("page to request: %w", err)
 	}
 	s.rules, s.script = filepath.Join(s.config, "siegerc"), filepath.Join(s.config, "wrk.lua")
 	s.openssl = filepath.Join(s.config, "openssl.cnf")
@@ -60,7 +61,7 @@ func prepare(base string) (*scratch, error) {
 			return nil, err
 		}
 	}
-	// The readiness of a server is asked for by its front page.
+	// A server is ready when it serves index.html.
 	for _, dir := range []string{s.sparse, s.large} {
 		if err := os.WriteFile(filepath.Join(dir, "index.html"), page, 0o644); err != nil {
 			return nil, err
@@ -84,8 +85,8 @@ func (s *scratch) remove() {
 	}
 }
 
-// huge makes the files that the cells download. The large one is read once,
-// which gives each of its pages memory of its own in the page cache.
+// huge creates the files that the cells download. The large file is sparse: it
+// is read once to fill the page cache with a page for each of its blocks.
 func (s *scratch) huge(ctx context.Context, cells []record.Cell) error {
 	large := false
 	for _, c := range cells {
@@ -118,24 +119,25 @@ func (s *scratch) huge(ctx context.Context, cells []record.Cell) error {
 	return ctx.Err()
 }
 
-// sized makes the file of so many KiB, once, of bytes that nobody can shorten.
+// sized creates the file of the given size in KiB unless it exists. Its content
+// is random, so that no server can send it compressed.
 func (s *scratch) sized(kib int) error {
 	path := filepath.Join(s.large, measure.SizedFile(kib))
 	if info, err := os.Stat(path); err == nil && info.Size() == int64(kib)<<10 {
 		return nil
 	}
 	content := make([]byte, kib<<10)
-	rand.NewChaCha8([32]byte{}).Read(content) // it never fails
+	rand.NewChaCha8([32]byte{}).Read(content) // never fails
 	return os.WriteFile(path, content, 0o644)
 }
 
-// hole makes a file without content.
+// hole creates a sparse file of size bytes.
 func hole(path string, size int64) error {
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		return err
 	}
 	if err := os.Truncate(path, size); err != nil {
-		return fmt.Errorf("make a file of %d GB: %w", size/1e9, err)
+		return fmt.Errorf("create a sparse file of %d GB: %w", size/1e9, err)
 	}
 	return nil
 }

@@ -13,7 +13,8 @@ import (
 	"phalanx/tools/internal/tool"
 )
 
-// servers are those that a run can measure, and why it cannot the others.
+// servers holds the servers that a run can measure, and for each of the others
+// the reason why it cannot.
 type servers struct {
 	names    []string
 	targets  map[string]target.Target
@@ -21,8 +22,8 @@ type servers struct {
 	missing  map[string]string
 }
 
-// find looks for the servers of a run. Those that are not there are left
-// out of a comparison; the models must all be there.
+// find looks up the servers of a run. A comparison leaves out servers that are
+// not installed; the other runs need all of theirs.
 func find(kind record.Kind, bin string) servers {
 	found := servers{targets: make(map[string]target.Target), versions: make(map[string]string), missing: make(map[string]string)}
 	all := target.Models(absolute(bin))
@@ -53,7 +54,8 @@ func find(kind record.Kind, bin string) servers {
 	return found
 }
 
-// tools checks the load generators that the cells need.
+// tools checks that the load generators of the cells are installed, and returns
+// their versions.
 func tools(cells []record.Cell, bin string) (map[string]string, error) {
 	versions := make(map[string]string)
 	needed := experiments(cells)
@@ -89,7 +91,7 @@ func experiments(cells []record.Cell) []record.Experiment {
 	return all
 }
 
-// names lists the servers as the tables do: in the order of their first cell.
+// names lists the servers in the order of their first cell, as the tables do.
 func names(cells []record.Cell) []string {
 	var all []string
 	for _, c := range cells {

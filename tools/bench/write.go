@@ -12,7 +12,8 @@ import (
 	"phalanx/tools/internal/report"
 )
 
-// load reads the newest run of each kind; nil where there is none.
+// load reads the newest run of each kind. A kind without a run is nil; it is an
+// error if there is no run at all.
 func load(results string) (runs report.Runs, err error) {
 	found := false
 	for kind, to := range map[record.Kind]**record.Run{record.Models: &runs.Models, record.Peers: &runs.Peers, record.Faults: &runs.Faults, record.Costs: &runs.Costs} {
@@ -69,12 +70,12 @@ func write(results string, stderr *os.File) error {
 	if err := front(results, runs.Peers); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "written: %s and report.pdf beside it\n", filepath.Join(results, "README.md"))
+	fmt.Fprintf(stderr, "wrote %s and report.pdf beside it\n", filepath.Join(results, "README.md"))
 	return nil
 }
 
-// front brings the project's front page, which lies beside the results, up to
-// date. What is measured quickly or kept elsewhere is not for it.
+// front updates the chart and the sentence about the comparison in the
+// project's README.md, if results is the project's directory of that name.
 func front(results string, peers *record.Run) error {
 	if filepath.Clean(results) != "results" || peers == nil {
 		return nil
@@ -86,7 +87,7 @@ func front(results string, peers *record.Run) error {
 	return replace("README.md", report.WriteFront(page, "results/charts", *peers))
 }
 
-// replace writes a file whose content has changed.
+// replace writes a file unless it already has that content.
 func replace(path string, data []byte) error {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
 		return nil

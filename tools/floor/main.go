@@ -1,7 +1,7 @@
-// Command floor is the floor of a comparison, in Go: the same as c/floor.c, one epoll
-// loop of raw system calls in each process and one fixed reply. What it takes beyond the
-// program in C is what Go's runtime costs such a loop; what a server takes beyond it is
-// what that server does.
+// Command floor is the floor of a comparison, in Go. Like c/floor.c it runs one epoll loop
+// of raw system calls in each process and sends one fixed response. What it costs more
+// than the C program is the cost of Go's runtime in such a loop; what a server costs more
+// than this program is the cost of the server's own work.
 //
 //	floor PORT FILE WORKERS keep|close
 package main
@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inherited is the descriptor of a worker's listener.
+// inherited is the descriptor on which a worker inherits its listener.
 const inherited = 3
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -40,7 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	workers, err := strconv.Atoi(args[2])
 	if err != nil || workers < 1 {
-		fmt.Fprintf(stderr, "floor: %q workers\n", args[2])
+		fmt.Fprintf(stderr, "floor: invalid number of workers %q\n", args[2])
 		return 64
 	}
 	return end(stderr, launch(args[0], args[1], workers, args[3]))
@@ -51,13 +51,13 @@ func end(stderr io.Writer, err error) int {
 	return 1
 }
 
-// launch starts the workers when all their sockets listen, and returns when one has ended.
+// launch starts the workers once all their sockets listen, and returns when one has exited.
 func launch(port, file string, workers int, mode string) error {
 	path, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	runtime.LockOSThread() // Pdeathsig is about the thread that forks
+	runtime.LockOSThread() // Pdeathsig is sent when the forking thread exits
 	over := make(chan error, workers)
 	var pool []*exec.Cmd
 	for range workers {
@@ -77,7 +77,7 @@ func launch(port, file string, workers int, mode string) error {
 		}
 		go func() { over <- cmd.Wait() }()
 	}
-	return <-over // until SIGTERM; a worker does not end by itself
+	return <-over // until SIGTERM; workers do not exit by themselves
 }
 
 func listen(port string) (*os.File, error) {
@@ -102,6 +102,6 @@ func listen(port string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close() // File has duplicated it
+	defer l.Close() // File returns a duplicate
 	return l.(*net.TCPListener).File()
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestMain lets the test's own program be the floor.
+// TestMain lets the test binary run as the floor.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == "worker" || os.Getenv("FLOOR") != "") {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// programs are the floors that this machine can have: that in C needs a compiler.
+// programs returns the floors that can run here; the one in C needs a compiler.
 func programs(t *testing.T) map[string]string {
 	t.Helper()
 	self, err := os.Executable()
@@ -38,8 +38,8 @@ func programs(t *testing.T) map[string]string {
 	return all
 }
 
-// Each floor sends the page for a head that comes in two parts, as often as it is asked on
-// a connection that is kept, and once on one that is not.
+// Each floor responds to a request head that arrives in two parts: to every request in
+// mode keep, and in mode close once, before it closes the connection.
 func TestFloors(t *testing.T) {
 	const page = "<p>a page</p>\n"
 	file := filepath.Join(t.TempDir(), "index.html")
@@ -77,8 +77,8 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// start launches a floor on a port that was free a moment ago, or on another one if a
-// connection has taken it meanwhile, and connects to it.
+// start launches a floor on a free port and connects to it. It tries another port if a
+// connection has taken that one meanwhile.
 func start(t *testing.T, program, file, mode string) net.Conn {
 	t.Helper()
 	for range 10 {
@@ -94,7 +94,7 @@ func start(t *testing.T, program, file, mode string) net.Conn {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			_ = cmd.Wait() // it is killed, or has said why it ends
+			_ = cmd.Wait() // it is killed, or stderr says why it exited
 		}()
 		conn := connect(t, address, ended)
 		if conn != nil {
@@ -111,7 +111,7 @@ func start(t *testing.T, program, file, mode string) net.Conn {
 			t.Fatal(said.String())
 		}
 	}
-	t.Fatal("no port was free ten times")
+	t.Fatal("no free port in ten attempts")
 	return nil
 }
 
@@ -125,7 +125,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// connect waits until the floor listens, and returns nil if it ends before.
+// connect waits until the floor listens. It returns nil if the floor exits first.
 func connect(t *testing.T, address string, ended <-chan struct{}) net.Conn {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {

@@ -16,17 +16,17 @@ const (
 	headEnd    = 0x0d0a0d0a // CR LF CR LF
 )
 
-// worker is one loop. Its calls are raw: Go's scheduler does not hear of them, as nothing
-// else runs in the process.
+// worker is one epoll loop. Its raw system calls bypass Go's scheduler, which has nothing
+// else to run in this process.
 type worker struct {
 	epoll, listener int
 	reply           []byte
 	closing         bool
 	in              [4096]byte
-	last            []uint32 // the last four bytes that each connection has sent
+	last            []uint32 // by descriptor: the last four bytes received
 }
 
-// work serves until something is wrong with the loop itself.
+// work serves file on the inherited listener until the loop itself fails.
 func work(file string, closing bool) error {
 	page, err := os.ReadFile(file)
 	if err != nil {
@@ -82,8 +82,8 @@ func (w *worker) accept() {
 	}
 }
 
-// answer reads what has come and replies at the end of a head. It reports whether the
-// connection goes on; one whose socket does not take the whole reply does not.
+// answer reads once and responds at the end of a request head. It reports whether the
+// connection stays open, which it does not if the socket takes only part of a response.
 func (w *worker) answer(fd int) bool {
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&w.in)), uintptr(len(w.in)), 0, 0, 0)
 	if errno != 0 {
@@ -101,7 +101,7 @@ func (w *worker) answer(fd int) bool {
 	w.last[fd] = 0
 	how := uintptr(unix.MSG_NOSIGNAL)
 	if w.closing {
-		how |= unix.MSG_MORE // the FIN leaves with the last of the reply
+		how |= unix.MSG_MORE // the FIN goes out with the last segment
 	}
 	sent, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&w.reply[0])), uintptr(len(w.reply)), how, 0, 0)
 	return errno == 0 && int(sent) == len(w.reply) && !w.closing

@@ -1,12 +1,12 @@
-// Image makes container images of the programs, for both architectures, without a
-// daemon and without a base image:
+// Command image builds container images of the programs for both architectures, without
+// a daemon and without a base image:
 //
 //	image VERSION SECONDS OUT DIR-AMD64 DIR-ARM64
 //
-// Each DIR holds what make install has installed. OUT gets an OCI image layout of both
-// architectures as one tar file, for registries, and for each architecture one that
-// docker load and podman load read. SECONDS since 1970 is the time of all files, so the
-// same programs give the same bytes.
+// Each DIR is an installation by make install. The command writes to OUT an OCI image
+// layout of both architectures as one tar file, for registries, and for each architecture
+// a tar file for docker load and podman load. SECONDS since 1970 is the timestamp of all
+// files, so the same programs give the same bytes.
 package main
 
 import (
@@ -30,10 +30,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// user is who the programs run as: nobody that a host knows.
+// user is the user and group ID of the programs. Hosts have no account with it.
 const user = 65532
 
-// architectures are those of the directories, in their order.
+// architectures lists the architectures of the DIR arguments, in their order.
 var architectures = []string{"amd64", "arm64"}
 
 func main() {
@@ -74,7 +74,7 @@ func run(version, seconds, out string, dirs []string) error {
 	return writeLayout(filepath.Join(out, "phalanx-"+version+".oci.tar"), index, tag, made)
 }
 
-// image returns the image of one architecture: one layer, and how to run it.
+// image returns the image of one architecture: one layer and its configuration.
 func image(dir, version, arch string, made time.Time) (v1.Image, error) {
 	content, err := layer(dir, made)
 	if err != nil {
@@ -99,7 +99,7 @@ func image(dir, version, arch string, made time.Time) (v1.Image, error) {
 	file.Config = v1.Config{
 		User:       fmt.Sprintf("%d:%d", user, user),
 		Entrypoint: []string{"/usr/bin/phalanx"},
-		// Options, so that flags given to the container add to them.
+		// Environment variables, so that flags given to the container add to them.
 		Env: []string{
 			"PATH=/usr/bin", "PHALANX_BASE=/srv/www", "PHALANX_PORT=8080",
 			"PHALANX_ADMIN=127.0.0.1:9090", "PHALANX_ACCESS_LOG=-",
@@ -121,8 +121,8 @@ func image(dir, version, arch string, made time.Time) (v1.Image, error) {
 	return mutate.ConfigFile(img, file)
 }
 
-// layer returns a tar file with the programs of an installation, their names, and the
-// document root.
+// layer returns a tar file with the programs of an installation, the symlink phalanx and
+// an empty document root.
 func layer(dir string, made time.Time) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
@@ -171,7 +171,7 @@ func writeLayout(file string, index v1.ImageIndex, tag name.Tag, made time.Time)
 	if err != nil {
 		return err
 	}
-	defer out.Close() // again after an error
+	defer out.Close() // for the returns before the Close below
 	w := tar.NewWriter(out)
 	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == dir {

@@ -1,8 +1,8 @@
 // Command pebble runs Pebble, Let's Encrypt's certificate authority for tests, with a
-// name server that knows every host: its address is 127.0.0.1. It prints its directory's
-// URL as a line of JSON, and ends when its standard input does.
+// name server that resolves every host to 127.0.0.1. It prints the URL of its ACME
+// directory as a line of JSON, and exits at the end of its standard input.
 //
-// It is a module of its own, so that no other needs Pebble's dependencies.
+// It is a separate module, so that no other needs Pebble's dependencies.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// unknown is the domain whose hosts the name server does not know.
+// unknown is the domain for whose hosts the name server returns NXDOMAIN.
 const unknown = ".unknown.test."
 
 type settings struct {
@@ -36,14 +36,14 @@ type settings struct {
 func main() {
 	var s settings
 	flag.StringVar(&s.address, "address", "127.0.0.1:0", "address to listen on")
-	flag.StringVar(&s.cert, "cert", "", "certificate of the authority's own server")
-	flag.StringVar(&s.key, "key", "", "its private key")
+	flag.StringVar(&s.cert, "cert", "", "certificate of the CA's HTTPS server")
+	flag.StringVar(&s.key, "key", "", "private key of that certificate")
 	flag.IntVar(&s.http, "http", 80, "port for HTTP-01")
 	flag.IntVar(&s.tls, "tls", 443, "port for TLS-ALPN-01")
 	flag.Uint64Var(&s.lifetime, "lifetime", 90*24*3600, "lifetime of certificates in seconds")
-	flag.Uint64Var(&s.short, "short", 6*24*3600, "the same with the profile short")
-	flag.StringVar(&s.blocked, "blocked", "", "host that gets no certificate")
-	flag.StringVar(&s.binding, "binding", "", "ID:KEY without which there is no account")
+	flag.Uint64Var(&s.short, "short", 6*24*3600, "lifetime of certificates with the profile short, in seconds")
+	flag.StringVar(&s.blocked, "blocked", "", "host that is refused a certificate")
+	flag.StringVar(&s.binding, "binding", "", "ID:KEY of the external account binding that new accounts need")
 	flag.Parse()
 	if err := s.run(); err != nil {
 		log.Fatal(err)
@@ -67,7 +67,7 @@ func (s settings) run() error {
 	if err := json.NewEncoder(os.Stdout).Encode(ready); err != nil {
 		return err
 	}
-	failed := make(chan error, 2) // one from each of the two below
+	failed := make(chan error, 2) // one from each goroutine below
 	go func() { failed <- http.ServeTLS(listener, handler, s.cert, s.key) }()
 	go func() {
 		_, err := io.Copy(io.Discard, os.Stdin)
@@ -76,7 +76,8 @@ func (s settings) run() error {
 	return <-failed
 }
 
-// authority puts Pebble together, as its own command does.
+// authority assembles Pebble as its own command does. names is the address of the name
+// server.
 func (s settings) authority(names string) (http.Handler, error) {
 	logger := log.New(os.Stderr, "pebble ", log.LstdFlags|log.Lmicroseconds)
 	store := db.NewMemoryStore()

@@ -1,5 +1,5 @@
-// Command peers serves a directory with Go's other servers, each set up as
-// its documentation advises for static files, to be measured beside Phalanx.
+// Command peers serves a directory with one of the Go servers that Phalanx is
+// compared with, configured as its documentation advises for static files.
 package main
 
 import (
@@ -27,7 +27,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	server := flags.String("server", "", "net/http, fasthttp or fasthttp-prefork")
-	base := flags.String("base", ".", "the directory to serve")
+	base := flags.String("base", ".", "directory to serve")
 	port := flags.Int("port", 8080, "TCP port")
 	version := flags.String("version", "", "print the version of this server")
 	if flags.Parse(args) != nil {
@@ -74,10 +74,10 @@ func serve(server, base, address string) error {
 		p.Reuseport = true
 		return p.ListenAndServe(address)
 	}
-	return errors.New("--server is net/http, fasthttp or fasthttp-prefork")
+	return errors.New("--server must be net/http, fasthttp or fasthttp-prefork")
 }
 
-// files is net/http's FileServer, which would redirect /index.html to /.
+// files returns net/http's FileServer without its redirect of /index.html to /.
 func files(base string) http.Handler {
 	plain := http.FileServer(http.Dir(base))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// sharp is how many pixels a picture has for one of the page's.
+// sharp is the number of pixels of a picture per CSS pixel.
 const sharp = 2
 
 // browser is a headless Chromium.
@@ -44,8 +44,8 @@ func browse(ctx context.Context) (*browser, error) {
 	return b, nil
 }
 
-// draw makes a picture of a document, as large as that is, with nothing where it
-// has nothing.
+// draw returns a PNG of a document, of the document's size and with a transparent
+// background.
 func (b *browser) draw(document string) ([]byte, error) {
 	clear := emulation.SetDefaultBackgroundColorOverrideParams{Color: &cdp.RGBA{}}
 	if _, err := chromedp.Call(b.ctx, emulation.SetDefaultBackgroundColorOverride, clear); err != nil {
@@ -55,8 +55,8 @@ func (b *browser) draw(document string) ([]byte, error) {
 	return b.shoot(url, columns*cellWidth+2*margin, 0, "dark")
 }
 
-// shoot opens a page in a window of a size; one without a height is as high as
-// the page.
+// shoot returns a PNG of a page in a window of the given size in CSS pixels. If
+// height is 0 the window is as high as the page.
 func (b *browser) shoot(url string, width, height int64, theme string) ([]byte, error) {
 	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}}
 	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {

@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// busiest is the worker that sends the most replies now, by its place in the
-// table of workers.
+// busiest returns the index, in the table of workers, of the worker that is
+// sending the most responses now.
 func busiest() (place int, err error) {
 	var pool status.Pool
 	if err := ask("/status.json", &pool); err != nil {

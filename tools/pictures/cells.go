@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// cell is a place of a terminal's screen.
+// cell is a character cell of a terminal.
 type cell struct {
 	r rune
 	style
 }
 
-// style is how text looks; colours are of CSS, "" is the terminal's own.
+// style is the look of text. Colours are CSS colours; "" is the terminal's default.
 type style struct {
 	fg, bg              string
 	bold, faint, mirror bool
 }
 
-// basic are the sixteen colours that have no other definition than taste.
+// basic holds the sixteen ANSI colours, which each terminal defines for itself.
 var basic = []string{
 	"#2b3038", "#e06c75", "#8fbf6a", "#d9b25f", "#6aa9e9", "#c58fe0", "#56b6c2", "#c9d1d9",
 	"#6b7480", "#f08a92", "#a9d68a", "#f0cf85", "#8cc2f5", "#d9aef0", "#7fd3dd", "#f0f3f6",
 }
 
-// cells reads what tmux has captured: text and SGR sequences (ECMA-48, 8.3.117).
+// cells parses a screen captured by tmux: text and SGR sequences (ECMA-48, 8.3.117).
 func cells(text string) [][]cell {
 	var all [][]cell
 	var now style
@@ -50,7 +50,7 @@ func cells(text string) [][]cell {
 	return all
 }
 
-// apply heeds the parameters of one sequence.
+// apply applies the parameters of an SGR sequence.
 func (s *style) apply(parameters string) {
 	p := strings.FieldsFunc(parameters, func(r rune) bool { return r == ';' || r == ':' })
 	if len(p) == 0 {
@@ -95,7 +95,8 @@ func (s *style) apply(parameters string) {
 	}
 }
 
-// extended is a colour by its number of 256, or by red, green and blue.
+// extended returns a colour that is given as an index or as red, green and blue, and
+// the parameters after it.
 func extended(p []string) (colour string, rest []string) {
 	number := func(i int) int {
 		n, err := strconv.Atoi(p[i])
@@ -113,7 +114,7 @@ func extended(p []string) (colour string, rest []string) {
 	return "", nil
 }
 
-// indexed is one of 256: sixteen, a cube of six, and greys.
+// indexed returns one of 256 colours: the basic ones, a cube of 6×6×6, and greys.
 func indexed(n int) string {
 	switch {
 	case n < 16:

@@ -30,7 +30,7 @@ func TestCells(t *testing.T) {
 	}
 }
 
-// What a program shows becomes no part of the document.
+// The output of a program cannot become markup.
 func TestPageEscapes(t *testing.T) {
 	text := page(cells("<script>&\n"))
 	if strings.Contains(text, "<script") || !strings.Contains(text, ">&lt;script&gt;&amp;<") {
@@ -38,7 +38,7 @@ func TestPageEscapes(t *testing.T) {
 	}
 }
 
-// A picture of many colours keeps its size and, nearly, its looks.
+// A picture of many colours keeps its size, and approximately its colours.
 func TestShrink(t *testing.T) {
 	from := image.NewNRGBA(image.Rect(0, 0, 64, 64))
 	for i := range 64 * 64 {

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	visitors = 40  // connections that are kept open, each with a request now and then
-	pace     = 850 // requests a second of all of them together
+	visitors = 40  // persistent connections, each with a request now and then
+	pace     = 850 // requests a second in total
 )
 
-// downloads are what is fetched slowly, in bytes a second.
+// downloads lists the slow downloads, with their rates in bytes a second.
 var downloads = []struct {
 	path string
 	rate int
@@ -37,20 +37,20 @@ var downloads = []struct {
 	{"/media/keynote-1080p.mp4", 5 << 20},
 }
 
-// visited is what visitors ask for, the frequent ones more than once.
+// visited lists the paths that visitors request, frequent ones more than once.
 var visited = []string{
 	"/", "/", "/", "/index.html", "/favicon.svg", "/img/arms.svg", "/img/icon-192.png", "/fonts/go-regular.woff",
 	"/fonts/go-bold.woff", "/gallery/plan.webp", "/gallery/bronze.jpg", "/gallery/wall.png", "/files/hello.wasm",
 }
 
-// crowd is clients of the pool.
+// crowd is a group of clients of the pool.
 type crowd struct {
 	cancel context.CancelFunc
 	joined sync.WaitGroup
-	failed chan error // the first thing that went wrong
+	failed chan error // the first error
 }
 
-// busy lets clients come, a little after each other.
+// busy starts the clients; the downloads start one after another.
 func busy(ctx context.Context) *crowd {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &crowd{cancel: cancel, failed: make(chan error, 1)}
@@ -60,7 +60,7 @@ func busy(ctx context.Context) *crowd {
 	}
 	for i, d := range downloads {
 		c.joined.Go(func() {
-			// The first one begins at once, the last one half a minute later.
+			// The first one starts at once, the last one half a minute later.
 			if wait(ctx, time.Duration(i)*3*time.Second) {
 				c.note(ctx, download(ctx, d.path, d.rate))
 			}
@@ -79,7 +79,7 @@ func (c *crowd) note(ctx context.Context, err error) {
 	}
 }
 
-// last waits for as long as told, or until a client has had a bad experience.
+// last waits for the given time. It returns early with the first error of a client.
 func (c *crowd) last(ctx context.Context, during time.Duration) error {
 	select {
 	case err := <-c.failed:
@@ -96,7 +96,7 @@ func (c *crowd) end() {
 	c.joined.Wait()
 }
 
-// wait reports whether the time has passed before ctx ended.
+// wait waits for the given time. It returns false if ctx ends first.
 func wait(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -106,13 +106,13 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// tide makes it more or less, as the day does, only faster.
+// tide returns the factor by which the load varies, as over a day but faster.
 func tide(since time.Duration) float64 {
 	s := since.Seconds()
 	return 1 + 0.45*math.Sin(2*math.Pi*s/41) + 0.15*math.Sin(2*math.Pi*s/9)
 }
 
-// visit asks for one page after the other on one connection.
+// visit requests one page after another on one connection.
 func visit(ctx context.Context, begin time.Time, rng *rand.Rand) error {
 	conn, err := dial(ctx)
 	if err != nil {
@@ -143,7 +143,7 @@ func visit(ctx context.Context, begin time.Time, rng *rand.Rand) error {
 	}
 }
 
-// download reads a file at a rate.
+// download reads a file at a rate in bytes a second.
 func download(ctx context.Context, path string, rate int) error {
 	conn, err := dial(ctx)
 	if err != nil {
@@ -166,8 +166,8 @@ func download(ctx context.Context, path string, rate int) error {
 	}
 }
 
-// dial opens a connection with a small buffer, so that the server feels how
-// slowly it is read.
+// dial opens a connection with a small receive buffer, so that slow reading
+// blocks the server.
 func dial(ctx context.Context) (*net.TCPConn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The measures of the picture of a terminal, in pixels.
+// The measures of the picture of a terminal in pixels, and its colours.
 const (
 	cellWidth, cellHeight = 9, 19
 	margin, bar           = 18, 38
@@ -15,7 +15,7 @@ const (
 	ink, paper, frame     = "#c9d1d9", "#12161c", "#1c222b"
 )
 
-// page is a terminal's window as a document of HTML.
+// page returns the window of a terminal as an HTML document.
 func page(screen [][]cell) string {
 	width, height := columns*cellWidth+2*margin, rows*cellHeight+2*margin+bar
 	var b strings.Builder
@@ -38,7 +38,7 @@ text{font:15px "DejaVu Sans Mono","Liberation Mono",monospace;white-space:pre}</
 	return b.String()
 }
 
-// stretch draws the cells from x on that look the same and returns where they end.
+// stretch draws the cells from x on that have the same style, and returns their end.
 func stretch(b *strings.Builder, row []cell, x, y int) int {
 	end := x
 	for end < len(row) && row[end].style == row[x].style {
@@ -57,7 +57,7 @@ func stretch(b *strings.Builder, row []cell, x, y int) int {
 	if bg != "" {
 		rect(b, bg, 1, float64(x*cellWidth), float64(y*cellHeight), float64((end-x)*cellWidth), cellHeight)
 	}
-	// Bars of progress in rows one below the other would touch.
+	// Progress bars in adjacent rows would touch.
 	inset := 0.0
 	if slices.ContainsFunc(row, func(c cell) bool { return c.r == '░' }) {
 		inset = 4
@@ -83,8 +83,8 @@ func stretch(b *strings.Builder, row []cell, x, y int) int {
 	return end
 }
 
-// block draws what fonts draw with gaps: parts of a cell (Unicode's block
-// elements) and the horizontal line.
+// block draws Unicode's block elements and the horizontal line, between which
+// fonts leave gaps. It reports whether r is one of them.
 func block(b *strings.Builder, r rune, inset float64, fg string, opacity float64, x, y int) bool {
 	left, top := float64(x*cellWidth), float64(y*cellHeight)
 	switch {

@@ -1,10 +1,8 @@
-// Command pictures takes the pictures in docs/images from a real run: it serves
-// the demo site and some large files with four workers, lets clients in this
-// process use them for a minute over loopback, and then looks at the pool as an
-// operator does, with `master top` in a tmux, and at each page that Phalanx makes itself
-// in Chromium: light and dark, on a large screen and on a phone. What documents show
-// goes into docs/images, all else into bin/images, to be looked at. `make pictures`
-// runs it.
+// Command pictures takes the pictures in docs/images from a real run. It serves the demo
+// site and some large files with four workers, loads them over loopback for a minute, and
+// then takes pictures of `master top` in tmux, and in Chromium of each page that Phalanx
+// generates: light and dark, on a large screen and on a phone. Pictures that documents
+// show go to docs/images, the others to bin/images for review. `make pictures` runs it.
 package main
 
 import (
@@ -25,15 +23,15 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 0 done, 1 something came in the way, 64 wrong usage.
+// run returns the exit code: 0 for success, 1 for failure, 64 for wrong usage.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("pictures", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	dir := flags.String("o", "docs/images", "write the pictures into this `directory`")
-	rest := flags.String("rest", "bin/images", "write the pictures that no document shows into this `directory`")
-	site := flags.String("site", "site", "copy the small files that are served from this `directory`")
+	dir := flags.String("o", "docs/images", "write the pictures to this `directory`")
+	rest := flags.String("rest", "bin/images", "write the pictures that no document shows to this `directory`")
+	site := flags.String("site", "site", "copy the demo site from this `directory`")
 	bin := flags.String("bin", "bin", "the `directory` of master and worker")
-	warm := flags.Duration("for", 64*time.Second, "how long clients use the server before the pictures are taken")
+	warm := flags.Duration("for", 64*time.Second, "how long to load the server before taking the pictures")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -48,7 +46,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// take starts everything, takes the pictures, and ends everything.
+// take starts the server and its clients, takes the pictures, and stops both.
 func take(ctx context.Context, site, bin, dir, rest string, warm time.Duration, stdout io.Writer) (err error) {
 	master, err := filepath.Abs(filepath.Join(bin, "master"))
 	if err != nil {
@@ -79,7 +77,7 @@ func take(ctx context.Context, site, bin, dir, rest string, warm time.Duration, 
 	return pages(b, dir, rest, stdout)
 }
 
-// terminals are the pictures of `master top`.
+// terminals takes the pictures of `master top`.
 func terminals(ctx context.Context, b *browser, master, dir string, stdout io.Writer) error {
 	s, err := openScreen(ctx, master)
 	if err != nil {
@@ -88,7 +86,7 @@ func terminals(ctx context.Context, b *browser, master, dir string, stdout io.Wr
 	defer s.end()
 	down, err := busiest()
 	if err != nil {
-		return fmt.Errorf("look for the worker with the most downloads: %w", err)
+		return fmt.Errorf("find the busiest worker: %w", err)
 	}
 	for _, picture := range []struct {
 		file, shows string
@@ -112,13 +110,13 @@ func terminals(ctx context.Context, b *browser, master, dir string, stdout io.Wr
 	return nil
 }
 
-// pages are the pictures of each page that Phalanx makes itself, in four forms.
+// pages takes four pictures of each page that Phalanx generates.
 func pages(b *browser, dir, rest string, stdout io.Writer) error {
 	shown := []string{"status.png", "status-dark.png"}
 	for _, page := range []struct{ name, url string }{
 		{"status", "http://" + admin + "/status"},
 		{"listing", "http://" + address + "/downloads/"},
-		{"error", "http://" + address + "/%zz"}, // the site has no page of its own for that error
+		{"error", "http://" + address + "/%zz"}, // the site has no custom page for this error
 	} {
 		for _, form := range []struct {
 			name          string
@@ -144,7 +142,7 @@ func pages(b *browser, dir, rest string, stdout io.Writer) error {
 	return nil
 }
 
-// save writes a picture as small as it gets.
+// save writes a picture with at most 256 colours and prints its size in bytes.
 func save(path string, png []byte, stdout io.Writer) error {
 	small, err := shrink(png)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"slices"
 )
 
-// shrink writes a PNG with at most 256 colours, which is what such pictures
-// have but for the edges of their letters.
+// shrink returns a PNG with at most 256 colours. These pictures hardly have more,
+// except at the edges of letters.
 func shrink(picture []byte) ([]byte, error) {
 	decoded, err := png.Decode(bytes.NewReader(picture))
 	if err != nil {
@@ -40,8 +40,8 @@ func shrink(picture []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// frequent are the colours that are used most, of each group of similar ones the
-// first.
+// frequent returns the most frequent colours, and of a group of similar colours
+// only the first unless others are frequent too.
 func frequent(p *image.NRGBA) color.Palette {
 	const most, coarse = 256, 0xf0
 	used := make(map[color.NRGBA]int)

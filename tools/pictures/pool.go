@@ -15,14 +15,14 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// What the pictures show of this machine.
+// These are fixed because the pictures show them.
 const (
 	base    = "/tmp/site"
 	address = "127.0.0.1:8080"
 	admin   = "127.0.0.1:9180"
 )
 
-// large files take no room on the disk: they have nothing but a size.
+// large lists the sparse files and their sizes in bytes.
 var large = map[string]int64{
 	"downloads/desktop-26.04.iso": 5_400 << 20,
 	"downloads/firmware-2.14.img": 640 << 20,
@@ -31,17 +31,17 @@ var large = map[string]int64{
 	"backup/2026-06-01.tar.zst":   12_700 << 20,
 }
 
-// pool is a server for the pictures.
+// pool is the server of the pictures.
 type pool struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
-	exited chan error // its one value is that of Wait
+	exited chan error // receives the result of Wait
 }
 
-// serve makes the base and starts a master, and returns when it answers.
+// serve creates the document root, starts a master, and returns when it is ready.
 func serve(ctx context.Context, master, site string) (*pool, error) {
 	if err := os.Mkdir(base, 0o755); err != nil {
-		return nil, fmt.Errorf("%w; it is to be made, so remove what is there", err)
+		return nil, fmt.Errorf("%w; remove it", err)
 	}
 	p := &pool{exited: make(chan error, 1)}
 	if err := fill(site); err != nil {
@@ -56,7 +56,7 @@ func serve(ctx context.Context, master, site string) (*pool, error) {
 	}
 	go func() { p.exited <- p.cmd.Wait() }()
 	for {
-		// Another process has one of the ports.
+		// A different pid means that another process has the port.
 		var seen status.Pool
 		if ask("/status.json", &seen) == nil && seen.Ready && seen.PID == p.cmd.Process.Pid {
 			return p, nil
@@ -91,12 +91,12 @@ func fill(site string) error {
 	return nil
 }
 
-// end stops the server at once and removes its files.
+// end stops the server immediately and removes its files.
 func (p *pool) end() error {
 	var err error
-	for range 2 { // the second says not to wait for the downloads
+	for range 2 { // the second signal aborts the downloads
 		err = p.cmd.Process.Signal(syscall.SIGTERM)
-		time.Sleep(100 * time.Millisecond) // two within 30 ms are one
+		time.Sleep(100 * time.Millisecond) // signals within 30 ms count as one
 	}
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil

@@ -13,10 +13,10 @@ import (
 
 const columns, rows = 100, 30
 
-// settled is how long top may look on, to know the speed of each download.
+// settled is how long top runs until it can show the rate of each download.
 const settled = 8 * time.Second
 
-// screen is a tmux of its own that runs `master top`.
+// screen is a separate tmux server that runs `master top`.
 type screen struct {
 	ctx context.Context
 	dir string
@@ -37,7 +37,7 @@ func openScreen(ctx context.Context, master string) (*screen, error) {
 }
 
 func (s *screen) end() {
-	_, _ = s.tmux("kill-server") // it is gone with its last program
+	_, _ = s.tmux("kill-server") // an error means that top has exited already
 	_ = os.RemoveAll(s.dir)
 }
 
@@ -50,8 +50,8 @@ func (s *screen) tmux(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// after presses keys once top is there, waits until something is shown, and
-// returns the screen, with its colours, some looks later.
+// after presses keys when top has started, waits until the screen shows a text,
+// and returns the screen, with its colours, some updates later.
 func (s *screen) after(keys []string, shows string) (string, error) {
 	if err := s.until("req/s", "CLIENT"); err != nil {
 		return "", err
@@ -70,7 +70,7 @@ func (s *screen) after(keys []string, shows string) (string, error) {
 	return s.tmux("capture-pane", "-p", "-e", "-N")
 }
 
-// until waits until one of some texts is shown.
+// until waits until the screen shows one of the texts.
 func (s *screen) until(texts ...string) error {
 	const attempts = 100
 	for range attempts {

@@ -6,9 +6,9 @@ import (
 	"image/color"
 )
 
-// The arms of one man of the line, in units: he stands in a box 200 wide and
-// 300 tall, his shield's centre at (100, 200). The pictures and the SVG sprite
-// are both made from these paths.
+// The arms of one soldier, who stands in a box of 200 by 300 units, with the
+// centre of his shield at (100, 200). The pictures and the SVG sprite are both
+// drawn from these paths.
 const (
 	crestPath  = "M46 74 C36 22 66 -8 100 -8 C134 -8 164 22 154 74 L143 74 C143 42 126 24 100 24 C74 24 57 42 57 74 Z"
 	helmetPath = "M100 22 C70 22 55 46 56 78 L60 124 C70 136 84 142 94 144 L106 144 C116 142 130 136 140 124 L144 78 C145 46 130 22 100 22 Z"
@@ -23,7 +23,7 @@ const (
 	shieldR, fieldR  = 94, 76
 )
 
-// A blazon is the device on a shield, in a box of 120 about its centre.
+// A blazon is the device on a shield, in a box of 120 units around its centre.
 type blazon struct{ name, path string }
 
 func blazons() []blazon {
@@ -37,7 +37,7 @@ func blazons() []blazon {
 	}
 }
 
-// A dress is the colours one man is painted in.
+// A dress is the set of colours of one soldier.
 type dress struct{ metal, dark, crest, field, device, shaft color.RGBA }
 
 func (c canvas) helmet(p place, d dress) {
@@ -61,8 +61,8 @@ func (c canvas) shield(p place, d dress, b blazon) {
 	c.fill(b.path, p, flat(d.device))
 }
 
-// arms writes the same drawings as symbols of an SVG, which the pages take
-// with <use>. Colours are custom properties of the page that uses them.
+// arms returns the same drawings as symbols of an SVG, which pages include with
+// <use>. The page sets the colours as custom properties.
 func arms() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg">` + "\n")

@@ -6,8 +6,8 @@ import (
 	"image/jpeg"
 )
 
-// The bronze shield: the light runs round turned metal, so that how bright a
-// point is depends on the direction in which it lies from the centre.
+// The bronze shield. On turned metal the brightness of a point depends on its
+// direction from the centre.
 
 const (
 	bronzeSide   = 1000
@@ -19,7 +19,7 @@ func bronze() ([]byte, error) {
 	all := place{sub, 0, 0}
 	middle := place{sub, bronzeCentre * sub, bronzeCentre * sub}
 	c.fill(rect(0, 0, bronzeSide, bronzeSide), all, cloth)
-	for i := range 12 { // a soft shadow, one thin veil over another
+	for i := range 12 { // a soft shadow, in thin layers
 		c.veil(circle(16+i, 26+i, 448-2*i), middle, rgb(0x07080a), 26)
 	}
 	c.fill(circle(0, 0, 436), middle, metal(40, 0))
@@ -43,25 +43,25 @@ func cloth(x, y int) color.RGBA {
 	return mix(rgb(0x10090b), rgb(0x6d1526), light, 340)
 }
 
-// metal shades a turned disc. Two lobes of light cross at the centre; lift
-// is added everywhere; patina is how far verdigris has gone.
+// metal returns the paint of a turned disc. Two lobes of light cross at the
+// centre; lift is added to the brightness; patina is the strength of verdigris.
 func metal(lift, patina int) paint {
 	return func(x, y int) color.RGBA {
 		dx, dy := x-bronzeCentre, y-bronzeCentre
 		r := max(sqrt(dx*dx+dy*dy), 1)
 		glow := lobe(dx, dy, r, 724, 724, 3) + lobe(dx, dy, r, 980, -297, 5)/2
 		value := 330 + lift*4 + glow*6/10 - (dx+dy)/5
-		value += int(hash(r, 1)%60) - 30 // the marks of the turning
+		value += int(hash(r, 1)%60) - 30 // tool marks
 		value += noise(x, y, 4)/8 - 16
 		c := ramp(value)
-		wx, wy := x+noise(x, y+77, 5)/5, y+noise(x+77, y, 5)/5 // bent, to hide the cells
+		wx, wy := x+noise(x, y+77, 5)/5, y+noise(x+77, y, 5)/5 // distorted, to hide the cells of the noise
 		green := noise(wx+900, wy, 6) + noise(wx, wy+500, 4)/3 + noise(wx, wy, 2)/5 - 250 + r/6
 		return mix(c, rgb(0x5d9180), patina*green, 360)
 	}
 }
 
-// lobe is how much light comes from the direction (lx, ly), whose length is
-// 1024: the cosine to the power of two, sharpened by each further squaring.
+// lobe returns the light from the direction (lx, ly), whose length is 1024: the
+// square of the cosine, made narrower by squaring it sharp-2 times.
 func lobe(dx, dy, r, lx, ly, sharp int) int {
 	cos := (dx*lx + dy*ly) / r
 	v := cos * cos >> 10
@@ -71,7 +71,7 @@ func lobe(dx, dy, r, lx, ly, sharp int) int {
 	return v
 }
 
-// ramp maps a brightness from 0 to 1023 onto bronze.
+// ramp returns the colour of bronze for a brightness from 0 to 1023.
 func ramp(v int) color.RGBA {
 	stops := []color.RGBA{rgb(0x1d120c), rgb(0x6b4420), rgb(0xb27f3f), rgb(0xe3bd78), rgb(0xfff3cf)}
 	v = min(max(v, 0), 1023)
@@ -85,8 +85,8 @@ func (c canvas) groove(p place, r int) {
 	c.veil(ring(r-3), p, rgb(0xfff0c4), 90)
 }
 
-// studs sets 40 nails round the rim. The direction turns by nine degrees at a
-// time; its parts are in units of 1/2^20.
+// studs sets 40 nails around the rim, nine degrees apart. The components of the
+// direction are in units of 1/2^20.
 func (c canvas) studs(middle place) {
 	const cos9, sin9 = 1035666, 164033
 	x, y := 0, -1<<20
@@ -116,12 +116,12 @@ func (c canvas) inlay(p place, path string) {
 	})
 }
 
-// veil fills a path with a colour of which n parts of 256 cover.
+// veil fills a path with a colour of opacity n/256.
 func (c canvas) veil(path string, p place, over color.RGBA, n int) {
 	c.fill(path, p, func(x, y int) color.RGBA { return mix(c.RGBAAt(x, y), over, n, 256) })
 }
 
-// noise is smooth noise from 0 to 255 whose cells are 2^bits pixels wide.
+// noise returns smooth noise from 0 to 255 with cells of 2^bits pixels.
 func noise(x, y, bits int) int {
 	side := 1 << bits
 	cx, cy := x>>bits, y>>bits
@@ -132,7 +132,7 @@ func noise(x, y, bits int) int {
 	return (top*(256-fy) + bottom*fy) >> 16
 }
 
-// ease maps 0 … 2^bits onto 0 … 256 along 3t²-2t³.
+// ease maps 0 … 2^bits to 0 … 256 along 3t²-2t³.
 func ease(v, bits int) int {
 	t := v << 8 >> bits
 	return t * t * (3*256 - 2*t) >> 16
@@ -147,7 +147,7 @@ func hash(x, y int) uint32 {
 
 func square(v int) int { return v * v }
 
-// sqrt is the whole part of the square root of v, by Newton's method.
+// sqrt returns the integer part of the square root of v, by Newton's method.
 func sqrt(v int) int {
 	if v < 2 {
 		return v

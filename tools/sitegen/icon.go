@@ -7,8 +7,8 @@ import (
 	"image/png"
 )
 
-// The icon is one shield, seen from the front, on nothing: a rim, a crimson
-// field and the lambda.
+// The icon is a shield, seen from the front, on a transparent background: a rim,
+// a crimson field and the lambda.
 const (
 	iconRim    = 0x1b1e22
 	iconBand   = 0xf3f2ec
@@ -16,7 +16,7 @@ const (
 	iconDevice = 0xf3f2ec
 )
 
-// icon draws the shield in a square of side pixels; its unit is 1/240 of it.
+// icon draws the shield in a square of side pixels, which is 240 units wide.
 func icon(side int) canvas {
 	c := newCanvas(side, side)
 	p := place{side * sub / 240, side * sub / 2, side * sub / 2}
@@ -42,7 +42,7 @@ func encodePNG(c canvas) ([]byte, error) {
 }
 
 // favicon packs three sizes into one ICO file, each as a PNG: a header of 6
-// bytes, 16 bytes about each picture, then the pictures.
+// bytes, an entry of 16 bytes for each picture, then the pictures.
 func favicon() ([]byte, error) {
 	sides := []int{16, 32, 48}
 	head := binary.LittleEndian.AppendUint16(nil, 0)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// references finds what a file of the site asks the server for, by the end of
-// its name.
+// references holds, by file extension, patterns of the links in a file of the
+// site.
 var references = map[string][]*regexp.Regexp{
 	".html": {regexp.MustCompile(`(?:href|src|poster)="([^"]*)"`)},
 	".svg":  {regexp.MustCompile(`href="([^"]*)"`), regexp.MustCompile(`url\(([^)]*)\)`)},
@@ -58,7 +58,8 @@ func TestLinksResolve(t *testing.T) {
 	}
 }
 
-// resolve follows a link as a browser would, and says why it leads nowhere.
+// resolve follows a link as a browser would. It returns an error if the link
+// leads nowhere.
 func resolve(files map[string]string, from, link string) error {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -87,8 +88,8 @@ func resolve(files map[string]string, from, link string) error {
 	return nil
 }
 
-// A page or picture never asks anybody but the server it came from. The name
-// of the SVG namespace is a name, not an address.
+// No page or picture refers to another server. The SVG namespace is a name, not
+// an address.
 func TestNoExternalAddress(t *testing.T) {
 	external := regexp.MustCompile(`[a-z]+://|["'(]//[a-z]`)
 	for name, content := range siteFiles(t) {
@@ -102,7 +103,8 @@ func TestNoExternalAddress(t *testing.T) {
 	}
 }
 
-// What every page owes its readers.
+// Every page has what readers and assistive technology need, and no inline
+// scripts or styles.
 func TestPages(t *testing.T) {
 	inline := regexp.MustCompile(`<script(?:>| type="module">)| on[a-z]+="| style="|<style`)
 	image := regexp.MustCompile(`<img [^>]*>`)
@@ -117,7 +119,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 		if n := strings.Count(content, "<h1>"); n != 1 {
-			t.Errorf("%s has %d first headings", name, n)
+			t.Errorf("%s has %d <h1>, want one", name, n)
 		}
 		if found := inline.FindString(content); found != "" {
 			t.Errorf("%s: inline script or style: %q", name, found)

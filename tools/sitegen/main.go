@@ -1,8 +1,8 @@
-// Command sitegen draws, sounds and packs every generated asset of the demo
-// site: pictures, icons, fonts, a sound and a WebAssembly module. It reads
-// nothing but its own source and the Go fonts, knows no time and no chance,
-// and computes in whole numbers, so the same toolchain always writes the same
-// bytes. Everything else in the site is written by hand.
+// Command sitegen generates assets of the demo site: pictures, icons, fonts, a
+// sound and a WebAssembly module. Its only input is the Go fonts. It uses
+// neither the time nor random numbers, and computes with integers, so the same
+// toolchain always writes the same bytes. Everything else in the site is
+// written by hand.
 package main
 
 import (
@@ -23,8 +23,8 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// An asset is one generated file: where it goes beneath the site, with
-// slashes, and what makes its bytes.
+// An asset is one generated file: its slash-separated path below the site, and
+// the function that makes its content.
 type asset struct {
 	path string
 	make func() ([]byte, error)
@@ -58,7 +58,7 @@ func font(ttf []byte) func() ([]byte, error) {
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sitegen", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	dir := flags.String("o", "site", "write the assets beneath this `directory`")
+	dir := flags.String("o", "site", "write the assets below this `directory`")
 	verbose := flags.Bool("v", false, "print the name and size of each file")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0

@@ -20,9 +20,9 @@ import (
 
 const siteDir = "../../site"
 
-// The committed assets are what this program makes. Under the toolchain they
-// were made with, every byte is the same; another one may compress
-// differently, and then what is inside must be the same.
+// The committed assets are those that this program makes. With the toolchain
+// that made them every byte is the same. Another one may compress differently;
+// then the decompressed content must be the same.
 func TestAssetsAreCurrent(t *testing.T) {
 	dir := t.TempDir()
 	var stdout, stderr bytes.Buffer
@@ -70,7 +70,7 @@ func TestWrongUsage(t *testing.T) {
 	}
 }
 
-// A packed font gives back every table of the original.
+// A packed font contains every table of the original.
 func TestWOFFKeepsTables(t *testing.T) {
 	ttf := goregular.TTF
 	packed, err := woff(ttf)
@@ -130,8 +130,8 @@ func sameContent(t *testing.T, name string, got, want []byte) bool {
 
 func firstIcon(ico []byte) []byte { return ico[binary.LittleEndian.Uint32(ico[18:]):] }
 
-// samePicture compares the pixels; a lossy format may differ by one part in
-// a hundred on average.
+// samePicture compares the pixels; those of a lossy format may differ by one
+// percent on average.
 func samePicture(t *testing.T, got, want []byte, lossy bool) bool {
 	a, _, err := image.Decode(bytes.NewReader(got))
 	if err != nil {

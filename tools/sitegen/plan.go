@@ -6,9 +6,9 @@ import (
 	"github.com/HugoSmits86/nativewebp"
 )
 
-// The plan: the line seen from above, its front at the top. Each file of men
-// is a slot. In one file the first man has fallen, and everyone behind him is
-// on his way one place forward.
+// The plan: the formation seen from above, with its front at the top. Each file
+// of soldiers stands for a slot. In one file the first soldier has fallen, and
+// those behind him move one place forward.
 
 const (
 	planW, planH = 1200, 800
@@ -47,9 +47,8 @@ func plan() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// advancing paints one man of the broken file. The one who fell lies apart;
-// the next is halfway into his place, those behind follow at a growing
-// distance.
+// advancing paints one soldier of the file whose first has fallen. The second is
+// almost halfway to his place; the others follow.
 func (c canvas) advancing(x, y, rank int) {
 	switch rank {
 	case 0:
@@ -65,8 +64,8 @@ func (c canvas) advancing(x, y, rank int) {
 	}
 }
 
-// man is one hoplite from above, reduced to his shield. The first rank levels
-// its spears.
+// man paints a soldier from above, reduced to his shield, and in the first rank
+// his spear.
 func (c canvas) man(x, y int, colour uint32, front bool) {
 	p := place{sub, x * sub, y * sub}
 	ink := flat(rgb(colour))
@@ -78,8 +77,7 @@ func (c canvas) man(x, y int, colour uint32, front bool) {
 	}
 }
 
-// fallen marks the empty place with a broken ring. Two halves of a spear lie
-// before it.
+// fallen marks the empty place with a broken ring and the two halves of a spear.
 func (c canvas) fallen(x, y int) {
 	p := place{sub, x * sub, y * sub}
 	red, ground := flat(rgb(planRed)), flat(rgb(planGround))

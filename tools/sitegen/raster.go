@@ -9,20 +9,20 @@ import (
 	"strings"
 )
 
-// The rasteriser works in subpixels, 256 to a pixel, and in whole numbers
-// only: floating point may be fused differently on another processor, and the
-// pictures must not depend on where they were drawn.
+// The rasteriser computes with integers, in subpixels, 256 to a pixel. Processors
+// may fuse floating-point operations differently, and the pictures must not
+// depend on where they were drawn.
 const sub = 256
 
 type point struct{ x, y int }
 
-// A place puts a drawing on the canvas: scale is in subpixels for one unit of
-// the drawing, the origin in subpixels.
+// A place positions a drawing on the canvas: scale is the number of subpixels in
+// one unit of the drawing, x and y are its origin in subpixels.
 type place struct{ scale, x, y int }
 
 func (p place) at(x, y int) point { return point{x*p.scale + p.x, y*p.scale + p.y} }
 
-// moved is p with its origin shifted by units of the drawing.
+// moved returns p with its origin shifted by units of the drawing.
 func (p place) moved(dx, dy int) place {
 	return place{p.scale, p.x + dx*p.scale, p.y + dy*p.scale}
 }
@@ -31,7 +31,7 @@ type canvas struct{ *image.RGBA }
 
 func newCanvas(w, h int) canvas { return canvas{image.NewRGBA(image.Rect(0, 0, w, h))} }
 
-// A paint gives the opaque colour of a pixel.
+// A paint returns the opaque colour of a pixel.
 type paint func(x, y int) color.RGBA
 
 func flat(c color.RGBA) paint { return func(int, int) color.RGBA { return c } }
@@ -40,7 +40,7 @@ func rgb(v uint32) color.RGBA {
 	return color.RGBA{uint8(v >> 16), uint8(v >> 8), uint8(v), 255}
 }
 
-// mix is a with n parts of total of b in it.
+// mix blends a with b, whose share is n/total.
 func mix(a, b color.RGBA, n, total int) color.RGBA {
 	n = min(max(n, 0), total)
 	part := func(a, b uint8) uint8 { return uint8((int(a)*(total-n) + int(b)*n) / total) }
@@ -96,8 +96,8 @@ func cubic(poly []point, b, c, d point) []point {
 	return poly
 }
 
-// circle is path data for a circle: four curves, whose handles are 0.5523 of
-// the radius long.
+// circle returns path data for a circle: four curves, with handles of 0.5523
+// times the radius.
 func circle(x, y, r int) string {
 	k := r * 5523 / 10000
 	return fmt.Sprintf("M%d %d C%d %d %d %d %d %d C%d %d %d %d %d %d C%d %d %d %d %d %d C%d %d %d %d %d %d Z",
@@ -161,8 +161,8 @@ func crossings(polys [][]point, y int) []int {
 	return xs
 }
 
-// span adds to cover what the stretch from a to b, in subpixels, takes of
-// each pixel.
+// span adds to cover how much of each pixel the stretch from a to b, in
+// subpixels, covers.
 func span(cover []int, a, b int) {
 	a, b = max(a, 0), min(b, len(cover)*sub)
 	for a < b {

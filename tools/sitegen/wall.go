@@ -1,7 +1,7 @@
 package main
 
-// The wall: two ranks seen from the front at first light, the front rank's
-// shields closed, each covering a part of its neighbour's.
+// The wall: two ranks seen from the front at dawn. The shields of the first rank
+// overlap.
 
 const wallW, wallH = 1440, 810
 
@@ -36,7 +36,7 @@ func wall() ([]byte, error) {
 }
 
 // front paints the first rank: spears, then helmets, then shields from right
-// to left, for each man's shield covers the man on his left.
+// to left, because each shield covers the neighbour on the left.
 func (c canvas) front() {
 	d := dress{metal: rgb(0xc99a56), dark: rgb(0x161214), crest: rgb(0xa3203a), field: rgb(0x8c1a30),
 		device: rgb(0xf1e6cf), shaft: rgb(0x2b1c19)}

@@ -1,8 +1,8 @@
 package main
 
-// adder is a WebAssembly module with one function, add(i32, i32) i32, put
-// down byte by byte. A browser compiles it while it streams in only if the
-// server calls it application/wasm.
+// adder returns a WebAssembly module with one function, add(i32, i32) i32,
+// encoded by hand. A browser compiles it while streaming only if the server
+// sends it as application/wasm.
 func adder() ([]byte, error) {
 	return []byte{
 		0x00, 'a', 's', 'm', 1, 0, 0, 0, // magic, version

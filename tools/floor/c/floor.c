@@ -1,10 +1,10 @@
-/* The floor of a comparison, in C: the least work for which a page can be had over
- * HTTP on this machine. It answers whatever ends with an empty line with one fixed
- * reply; it parses nothing, opens nothing, has no limit and no timeout.
+/* The floor of a comparison, in C: the least work that serves a page over HTTP on this
+ * machine. It sends one fixed response to anything that ends with an empty line; it
+ * parses nothing, opens no files meanwhile, and has no limits and no timeouts.
  *
  *   floor-c PORT FILE WORKERS keep|close
  *
- * Each worker is a process with an epoll and an accept queue of its own.
+ * Each worker is a process with its own epoll instance and accept queue.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -26,7 +26,7 @@ enum { MOST_FILES = 65536, MOST_EVENTS = 512, BACKLOG = 4096 };
 static char *reply;
 static size_t reply_size;
 static int closing;
-static uint32_t last_bytes[MOST_FILES]; /* the last four that each connection has sent */
+static uint32_t last_bytes[MOST_FILES]; /* by descriptor: the last four received */
 
 static void die(const char *what)
 {
@@ -34,7 +34,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* load puts a head and the file's content into one buffer. */
+/* load builds the response, head and content of the file, in one buffer. */
 static void load(const char *path)
 {
 	FILE *f = fopen(path, "rb");
@@ -66,9 +66,10 @@ static int listen_on(int port)
 	return fd;
 }
 
-/* answer reads what has come and replies at the end of a head; 0: the connection is
- * over. A reply that the socket does not take at once ends it too, and the client
- * counts that as an error: the page is smaller than any socket's buffer. */
+/* answer reads once and responds at the end of a request head. It returns 0 if the
+ * connection is to be closed. A response that the socket does not take in one send
+ * closes it too, which the client counts as an error: the page is smaller than any
+ * socket buffer. */
 static int answer(int fd)
 {
 	unsigned char in[4096];
@@ -80,7 +81,7 @@ static int answer(int fd)
 	if (last_bytes[fd] != 0x0d0a0d0a)
 		return 1;
 	last_bytes[fd] = 0;
-	/* MSG_MORE: the FIN of close leaves with the last of the reply. */
+	/* MSG_MORE: the FIN goes out with the last segment of the response. */
 	ssize_t sent = send(fd, reply, reply_size, MSG_NOSIGNAL | (closing ? MSG_MORE : 0));
 	return sent == (ssize_t)reply_size && !closing;
 }
@@ -138,6 +139,6 @@ int main(int argc, char **argv)
 				close(listeners[k]);
 		work(listeners[i]);
 	}
-	wait(NULL); /* until SIGTERM; a worker does not end by itself */
+	wait(NULL); /* until SIGTERM; workers do not exit by themselves */
 	return 1;
 }

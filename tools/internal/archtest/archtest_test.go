@@ -1,4 +1,4 @@
-// Package archtest holds the plan of the tools, as that of the product is held.
+// Package archtest checks the imports between the packages of the tools.
 package archtest
 
 import (
@@ -7,8 +7,8 @@ import (
 	"phalanx/internal/archtest"
 )
 
-// allowed says which packages of this module and which libraries each package may
-// import. None imports the product: what is measured is its two programs.
+// allowed lists the packages of this module and the libraries that each package may
+// import. None imports the product, whose programs are measured from outside.
 var allowed = map[string][]string{
 	"internal/archtest": {},
 	"internal/stats":    {},

@@ -1,6 +1,6 @@
-// Package campaign takes the cells of a run one after the other, keeps each
-// result as soon as it is there, and tells how long the rest will take. It
-// knows neither servers nor tools: one cell is one call of a function.
+// Package campaign measures the cells of a run one after another, stores each
+// result at once, and shows how long the rest will take. It knows neither
+// servers nor tools: measuring a cell is a call of a function.
 package campaign
 
 import (
@@ -15,10 +15,10 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// Measure measures one cell and returns what the tool said.
+// Measure measures one cell and returns the result and the output of the tool.
 type Measure func(context.Context, record.Cell) (record.Result, []byte, error)
 
-// Loop is a run under way.
+// Loop measures the cells of a run.
 type Loop struct {
 	Store    *record.Store
 	Measure  Measure
@@ -27,11 +27,11 @@ type Loop struct {
 	Terminal bool // whether Out can show a bar
 }
 
-const tries = 3 // of a cell that comes out void
+const tries = 3 // of a cell whose result is void
 
-// Run measures the cells that are left. A cell that comes out void is tried
-// again. The error is that of the context when it was cancelled;
-// what was measured until then is kept.
+// Run measures the cells that have no result or a void one. It measures a cell
+// at most three times until the result is not void. If the context is cancelled
+// Run returns its error; the results until then are kept.
 func (l Loop) Run(ctx context.Context) error {
 	left := l.Store.Run.Todo()
 	shown := l.begin(left)
@@ -64,7 +64,7 @@ func (l Loop) one(ctx context.Context, c record.Cell) (record.Result, []byte, er
 	}
 }
 
-// display is a bar on a terminal, else one line for each cell.
+// display is a progress bar on a terminal, or else a line for each cell.
 type display struct {
 	out   io.Writer
 	bar   *progressbar.ProgressBar
@@ -99,13 +99,13 @@ func (d display) done(i int, r record.Result, worth time.Duration) {
 		if !r.Valid() {
 			fmt.Fprintf(d.out, "\r%s %s %d: %s\n", r.Experiment, r.Server, r.Level, Words(r))
 		}
-		_ = d.bar.Add64(worth.Milliseconds()) // it can only fail to be drawn
+		_ = d.bar.Add64(worth.Milliseconds()) // only drawing can fail
 		return
 	}
 	fmt.Fprintf(d.out, "%*d/%d %s %s %d: %s\n", len(fmt.Sprint(d.cells)), i+1, d.cells, r.Experiment, r.Server, r.Level, Words(r))
 }
 
-// Words is a result in one line.
+// Words summarises a result in one line.
 func Words(r record.Result) string {
 	v := r.Values
 	switch {

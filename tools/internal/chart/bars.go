@@ -9,12 +9,12 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Bar is one value among others of its kind.
+// Bar is one bar with an error bar from Low to High.
 type Bar struct {
 	Name           string
 	Role           Role
-	Y, Low, High   float64 // Y is NaN where there is nothing to show
-	Label, Missing string  // behind the bar; Missing where there is none
+	Y, Low, High   float64 // Y is NaN if there is no value
+	Label, Missing string  // text after the bar; Missing is shown instead of one
 }
 
 // Group is a column of bars with a heading.
@@ -23,8 +23,8 @@ type Group struct {
 	Bars  []Bar
 }
 
-// Bars makes a figure of columns of horizontal bars, each column with its
-// own scale and all with the same rows.
+// Bars returns a figure with columns of horizontal bars. Each column has its
+// own scale; all have the same rows.
 func Bars(f Figure, groups ...Group) Figure {
 	const row = vg.Length(19)
 	f.width = 7.4 * vg.Inch
@@ -34,7 +34,7 @@ func Bars(f Figure, groups ...Group) Figure {
 		for _, b := range groups[0].Bars {
 			widest = max(widest, name(b).Width(b.Name))
 		}
-		begin := c.Min.X + margin/2 // under the title
+		begin := c.Min.X + margin/2 // aligned with the title
 		left := begin + spare*widest + 6
 		each := (c.Max.X - left) / vg.Length(len(groups))
 		for i, g := range groups {
@@ -55,8 +55,8 @@ func Bars(f Figure, groups ...Group) Figure {
 	return f
 }
 
-// spare is how much wider than here names may be where an SVG is looked at: the font
-// may be another. They begin at the left, so that none reaches into its bar.
+// spare is the factor by which names may be wider when an SVG is viewed with another
+// font. Names are aligned left and have this space, so that none overlaps its bar.
 const spare = 1.2
 
 func name(b Bar) text.Style {

@@ -44,7 +44,7 @@ func TestSVG(t *testing.T) {
 		}
 		again, _ := f.SVG()
 		if !bytes.Equal(svg, again) {
-			t.Errorf("%s is another when drawn again", f.Name)
+			t.Errorf("%s differs when drawn again", f.Name)
 		}
 	}
 }

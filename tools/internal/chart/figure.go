@@ -1,7 +1,7 @@
-// Package chart draws the pictures of the reports, the same one as SVG and
-// as PNG. It knows axes, lines and bars, and nothing of servers. The colours
-// are those of Okabe and Ito, which the colour-blind can tell apart, and no
-// line is told from another by its colour alone.
+// Package chart draws the figures of the reports as SVG and as PNG. It knows
+// axes, lines and bars, but not servers. The colours are from the palette of
+// Okabe and Ito, which colour-blind readers can tell apart; lines also differ
+// in their markers.
 package chart
 
 import (
@@ -17,15 +17,15 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Role says how a line or a bar looks.
+// Role determines the look of a line or bar.
 type Role int
 
 const (
-	First  Role = iota // what the picture is about
-	Second             // what it is held against
-	Third              // the old
-	Fourth             // a variant of the first
-	Other              // all else
+	First  Role = iota // the subject of the figure
+	Second             // what it is compared with
+	Third              // a baseline
+	Fourth             // a variant of First
+	Other              // everything else
 )
 
 func (r Role) color() color.Color {
@@ -66,9 +66,9 @@ func (r Role) dashes() []vg.Length {
 	return nil
 }
 
-// Figure is a picture that can be drawn on anything.
+// Figure is a chart that can be drawn on any canvas.
 type Figure struct {
-	Name          string // of its files, without an ending
+	Name          string // of its files, without extension
 	Title         string
 	Note          string // below the title, small
 	Legend        []Key
@@ -83,10 +83,10 @@ type Key struct {
 	Block bool // a block of colour instead of a line
 }
 
-const dpi = 200 // of PNGs: sharp when printed over the width of a page
+const dpi = 200 // of PNGs: sharp when printed at page width
 
-// SVG draws the figure. Where the font is not there, one of the same width
-// takes its place.
+// SVG returns the figure as SVG. If the font is missing, viewers use one of the
+// same width.
 func (f Figure) SVG() ([]byte, error) {
 	c := vgsvg.New(f.width, f.height)
 	if err := f.draw(draw.New(c)); err != nil {
@@ -100,13 +100,13 @@ func (f Figure) SVG() ([]byte, error) {
 		[]byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
 }
 
-// Size is that of the figure, in points.
+// Size returns the size of the figure in points.
 func (f Figure) Size() (width, height vg.Length) { return f.width, f.height }
 
 // Draw draws the figure on a canvas of its size.
 func (f Figure) Draw(c vg.CanvasSizer) error { return f.draw(draw.New(c)) }
 
-// PNG draws the figure.
+// PNG returns the figure as PNG, with 200 dots per inch.
 func (f Figure) PNG() ([]byte, error) {
 	c := vgimg.NewWith(vgimg.UseWH(f.width, f.height), vgimg.UseDPI(dpi))
 	if err := f.draw(draw.New(c)); err != nil {
@@ -175,7 +175,7 @@ func glyph(r Role) draw.GlyphStyle {
 func words(size font.Length, bold bool, ink color.Color) text.Style {
 	f := font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
 	if bold {
-		f.Weight = 3 // bold, as golang.org/x/image/font counts
+		f.Weight = 3 // WeightBold of golang.org/x/image/font
 	}
 	return text.Style{Color: ink, Font: f, Handler: handler()}
 }

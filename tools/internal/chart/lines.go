@@ -17,15 +17,15 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// handler lays out plain text in the font that comes with the library.
+// handler lays out plain text in the fonts that are part of the library.
 func handler() text.Handler {
 	return text.Plain{Fonts: font.NewCache(liberation.Collection())}
 }
 
-// Point is a measured value with its lowest and highest.
+// Point is a median with the lowest and the highest value.
 type Point struct{ X, Y, Low, High float64 }
 
-// Line is one row of points.
+// Line is a series of points.
 type Line struct {
 	Role   Role
 	Points []Point
@@ -34,8 +34,8 @@ type Line struct {
 // Axes describes the axes of a plot.
 type Axes struct {
 	X, Y   string
-	Levels []int                  // X is one of these and drawn to the base 2; empty for a plain axis
-	Mark   func(level int) string // what is written below a level; nil for its number
+	Levels []int                  // values of X, on a logarithmic axis to base 2; empty for a linear axis
+	Mark   func(level int) string // label of a level; nil for its number
 	LogY   bool
 	Zero   bool // Y begins at 0
 }
@@ -45,10 +45,10 @@ type Panel struct {
 	Title string
 	Axes  Axes
 	Lines []Line
-	Thin  bool // many lines: no glyphs, no bars
+	Thin  bool // many lines: without markers and error bars
 }
 
-// Panels makes a figure of plots side by side.
+// Panels returns a figure with plots side by side.
 func Panels(f Figure, panels ...Panel) Figure {
 	f.width, f.height = 7.4*vg.Inch, 3.9*vg.Inch
 	if len(panels) > 1 {
@@ -95,7 +95,8 @@ func (p Panel) plot() (*plot.Plot, error) {
 	return drawn, nil
 }
 
-// add draws one line; what is NaN leaves a gap by being left out.
+// add draws one line without the points that have no value, or none that a
+// logarithmic axis can show.
 func (p Panel) add(drawn *plot.Plot, l Line) error {
 	var rows spreads
 	for _, at := range l.Points {
@@ -123,7 +124,7 @@ func (p Panel) add(drawn *plot.Plot, l Line) error {
 	return p.spread(drawn, l.Role, rows)
 }
 
-// spread draws the bars from the lowest to the highest where these differ.
+// spread draws error bars from the lowest to the highest value where they differ.
 func (p Panel) spread(drawn *plot.Plot, r Role, all spreads) error {
 	var rows spreads
 	for i, e := range all.YErrors {
@@ -163,7 +164,7 @@ func (a Axes) y(v float64) float64 {
 	return v
 }
 
-// frame gives the axes their ends and ticks.
+// frame sets the limits and ticks of the axes.
 func (p Panel) frame(drawn *plot.Plot) {
 	if len(p.Axes.Levels) > 0 {
 		var ticks plot.ConstantTicks
@@ -188,7 +189,8 @@ func (p Panel) frame(drawn *plot.Plot) {
 	}
 }
 
-// decades marks the powers of ten, and 2 to 9 times each without a label.
+// decades returns labelled ticks at the powers of ten, and unlabelled ones at 2
+// to 9 times each. low and high are logarithms to base 10.
 func decades(low, high float64) []plot.Tick {
 	var ticks []plot.Tick
 	for e := math.Floor(low); e <= high; e++ {
@@ -206,8 +208,8 @@ func decades(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// plain are the library's ticks with the thousands grouped, and without decimals
-// where all of them are 0.
+// plain returns the library's default ticks with thousands grouped, and without
+// decimals if all labels are whole numbers.
 func plain(low, high float64) []plot.Tick {
 	ticks := plot.DefaultTicks{}.Ticks(low, high)
 	round := !slices.ContainsFunc(ticks, func(t plot.Tick) bool { return t.Label != "" && t.Value != math.Trunc(t.Value) })
@@ -243,7 +245,8 @@ func dress(drawn *plot.Plot, a Axes) {
 	}
 }
 
-// Thousands writes a number with so many decimals and its thousands grouped.
+// Thousands formats a number with the given number of decimals and with commas
+// between thousands.
 func Thousands(v float64, decimals int) string {
 	digits := strconv.FormatFloat(math.Abs(v), 'f', decimals, 64)
 	whole, fraction, dotted := strings.Cut(digits, ".")

@@ -1,10 +1,11 @@
-// Package document is a report without a format: headings, sentences,
-// tables and pictures in their order. markdown and pdf write it down.
+// Package document represents a report independently of its format, as a list
+// of headings, paragraphs, tables and pictures. Packages markdown and pdf
+// render it.
 package document
 
 import "phalanx/tools/internal/chart"
 
-// Document is a title with what follows it.
+// Document is a title and a list of blocks.
 type Document struct {
 	Title  string
 	Under  string // one line below the title
@@ -17,13 +18,13 @@ type Block interface{ block() }
 // Heading begins a section.
 type Heading struct{ Text string }
 
-// Paragraph is some sentences.
+// Paragraph is a paragraph of text.
 type Paragraph struct{ Text string }
 
-// List is some points.
+// List is a bulleted list.
 type List struct{ Items []string }
 
-// Table has a row of headings. Its first column is text, the others numbers.
+// Table has a row of headings. The first column is text; the others are numbers.
 type Table struct {
 	Caption string
 	Head    []string
@@ -31,7 +32,7 @@ type Table struct {
 	Text    bool // all columns are text
 }
 
-// Picture is a figure and what to say to who cannot see it.
+// Picture is a figure with its alternative text.
 type Picture struct {
 	Figure chart.Figure
 	Alt    string

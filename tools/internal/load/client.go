@@ -1,8 +1,8 @@
-// Package load is what siege, wrk and vegeta cannot do: many clients that
-// each download one huge file, as fast as they can or at a pace, and watch
-// how long they get nothing; and connections that do nothing at all. A
-// client throws bytes away inside the kernel (MSG_TRUNC, tcp(7)), so that
-// the machine's time goes to the server.
+// Package load provides the loads that siege, wrk and vegeta cannot: many
+// clients that each download one huge file, as fast as they can or at a given
+// rate, and record their longest stall; idle connections; and clients of a
+// server that is disturbed. Clients discard data inside the kernel (MSG_TRUNC,
+// tcp(7)), which leaves more of the machine's time to the server.
 package load
 
 import (
@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const gulp = 256 << 10 // bytes thrown away by one call at most
+const gulp = 256 << 10 // bytes discarded by one call at most
 
 // client is one connection that downloads one file.
 type client struct {
@@ -29,12 +29,12 @@ type client struct {
 	raw      syscall.RawConn
 	received atomic.Int64 // bytes of the body
 	stall    time.Duration
-	size     int64 // of the body, once its head has come
-	closes   bool  // the server has announced the end of the connection
+	size     int64 // of the body, once the head has been read
+	closes   bool  // the response has Connection: close
 }
 
-// dial connects. buffer is the size of the receive buffer in bytes, 0 for
-// the kernel's choice; it has to be set before the connection exists.
+// dial connects to an address. buffer is the size of the receive buffer in
+// bytes, 0 for the kernel's default; it must be set before connect.
 func dial(ctx context.Context, address string, buffer int) (*client, error) {
 	d := net.Dialer{Timeout: 20 * time.Second, KeepAlive: -1}
 	d.SetMultipathTCP(false)
@@ -59,14 +59,14 @@ func dial(ctx context.Context, address string, buffer int) (*client, error) {
 	return c, err
 }
 
-// get sends a request for a path.
+// get sends a GET request.
 func (c *client) get(path string) error {
 	_, err := c.conn.Write([]byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	return err
 }
 
-// head reads the head of the reply, and no byte more than the body's first
-// ones, which it counts.
+// head reads the head of the response. It counts the bytes of the body that
+// arrive with the head.
 func (c *client) head() error {
 	buf := make([]byte, 0, 4<<10)
 	for {
@@ -80,10 +80,10 @@ func (c *client) head() error {
 			continue
 		}
 		if end < 0 {
-			return fmt.Errorf("the head of the reply is longer than %d bytes", cap(buf))
+			return fmt.Errorf("the response head is longer than %d bytes", cap(buf))
 		}
 		if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200 ")) {
-			return fmt.Errorf("the reply is %q", buf[:min(len(buf), 40)])
+			return fmt.Errorf("unexpected response %q", buf[:min(len(buf), 40)])
 		}
 		c.closes = closes(string(buf[:end]))
 		c.size, err = length(string(buf[:end]))
@@ -109,11 +109,11 @@ func length(head string) (int64, error) {
 			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("the reply has no Content-Length")
+	return 0, fmt.Errorf("the response has no Content-Length")
 }
 
-// discard throws away what has arrived, at most so many bytes, and waits
-// for something if there is nothing.
+// discard discards up to most received bytes and returns how many. It waits if
+// there are none. The end of the connection is io.ErrUnexpectedEOF.
 func (c *client) discard(most int64, scratch []byte) (int64, error) {
 	var n int
 	var got error
@@ -138,10 +138,10 @@ func (c *client) discard(most int64, scratch []byte) (int64, error) {
 	return int64(n), nil
 }
 
-// whole reports whether the body has come to its end.
+// whole reports whether the whole body has been received.
 func (c *client) whole() bool { return c.size > 0 && c.received.Load() >= c.size }
 
-// waited notes a time in which nothing came.
+// waited records a time in which nothing arrived.
 func (c *client) waited(d time.Duration) { c.stall = max(c.stall, d) }
 
 func isTimeout(err error) bool {

@@ -13,24 +13,25 @@ type Crowd struct {
 	Path    string
 	Clients int
 	Last    time.Duration
-	Sample  time.Duration // between two looks at how far each has come
-	// A pace: each client wants Portion bytes every Period; 0 for all it can get.
+	Sample  time.Duration // between two samples of the bytes received
+	// Each client reads Portion bytes every Period; 0 means as fast as it can.
 	Portion int64
 	Period  time.Duration
 }
 
-// Outcome is what became of a crowd.
+// Outcome is the result of running a crowd.
 type Outcome struct {
 	Received []int64         // bytes, for each client
 	Stall    []time.Duration // the longest wait for bytes, for each client
 	Samples  [][]int64       // bytes, for each client at each sample
-	Errors   []error         // of clients that broke off, joined by their number
-	Whole    int             // clients that have the whole file
+	Errors   []error         // for each client; nil if it did not fail
+	Whole    int             // clients that received the whole file
 }
 
-const slowBuffer = 32 << 10 // bytes: a slow client must not hoard
+const slowBuffer = 32 << 10 // bytes: a slow client must not read ahead
 
-// Run connects all clients, lets them begin together, and ends them.
+// Run connects all clients, starts them together, and returns when Last is over.
+// Its error is that of a connection attempt or of the context.
 func (w Crowd) Run(ctx context.Context) (Outcome, error) {
 	buffer := 0
 	if w.Portion > 0 {
@@ -81,7 +82,8 @@ func (w Crowd) download(ctx context.Context, clients []*client) (Outcome, error)
 	return out, ctx.Err()
 }
 
-// one is a client's life. The end of the time is not an error.
+// one downloads with one client until the file is complete or the time is over,
+// which is not an error.
 func (w Crowd) one(ctx context.Context, c *client, number int, end time.Time) error {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
@@ -107,7 +109,7 @@ func (w Crowd) one(ctx context.Context, c *client, number int, end time.Time) er
 	return err
 }
 
-// greedy takes what it can get. The wait that the end cuts off counts too.
+// greedy reads as fast as it can. A wait that the deadline ends counts too.
 func greedy(c *client) error {
 	scratch := make([]byte, gulp)
 	for !c.whole() {
@@ -121,8 +123,8 @@ func greedy(c *client) error {
 	return nil
 }
 
-// paced takes a portion at a time. The clients' beats are spread over the
-// period; what is late does not move the later beats.
+// paced reads one portion each period. The start times of the clients are spread
+// over the period; a late portion does not delay the later ones.
 func (w Crowd) paced(c *client, number int, end time.Time) error {
 	scratch := make([]byte, w.Portion)
 	beat := time.Now().Add(w.Period * time.Duration(number) / time.Duration(w.Clients))
@@ -143,7 +145,7 @@ func (w Crowd) paced(c *client, number int, end time.Time) error {
 	return nil
 }
 
-// Whole lets one client download the whole file and returns its size.
+// Whole downloads the whole file with one client and returns its size in bytes.
 func (w Crowd) Whole(ctx context.Context) (int64, error) {
 	c, err := dial(ctx, w.Address, 0)
 	if err != nil {
@@ -154,7 +156,7 @@ func (w Crowd) Whole(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	if !c.whole() {
-		return 0, fmt.Errorf("%d of %d bytes came within %v", c.received.Load(), c.size, w.Last)
+		return 0, fmt.Errorf("received %d of %d bytes within %v", c.received.Load(), c.size, w.Last)
 	}
 	return c.size, nil
 }

@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// Fuss is a load of many clients while the server is disturbed. Each asks for
-// one page again and again and counts what goes wrong; none gives up.
+// Fuss loads a server with many clients while it is disturbed. Each client
+// requests one page repeatedly and counts failures; none gives up.
 type Fuss struct {
 	Address, Path string
 	Clients       int
 	Last          time.Duration
 	Closing       bool          // a connection for each request
 	Pause         time.Duration // of a client between two requests
-	Disturb       func()        // what is done to the server
-	Times         int           // how often, evenly spread
+	Disturb       func()        // called to disturb the server
+	Times         int           // calls of Disturb, evenly spread
 }
 
-// Toll is what went wrong.
+// Toll counts the requests and what went wrong.
 type Toll struct {
-	Requests int // asked
-	Failed   int // without a whole reply
-	Closed   int // idle connections that were closed without a word
+	Requests int // sent
+	Failed   int // without a complete response
+	Closed   int // idle connections that the server closed
 }
 
-// Run loads the server until the time is over.
+// Run loads the server until Last is over.
 func (f Fuss) Run(ctx context.Context) Toll {
 	var requests, failed, closed atomic.Int64
 	end := time.Now().Add(f.Last)
@@ -52,7 +52,7 @@ func (f Fuss) Run(ctx context.Context) Toll {
 	return Toll{int(requests.Load()), int(failed.Load()), int(closed.Load())}
 }
 
-// disturb leaves a calm before the first time and after the last.
+// disturb calls Disturb, with a pause before the first call and after the last.
 func (f Fuss) disturb(ctx context.Context) {
 	tick := time.NewTicker(f.Last / time.Duration(f.Times+1))
 	defer tick.Stop()
@@ -73,7 +73,7 @@ type visitor struct {
 	c    *client // nil when there is no connection
 }
 
-// lost reports whether the server has closed the connection that was kept.
+// lost reports whether the server has closed the idle connection.
 func (v *visitor) lost() bool {
 	if v.c == nil || v.c.open() {
 		return false
@@ -82,7 +82,7 @@ func (v *visitor) lost() bool {
 	return true
 }
 
-// ask makes one request and reads the whole reply.
+// ask makes one request and reads the whole response.
 func (v *visitor) ask() (err error) {
 	defer func() {
 		if err != nil || v.fuss.Closing || v.c.closes {
@@ -94,7 +94,7 @@ func (v *visitor) ask() (err error) {
 			return err
 		}
 	}
-	_ = v.c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // reading tells
+	_ = v.c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // a failure shows in the read
 	v.c.received.Store(0)
 	if err = v.c.get(v.fuss.Path); err != nil {
 		return err

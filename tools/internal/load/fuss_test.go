@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// fickle is a server that closes the connections it has when it is told to, and
-// then serves on.
+// fickle starts a server that closes its connections when closing is closed, and
+// continues to serve new ones.
 func fickle(t *testing.T, closing <-chan struct{}) string {
 	t.Helper()
 	return accepting(t, func(c net.Conn, _ int) {
 		select {
-		case <-closing: // later ones stay
+		case <-closing: // later connections stay open
 		default:
 			go func() {
 				<-closing
@@ -47,8 +47,8 @@ func TestFuss(t *testing.T) {
 	}
 }
 
-// Connections that are closed while nobody asks are counted, and the clients go
-// on.
+// Connections that the server closes while they are idle are counted, and the
+// clients continue.
 func TestFussClosed(t *testing.T) {
 	closing := make(chan struct{})
 	toll := Fuss{

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// Idle opens connections, makes one request on each, keeps them all open
-// while look runs, and returns how many the server had answered and still
-// held then. A connection without a reply after a second is not held, and when
-// four times as many in a row as are tried at once are not, it is full.
+// Idle opens connections, makes one request on each, and keeps them open while
+// look runs. It returns how many of them were still open after that. A
+// connection without a response after a second, or 5 s over TLS, is closed and
+// not counted. After 256 of those in a row the server counts as full, and Idle
+// opens no more.
 func Idle(ctx context.Context, address, path string, connections int, secure bool, look func()) int {
 	const atOnce = 64
 	clients := make([]*client, connections)
 	turns := make(chan int)
-	var inVain atomic.Int32 // in a row
+	var inVain atomic.Int32 // failures in a row
 	var joined sync.WaitGroup
 	for range atOnce {
 		joined.Go(func() {
@@ -59,7 +60,7 @@ func hold(ctx context.Context, address, path string, secure bool) *client {
 	if secure {
 		return c.holdSecure(path)
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(time.Second)) // reading tells
+	_ = c.conn.SetDeadline(time.Now().Add(time.Second)) // a failure shows in the read
 	err = c.get(path)
 	if err == nil {
 		err = c.head()
@@ -75,7 +76,7 @@ func hold(ctx context.Context, address, path string, secure bool) *client {
 	return c
 }
 
-// open reports whether the server has not closed the connection.
+// open reports whether the connection is still open.
 func (c *client) open() bool {
 	_ = c.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, err := c.conn.Read(make([]byte, 1))

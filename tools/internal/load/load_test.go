@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// accepting gives each connection to take, with its number, until the test ends,
-// and returns the address.
+// accepting passes each connection to take, with its number from 0, until the
+// test ends. It returns the address.
 func accepting(t *testing.T, take func(c net.Conn, number int)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -31,8 +31,8 @@ func accepting(t *testing.T, take func(c net.Conn, number int)) string {
 	return l.Addr().String()
 }
 
-// server answers each request with a body of so many bytes; the connections
-// for which refuse is true are closed at once.
+// server responds to each request with a body of size bytes. It closes the
+// connections for which refuse is true at once.
 func server(t *testing.T, size int, refuse func(number int) bool) string {
 	t.Helper()
 	return accepting(t, func(c net.Conn, number int) {
@@ -100,7 +100,7 @@ func TestPaced(t *testing.T) {
 	}
 }
 
-// TestStall has a server that accepts and says nothing.
+// TestStall has a server that accepts connections and sends nothing.
 func TestStall(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -131,7 +131,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestIdleOfAFullServer has a server that takes ten connections.
+// TestIdleOfAFullServer has a server that keeps only ten connections.
 func TestIdleOfAFullServer(t *testing.T) {
 	address := server(t, 10, func(number int) bool { return number >= 10 })
 	if held := Idle(t.Context(), address, "/", 1_000_000, false, func() {}); held != 10 {

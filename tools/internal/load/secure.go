@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Clients over TLS offer TLS 1.3 with X25519, which every server takes; whom they
-// speak to is not measured.
+// settings returns the configuration of TLS clients: TLS 1.3 with X25519, which every
+// server supports. Verifying the certificate is no part of the measurement.
 func settings() *tls.Config {
 	return &tls.Config{
 		InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519},
@@ -23,18 +23,18 @@ func settings() *tls.Config {
 	}
 }
 
-// Handshakes are clients that make a connection for each request, one after the
-// other.
+// Handshakes is a load of clients that open a connection for each request, one
+// after another.
 type Handshakes struct {
 	Address string
 	Path    string
 	Clients int
-	Resumed bool // each connection but the first resumes the session of the one before
+	Resumed bool // each connection but the first resumes the previous session
 	Last    time.Duration
 }
 
-// Run lets all clients work for their time and returns how many requests were
-// answered. Any failure is an error, as is a handshake of the wrong kind.
+// Run runs all clients until Last is over and returns how many responses they
+// received. Any failure is an error, and so is a handshake of the wrong kind.
 func (h Handshakes) Run(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Last)
 	defer cancel()
@@ -62,26 +62,27 @@ func (h Handshakes) Run(ctx context.Context) (int64, error) {
 	return answered.Load(), nil
 }
 
-// one makes one request, which is finished though the time is over. Only a first
-// connection makes a full handshake where they are to be resumed.
+// one makes one request, and finishes it even if the time is over. If sessions are
+// to be resumed, only the first connection of a client makes a full handshake.
 func (h Handshakes) one(ctx context.Context, cfg *tls.Config, first bool) error {
 	raw, err := net.DialTimeout("tcp", h.Address, 20*time.Second)
 	if err != nil {
 		return err
 	}
 	defer raw.Close()
-	_ = raw.SetDeadline(time.Now().Add(20 * time.Second)) // reading tells
+	_ = raw.SetDeadline(time.Now().Add(20 * time.Second)) // a failure shows in the read
 	c := tls.Client(raw, cfg)
 	if err := request(c, h.Path, "Connection: close\r\n"); err != nil {
 		return err
 	}
 	if resumed := c.ConnectionState().DidResume; resumed != (h.Resumed && !first) {
-		return fmt.Errorf("a handshake was resumed: %v", resumed)
+		return fmt.Errorf("handshake resumed: %v, want %v", resumed, !resumed)
 	}
 	return nil
 }
 
-// request makes a request, perhaps with a field more, and reads the response.
+// request makes a request and reads the response. field is an additional header field
+// that ends in CRLF, or empty.
 func request(c net.Conn, path, field string) error {
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", path, field); err != nil {
 		return err
@@ -92,15 +93,15 @@ func request(c net.Conn, path, field string) error {
 	}
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK {
-		return fmt.Errorf("the reply is %q", r.Status)
+		return fmt.Errorf("unexpected response %q", r.Status)
 	}
 	_, err = io.Copy(io.Discard, r.Body)
 	return err
 }
 
-// holdSecure is what [hold] does, over TLS.
+// holdSecure is [hold] over TLS.
 func (c *client) holdSecure(path string) *client {
-	_ = c.conn.SetDeadline(time.Now().Add(5 * time.Second)) // reading tells
+	_ = c.conn.SetDeadline(time.Now().Add(5 * time.Second)) // a failure shows in the read
 	if request(tls.Client(c.conn, settings()), path, "") != nil {
 		c.conn.Close()
 		return nil
@@ -108,8 +109,8 @@ func (c *client) holdSecure(path string) *client {
 	return c
 }
 
-// WholeSecure lets one client download the whole file over TLS, and returns how many
-// bytes came after the handshake: records, which are thrown away as they are.
+// WholeSecure downloads the whole file over TLS with one client. It returns how many
+// bytes arrived after the handshake, in records, which it discards without decrypting.
 func (w Crowd) WholeSecure(ctx context.Context) (int64, error) {
 	c, err := dial(ctx, w.Address, 0)
 	if err != nil {
@@ -118,7 +119,7 @@ func (w Crowd) WholeSecure(ctx context.Context) (int64, error) {
 	defer c.conn.Close()
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
-	_ = c.conn.SetDeadline(time.Now().Add(w.Last)) // reading tells
+	_ = c.conn.SetDeadline(time.Now().Add(w.Last)) // a failure shows in the read
 	secured := tls.Client(c.conn, settings())
 	if _, err := fmt.Fprintf(secured, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", w.Path); err != nil {
 		return 0, err

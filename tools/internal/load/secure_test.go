@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// secureServer answers each request with so many bytes.
+// secureServer responds to each request with size bytes.
 func secureServer(t *testing.T, size int) string {
 	body := strings.Repeat("x", size)
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(body)) }))

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Commit is the commit that is checked out in the working directory, and
-// whether nothing but results/ differs from it. Without git it is "unknown".
+// Commit returns the commit that is checked out in the working directory, and
+// whether nothing outside results/ differs from it. Without git it is "unknown".
 func Commit() (commit string, clean bool) {
 	head, err := exec.Command("git", "rev-parse", "HEAD").Output()
 	if err != nil {
@@ -21,13 +21,14 @@ func Commit() (commit string, clean bool) {
 	return strings.TrimSpace(string(head)), err == nil && len(changes) == 0
 }
 
-// Hash names the content of files, in their order.
+// Hash returns the first 16 hexadecimal digits of the SHA-256 of the files'
+// contents, in their order.
 func Hash(paths ...string) (string, error) {
 	sum := sha256.New()
 	for _, path := range paths {
 		f, err := os.Open(path)
 		if err != nil {
-			return "", fmt.Errorf("%w: make build", err)
+			return "", fmt.Errorf("%w; run make build", err)
 		}
 		_, err = io.Copy(sum, f)
 		f.Close()

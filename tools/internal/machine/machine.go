@@ -1,6 +1,6 @@
-// Package machine describes where a run was made, as far as a reader needs
-// it to judge the numbers, and checks beforehand that the machine can carry
-// it. It tells no name, no address and no path.
+// Package machine describes the machine of a run as far as a reader needs it to
+// judge the numbers, and checks beforehand that its limits allow the run. The
+// description contains no host name, address or path.
 package machine
 
 import (
@@ -17,7 +17,7 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// sysctls are the kernel's settings that limit a server under load.
+// sysctls lists the kernel settings that limit a server under load.
 func sysctls() []string {
 	return []string{
 		"net.core.somaxconn", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_fin_timeout",
@@ -26,8 +26,8 @@ func sysctls() []string {
 	}
 }
 
-// Describe reads the machine from a /proc. files is the limit of open files
-// that the servers inherit.
+// Describe reads the description from proc, a /proc. files is the limit of open
+// files that the servers inherit.
 func Describe(proc fs.FS, files uint64) record.Machine {
 	m := record.Machine{
 		CPU: "unknown", Cores: runtime.NumCPU(), Files: files, Sysctls: make(map[string]string),
@@ -51,7 +51,7 @@ func Describe(proc fs.FS, files uint64) record.Machine {
 	return m
 }
 
-// line finds "name : value" in a file of /proc.
+// line returns the value of a line "name : value" in a file of /proc, or "".
 func line(proc fs.FS, file, name string) string {
 	text, _ := fs.ReadFile(proc, file)
 	for l := range strings.Lines(string(text)) {
@@ -63,7 +63,7 @@ func line(proc fs.FS, file, name string) string {
 	return ""
 }
 
-// numeric is the version in a kernel's release, without its maker's suffix.
+// numeric returns the version in a kernel release, without the vendor's suffix.
 func numeric(release string) string {
 	end := strings.IndexFunc(release, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
 	if end < 0 {
@@ -73,7 +73,7 @@ func numeric(release string) string {
 }
 
 // RaiseFiles raises the soft limit of open files to the hard one and returns
-// it. Less than need is an error that says how to get more.
+// it. It is an error if that is less than need.
 func RaiseFiles(need uint64) (uint64, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -100,19 +100,19 @@ func CheckPort(port int) error {
 	return l.Close()
 }
 
-// CheckPorts reports too small a range of ports for so many clients, and one
-// that has the servers' port in it, where a client could take it first.
+// CheckPorts returns an error if there are too few ephemeral ports for the
+// clients, or if port is one of them: a client could take it first.
 func CheckPorts(m record.Machine, port, clients int) error {
 	const name = "net.ipv4.ip_local_port_range"
 	var low, high int
 	if _, err := fmt.Sscan(m.Sysctls[name], &low, &high); err != nil {
-		return nil // not told, so not judged
+		return nil // unknown, so not checked
 	}
 	if port >= low && port <= high {
-		return fmt.Errorf("port %d lies in the range of clients' ports, %d to %d: choose another with --port", port, low, high)
+		return fmt.Errorf("port %d lies in the range of ephemeral ports, %d to %d: choose another with --port", port, low, high)
 	}
 	if high-low < 2*clients {
-		return fmt.Errorf("only %d ports for clients and %d needed: widen %s", high-low, 2*clients, name)
+		return fmt.Errorf("only %d ephemeral ports and %d needed: widen %s", high-low, 2*clients, name)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package markdown writes a document as GitHub shows it.
+// Package markdown renders a document as GitHub Flavored Markdown.
 package markdown
 
 import (
@@ -7,7 +7,7 @@ import (
 	"phalanx/tools/internal/document"
 )
 
-// Write returns the text; pictures are SVG files in the folder charts.
+// Write returns the text. Pictures refer to SVG files in the directory charts.
 func Write(d document.Document) []byte {
 	var b strings.Builder
 	b.WriteString("# " + d.Title + "\n\n" + wrap(d.Under) + "\n")
@@ -55,14 +55,14 @@ func table(b *strings.Builder, t document.Table) {
 	}
 }
 
-// escape keeps what could be read as markup from being read so.
+// escape escapes characters that would be markup.
 func escape(s string) string {
 	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", "&lt;").Replace(s)
 }
 
 const column = 79
 
-// wrap breaks lines between words.
+// wrap breaks text between words into lines of at most column characters.
 func wrap(s string) string {
 	var b strings.Builder
 	at := 0

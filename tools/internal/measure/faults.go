@@ -12,7 +12,7 @@ import (
 	"phalanx/tools/internal/target"
 )
 
-// faults loads a server while its workers are killed, or replaced.
+// faults loads a server while its workers are killed or replaced.
 func (b *Bench) faults(ctx context.Context, r *record.Result) error {
 	server, err := b.start(r, b.Site)
 	if err != nil {
@@ -28,14 +28,14 @@ func (b *Bench) faults(ctx context.Context, r *record.Result) error {
 			switch err := b.blow(r.Experiment, server); err {
 			case nil:
 				blows++
-			case errGone: // which is a result too
+			case errGone: // the failed requests show it
 			default:
 				trouble = err
 			}
 		},
 	}
 	if r.Experiment == record.Reload {
-		fuss.Pause = 50 * time.Millisecond // most are idle when it comes
+		fuss.Pause = 50 * time.Millisecond // most connections are idle during the reload
 	}
 	toll := fuss.Run(ctx)
 	r.Values[record.Requests], r.Values[record.Failed] = float64(toll.Requests), float64(toll.Failed)
@@ -45,9 +45,9 @@ func (b *Bench) faults(ctx context.Context, r *record.Result) error {
 }
 
 // errGone is returned when the server under test has exited.
-var errGone = errors.New("the server has gone")
+var errGone = errors.New("the server has exited")
 
-// blow kills one worker, or lets the server replace all of them.
+// blow kills one worker, or makes the server replace all of them.
 func (b *Bench) blow(e record.Experiment, server *target.Server) error {
 	if e == record.Reload {
 		return syscall.Kill(server.PID(), syscall.SIGHUP)

@@ -17,8 +17,8 @@ import (
 
 const page = "/index.html"
 
-// requests are the experiments in which a tool asks for one page again and
-// again.
+// requests measures the experiments in which a tool requests one page
+// repeatedly. It returns the output of the tool.
 func (b *Bench) requests(ctx context.Context, r *record.Result) (said []byte, err error) {
 	err = b.serve(r, b.Site, func(server *target.Server) error {
 		url := server.URL(page)
@@ -48,8 +48,8 @@ func (b *Bench) requests(ctx context.Context, r *record.Result) (said []byte, er
 	return said, err
 }
 
-// warm loads the server as the experiment will, but does not count. wrk stands
-// in for siege, which does not always end.
+// warm loads the server as the experiment will, without counting. It uses wrk
+// in place of siege, which does not always exit.
 func (b *Bench) warm(ctx context.Context, c record.Cell, url string) error {
 	if c.Experiment == record.Siege {
 		c.Experiment = record.Close
@@ -96,9 +96,9 @@ func (b *Bench) parse(ctx context.Context, c record.Cell, out tool.Output, last 
 	}
 }
 
-const samples = 60 // of a download's picture
+const samples = 60 // in the chart of a download
 
-// progress lets many clients download the huge file as fast as they can.
+// progress measures many clients that download the huge file as fast as they can.
 func (b *Bench) progress(ctx context.Context, r *record.Result) error {
 	crowd := load.Crowd{Path: "/" + HugeFile, Clients: r.Level, Last: b.Times.Crowd, Sample: b.Times.Crowd / samples}
 	outcome, err := b.crowd(ctx, r, b.Huge, crowd)
@@ -116,8 +116,7 @@ func (b *Bench) progress(ctx context.Context, r *record.Result) error {
 	return nil
 }
 
-// slow lets many clients download at a pace far below what they could get:
-// 16 KiB ten times a second.
+// slow measures many clients that download slowly: 16 KiB ten times a second.
 func (b *Bench) slow(ctx context.Context, r *record.Result) error {
 	_, err := b.crowd(ctx, r, b.Huge, load.Crowd{
 		Path: "/" + HugeFile, Clients: r.Level, Last: b.Times.Crowd, Sample: b.Times.Crowd,
@@ -131,7 +130,7 @@ func (b *Bench) crowd(ctx context.Context, r *record.Result, site target.Site, c
 	if err != nil {
 		return outcome, err
 	}
-	defer server.Kill() // its downloads would continue
+	defer server.Kill() // a graceful stop would wait for the downloads
 	crowd.Address = server.Address()
 	err = b.sampled(r, server, func() (float64, error) {
 		outcome, err = crowd.Run(ctx)
@@ -163,7 +162,7 @@ func (b *Bench) crowd(ctx context.Context, r *record.Result, site target.Site, c
 	return outcome, nil
 }
 
-// startStop launches and ends a pool of as many workers as the level says.
+// startStop starts and stops a pool of as many workers as the level says.
 func (b *Bench) startStop(r *record.Result) error {
 	var pool []string
 	if r.Server == "process" {
@@ -184,7 +183,7 @@ func (b *Bench) startStop(r *record.Result) error {
 	return err
 }
 
-// download is one client that takes one large file as fast as it can.
+// download measures one client that downloads the large file as fast as it can.
 func (b *Bench) download(ctx context.Context, r *record.Result) error {
 	crowd := load.Crowd{Path: "/" + LargeFile, Clients: 1, Last: time.Minute, Sample: time.Minute}
 	err := b.serve(r, b.Large, func(server *target.Server) error {
@@ -198,7 +197,7 @@ func (b *Bench) download(ctx context.Context, r *record.Result) error {
 			n, err := whole(ctx)
 			took := time.Since(begin).Seconds()
 			if err == nil && n < LargeSize {
-				err = fmt.Errorf("%d of %d bytes came", n, int64(LargeSize))
+				err = fmt.Errorf("received %d of %d bytes", n, int64(LargeSize))
 			}
 			r.Values[record.Bytes], r.Values[record.Seconds] = float64(n), took
 			return 0, err
@@ -210,7 +209,7 @@ func (b *Bench) download(ctx context.Context, r *record.Result) error {
 	return err
 }
 
-// handshakes are clients that make a connection for each request.
+// handshakes measures clients that open a TLS connection for each request.
 func (b *Bench) handshakes(ctx context.Context, r *record.Result) error {
 	err := b.serve(r, b.Site, func(server *target.Server) error {
 		clients := load.Handshakes{Address: server.Address(), Path: page, Clients: r.Level, Resumed: r.Experiment == record.TLSResumed, Last: b.Times.Warm}
@@ -231,7 +230,7 @@ func (b *Bench) handshakes(ctx context.Context, r *record.Result) error {
 	return err
 }
 
-// idle holds connections that do nothing after one request each.
+// idle measures the memory of connections that are idle after one request each.
 func (b *Bench) idle(ctx context.Context, r *record.Result) error {
 	server, err := b.start(r, b.Site)
 	if err != nil {
@@ -242,7 +241,7 @@ func (b *Bench) idle(ctx context.Context, r *record.Result) error {
 	if r.Experiment.Secure() {
 		rest = 6 * time.Second // servers may free what an idle connection does not need
 	}
-	load.Idle(ctx, server.Address(), page, 64, r.Experiment.Secure(), func() {}) // so that first uses do not count
+	load.Idle(ctx, server.Address(), page, 64, r.Experiment.Secure(), func() {}) // so that one-time allocations do not count
 	before, err := b.settled(ctx, server, rest)
 	if err != nil {
 		return err
@@ -260,7 +259,7 @@ func (b *Bench) idle(ctx context.Context, r *record.Result) error {
 	return nil
 }
 
-// settled is the memory of a server that has had some time to itself.
+// settled returns the PSS of a server in bytes after a rest.
 func (b *Bench) settled(ctx context.Context, server *target.Server, rest time.Duration) (int64, error) {
 	select {
 	case <-ctx.Done():

@@ -1,6 +1,6 @@
-// Package measure measures one cell: it starts the server afresh, warms it
-// up, loads it, samples its processes meanwhile, stops it, and returns the
-// numbers. Every way of loading is one function in loads.go.
+// Package measure measures one cell: it starts a new server, warms it up, loads
+// it and samples its processes meanwhile, stops it, and returns the numbers.
+// Each kind of load is a method of Bench.
 package measure
 
 import (
@@ -23,24 +23,24 @@ import (
 	"phalanx/tools/internal/tool"
 )
 
-// Bench is what the cells of a run have in common.
+// Bench holds what the cells of a run have in common.
 type Bench struct {
 	Targets map[string]target.Target
 	Site    target.Site // the website of small pages
-	Huge    target.Site // that of HugeFile
-	Large   target.Site // that of LargeFile
+	Huge    target.Site // the website of HugeFile
+	Large   target.Site // the website of LargeFile
 	Vegeta  string      // path of the program
 	Rules   string      // path of siege's rc file
 	Script  string      // path of wrk's script
 	OpenSSL string      // path of OpenSSL's configuration for wrk and h2load
 
-	Certificate, Key string // files of servers that speak TLS
+	Certificate, Key string // PEM files for servers that speak TLS
 	Times            plan.Times
 	Proc             proctree.Reader
 	Now              func() time.Time
 }
 
-// Files that the huge site has.
+// Files of the sites Huge and Large, and their sizes in bytes.
 const (
 	HugeFile  = "huge.bin" // for forward progress and slow downloads
 	HugeSize  = 100_000_000_000
@@ -48,13 +48,12 @@ const (
 	LargeSize = 4_000_000_000
 )
 
-// SizedFile is the name of the large site's file of so many KiB.
+// SizedFile returns the name of the site Large's file of kib KiB.
 func SizedFile(kib int) string { return fmt.Sprintf("%d.bin", kib) }
 
-// Cell measures one cell. The error is the context's when it was cancelled,
-// and otherwise one that no other cell can be expected to escape; what is
-// wrong with this cell alone is in the result. The bytes are what the tool
-// said.
+// Cell measures one cell and returns the result and the output of the tool. It
+// returns an error only if the context was cancelled: any other failure makes
+// the result void.
 func (b *Bench) Cell(ctx context.Context, c record.Cell) (record.Result, []byte, error) {
 	r := record.Result{Cell: c, Start: b.Now().UTC().Truncate(time.Second), Values: make(map[record.Metric]float64)}
 	said, err := b.load(ctx, &r)
@@ -71,7 +70,7 @@ func (b *Bench) Cell(ctx context.Context, c record.Cell) (record.Result, []byte,
 	return r, []byte(b.anonymous(string(said))), nil
 }
 
-// anonymous takes the machine's own paths out of a text that is published.
+// anonymous replaces the paths of this machine in a text that is published.
 func (b *Bench) anonymous(text string) string {
 	for _, dir := range []string{b.Site.Scratch, b.Site.Base, b.Huge.Base, b.Large.Base} {
 		if dir != "" {
@@ -106,7 +105,7 @@ func (b *Bench) load(ctx context.Context, r *record.Result) ([]byte, error) {
 	return nil, fmt.Errorf("unknown experiment %q", r.Experiment)
 }
 
-// start launches the cell's server, with more arguments than it always has.
+// start starts the cell's server with additional arguments.
 func (b *Bench) start(r *record.Result, site target.Site, more ...string) (*target.Server, error) {
 	t, ok := b.Targets[r.Server]
 	if !ok {
@@ -119,8 +118,8 @@ func (b *Bench) start(r *record.Result, site target.Site, more ...string) (*targ
 	return t.With(more...).Start(site)
 }
 
-// serve starts a server, runs the work and stops it. A cancelled download
-// may be as long as it likes, so a server that still has one is killed.
+// serve starts a server, runs the work and stops the server. If the work fails
+// the server is killed, since a graceful stop could wait for a long download.
 func (b *Bench) serve(r *record.Result, site target.Site, work func(*target.Server) error) error {
 	server, err := b.start(r, site)
 	if err != nil {
@@ -134,7 +133,8 @@ func (b *Bench) serve(r *record.Result, site target.Site, work func(*target.Serv
 	return err
 }
 
-// sampled runs the load under the eyes of a sampler.
+// sampled runs the load, which returns the CPU time of its client in seconds,
+// and samples the server's processes meanwhile.
 func (b *Bench) sampled(r *record.Result, server *target.Server, load func() (client float64, err error)) error {
 	s, err := watch(b.Proc, server.PID())
 	if err != nil {
@@ -148,11 +148,12 @@ func (b *Bench) sampled(r *record.Result, server *target.Server, load func() (cl
 	return s.end(r, client)
 }
 
-// grace is how long a tool may take beyond its time: its start and its sums.
+// grace is how long a tool may take beyond its time, to start and to evaluate.
 const grace = 15 * time.Second
 
-// run executes a tool in a process group of its own and waits for it, for
-// little longer than it should last.
+// run executes a tool in its own process group and waits for it, at most last
+// plus grace. It returns the output and the CPU time in seconds. An exit code
+// other than 0 is not an error.
 func run(ctx context.Context, last time.Duration, call tool.Call) (out tool.Output, cpu float64, err error) {
 	limited, cancel := context.WithTimeout(ctx, last+grace)
 	defer cancel()
@@ -171,15 +172,16 @@ func run(ctx context.Context, last time.Duration, call tool.Call) (out tool.Outp
 		cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	}
 	if limited.Err() != nil && ctx.Err() == nil {
-		return out, cpu, &tool.VoidError{Reason: fmt.Sprintf("%s did not end %v after its time", filepath.Base(call.Args[0]), grace)}
+		return out, cpu, &tool.VoidError{Reason: fmt.Sprintf("%s was still running %v after its time", filepath.Base(call.Args[0]), grace)}
 	}
 	if _, exited := errors.AsType[*exec.ExitError](err); exited && ctx.Err() == nil {
-		err = nil // its words say more than its exit code
+		err = nil // its output says more than its exit code
 	}
 	return out, cpu, err
 }
 
-// round drops digits that no clock here can have measured.
+// round rounds to the given number of decimals, and large values to integers:
+// no clock here is more precise.
 func round(v float64, digits int) float64 {
 	if math.Abs(v) >= 1e6 {
 		digits = 0
@@ -188,7 +190,7 @@ func round(v float64, digits int) float64 {
 	return math.Round(v*scale) / scale
 }
 
-// set keeps a value that is a number; JSON has no others.
+// set stores a value unless it is NaN or infinite, which JSON cannot represent.
 func set(values map[record.Metric]float64, m record.Metric, v float64) {
 	if !math.IsNaN(v) && !math.IsInf(v, 0) {
 		values[m] = v

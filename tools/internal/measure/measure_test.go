@@ -64,8 +64,8 @@ func TestWorkersShares(t *testing.T) {
 	}
 }
 
-// Small files are counted by their replies, as heads are bytes too, and large ones by their
-// bytes, as most are under way at the end.
+// Small files are counted by responses, because the bytes include the heads, and large ones
+// by bytes, because many are under way at the end.
 func TestPerFile(t *testing.T) {
 	for _, c := range []struct {
 		kib         int

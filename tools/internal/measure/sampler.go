@@ -11,7 +11,7 @@ import (
 	"phalanx/tools/internal/stats"
 )
 
-// sampler watches a server's processes while it is under load.
+// sampler samples a server's processes while it is under load.
 type sampler struct {
 	reader  proctree.Reader
 	root    int
@@ -24,14 +24,14 @@ type sampler struct {
 	joined  sync.WaitGroup
 	pss     int64
 	idle    int64           // PSS before the load
-	sockets map[int]float64 // sum over the looks, by pid
+	sockets map[int]float64 // sum over the samples, by pid
 	empty   map[int]int     // before the load, by pid
 	looks   float64
 }
 
-// watch begins to sample the tree below root. The first look comes soon, for
-// short cells, and each later one after a time that keeps the sampling's own
-// cost below a twentieth.
+// watch starts to sample the process tree below root. The first sample comes
+// soon, for short cells. The pause before each later one keeps the cost of
+// sampling below a twentieth of a core.
 func watch(reader proctree.Reader, root int) (*sampler, error) {
 	s := &sampler{
 		reader: reader, root: root, quit: make(chan struct{}),
@@ -70,7 +70,7 @@ func (s *sampler) loop() {
 func (s *sampler) look() {
 	u, err := s.reader.Tree(s.root)
 	if err != nil {
-		return // it ended; the load reports that
+		return // the server exited; the load reports that
 	}
 	s.pss = max(s.pss, s.reader.PSS(u))
 	s.reader.CountSockets(u)
@@ -80,8 +80,8 @@ func (s *sampler) look() {
 	}
 }
 
-// end stops the sampling and adds what was seen to a result. client is the
-// CPU time of the load generator in seconds, beside this process's own.
+// end stops sampling and adds the samples to a result. client is the CPU time
+// of the load generator in seconds, without that of this process.
 func (s *sampler) end(r *record.Result, client float64) error {
 	after, err := s.reader.Tree(s.root)
 	if err != nil {
@@ -110,15 +110,15 @@ func (s *sampler) end(r *record.Result, client float64) error {
 	return nil
 }
 
-// stop ends the sampling without a result.
+// stop stops sampling without a result.
 func (s *sampler) stop() {
 	close(s.quit)
 	s.joined.Wait()
 }
 
-// workers adds each worker's share: all processes but the root.
+// workers adds the share of each worker, which is each process but the root.
 func (s *sampler) workers(r *record.Result, after proctree.Usage) {
-	const most = 64 // a pool of a thousand processes is no matter of hashing
+	const most = 64 // a pool of a thousand processes is not listed one by one
 	started := make(map[int]float64)
 	for _, p := range s.before.Processes {
 		started[p.PID] = p.CPU
@@ -139,7 +139,7 @@ func (s *sampler) workers(r *record.Result, after proctree.Usage) {
 	}
 }
 
-// selfCPU is the time that this process has used.
+// selfCPU returns the CPU time of this process in seconds.
 func selfCPU() float64 {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// scrape reads the metrics of an admin endpoint again and again, as Prometheus
-// does, until stop is called; "" is no endpoint. What it reads is thrown away.
+// scrape reads the metrics of an admin endpoint at an interval, as Prometheus
+// does, until stop is called. If socket is "" it does nothing.
 func scrape(socket string, every time.Duration) (stop func()) {
 	if socket == "" {
 		return func() {}
@@ -41,6 +41,6 @@ func scrapeOnce(ctx context.Context, socket string) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err == nil {
-		_, _ = io.Copy(io.Discard, c) // its end is all that matters
+		_, _ = io.Copy(io.Discard, c) // the content does not matter
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Metrics are asked for until the measuring ends, and then no more.
+// Metrics are read until stop is called.
 func TestScrape(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)

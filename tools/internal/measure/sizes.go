@@ -11,10 +11,10 @@ import (
 	"phalanx/tools/internal/tool"
 )
 
-// sizedConnections is over how many connections a file of each size is asked for.
+// sizedConnections is the number of connections over which wrk requests a file.
 const sizedConnections = 64
 
-// sizes lets wrk ask for the file of one size again and again.
+// sizes measures wrk requesting the file of one size repeatedly.
 func (b *Bench) sizes(ctx context.Context, r *record.Result) (said []byte, err error) {
 	err = b.serve(r, b.Large, func(server *target.Server) error {
 		call := func(last time.Duration) (tool.Output, float64, error) {
@@ -25,7 +25,7 @@ func (b *Bench) sizes(ctx context.Context, r *record.Result) (said []byte, err e
 			}
 			return run(ctx, last, c)
 		}
-		if _, _, err := call(time.Second); err != nil { // wrk's shortest; it is not counted
+		if _, _, err := call(time.Second); err != nil { // warm-up, as short as wrk can be
 			return err
 		}
 		return b.sampled(r, server, func() (float64, error) {
@@ -45,8 +45,9 @@ func (b *Bench) sizes(ctx context.Context, r *record.Result) (said []byte, err e
 	return said, err
 }
 
-// perFile divides by the files that were sent. Of large ones many are under way when the
-// time is over, so these are counted by their bytes; of small ones the heads would count.
+// perFile computes the CPU time per file. Files from 1 MiB up are counted by bytes, since
+// many are under way when the time is over. Smaller ones are counted by responses, since
+// the bytes include the heads.
 func perFile(r *record.Result) {
 	size := float64(r.Level) * 1024
 	files := r.Values[record.Requests]

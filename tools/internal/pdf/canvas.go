@@ -11,13 +11,13 @@ import (
 )
 
 // canvas draws figures as vectors on the page, in points from its lower left corner,
-// as PDF itself counts.
+// as in PDF itself.
 type canvas struct {
 	*fpdf.Fpdf
 	width, height vg.Length
 }
 
-// at is a point as the functions of fpdf take it, which count mm from above.
+// at converts a point to the coordinates of fpdf: mm from the upper left corner.
 func (c canvas) at(p vg.Point) (x, y float64) {
 	_, height := c.GetPageSize()
 	k := c.GetConversionRatio()
@@ -39,13 +39,13 @@ func (c canvas) SetLineDash(pattern []vg.Length, offset vg.Length) {
 	c.SetDashPattern(dashes, c.mm(offset))
 }
 
-// SetColor sets a colour for lines, areas and text; one that others shine through is
-// mixed with the white of the paper.
+// SetColor sets the colour of lines, areas and text. A translucent colour is mixed with
+// the white of the paper.
 func (c canvas) SetColor(ink color.Color) {
 	if ink == nil {
 		ink = color.Black
 	}
-	r, g, b, a := ink.RGBA() // multiplied with a
+	r, g, b, a := ink.RGBA() // premultiplied by a
 	mix := func(v uint32) int { return int((v + 0xffff - a) >> 8) }
 	c.SetDrawColor(mix(r), mix(g), mix(b))
 	c.SetFillColor(mix(r), mix(g), mix(b))
@@ -67,7 +67,7 @@ func (c canvas) Pop()               { c.TransformEnd() }
 
 func (c canvas) Fill(p vg.Path) { c.draw(p, "F") }
 
-// Stroke draws no line without a width; in PDF it would be the thinnest there is.
+// Stroke draws nothing if the line width is 0, which in PDF means the thinnest line.
 func (c canvas) Stroke(p vg.Path) {
 	if c.GetLineWidth() > 0 {
 		c.draw(p, "D")
@@ -95,11 +95,11 @@ func (c canvas) draw(p vg.Path, how string) {
 	c.DrawPath(how)
 }
 
-// arc draws one as curves of at most a quarter of a circle.
+// arc draws an arc as Bézier curves of at most a quarter of a circle.
 func (c canvas) arc(part vg.PathComp) {
 	n := int(math.Ceil(math.Abs(part.Angle) / (math.Pi / 2)))
 	step := part.Angle / float64(max(n, 1))
-	// How far control points lie along the tangents.
+	// The distance of the control points along the tangents.
 	reach := 4.0 / 3 * math.Tan(step/4) * part.Radius.Points()
 	on := func(angle, along float64) (x, y float64) {
 		sin, cos := math.Sincos(angle)
@@ -127,5 +127,5 @@ func (c canvas) FillString(f font.Face, p vg.Point, text string) {
 	c.Text(x, y, text)
 }
 
-// DrawImage is not needed: no figure has one.
+// DrawImage does nothing: no figure contains an image.
 func (c canvas) DrawImage(vg.Rectangle, image.Image) {}

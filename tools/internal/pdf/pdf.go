@@ -1,4 +1,4 @@
-// Package pdf writes a document as pages of A4, with the fonts inside.
+// Package pdf renders a document as A4 pages with embedded fonts.
 package pdf
 
 import (
@@ -15,7 +15,7 @@ import (
 	"phalanx/tools/internal/document"
 )
 
-// Sizes in mm and pt.
+// Margins and width of the text in mm, font sizes in pt.
 const (
 	side, top, bottom = 18.0, 18.0, 18.0
 	wide              = 210 - 2*side
@@ -24,8 +24,8 @@ const (
 	fontName          = "Liberation Sans"
 )
 
-// Write returns the file. date is the one that it bears, so that the same
-// document gives the same file.
+// Write returns the file. date is its creation date, so that the same document
+// gives the same file.
 func Write(d document.Document, date time.Time) ([]byte, error) {
 	w := newWriter(d.Title, date)
 	w.AddPage()
@@ -45,7 +45,7 @@ func Write(d document.Document, date time.Time) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// newWriter begins a file without pages.
+// newWriter returns a writer of a file without pages.
 func newWriter(title string, date time.Time) writer {
 	p := fpdf.New("P", "mm", "A4", "")
 	p.SetCatalogSort(true)
@@ -90,15 +90,16 @@ func (w writer) block(b document.Block, next []document.Block) error {
 	return nil
 }
 
-// text writes a paragraph in the colour that is set, and sets the usual one.
+// text writes a paragraph in the current colour and then sets the default one. size is
+// in pt, line is the height of a line in mm.
 func (w writer) text(style string, size float64, s string, line float64) {
 	w.SetFont(fontName, style, size)
 	w.MultiCell(wide, line, s, "", "L", false)
 	w.SetTextColor(25, 25, 25)
 }
 
-// heading keeps with what follows it: room for some lines, for a table, or for a paragraph
-// with its picture.
+// heading writes a heading. It begins a page unless there is room for what follows: some
+// lines, a table, or a paragraph with its picture.
 func (w writer) heading(h document.Heading, next []document.Block) {
 	need := 45.0
 	if len(next) > 0 {
@@ -141,17 +142,17 @@ func (w writer) item(s string) {
 	w.Ln(0.9)
 }
 
-// tall is the height of a picture over the width of the page, in mm.
+// tall returns the height in mm of a picture that has the width of the text.
 func tall(p document.Picture) float64 {
 	width, height := p.Figure.Size()
 	return wide * height.Points() / width.Points()
 }
 
-// leastScale is how far a picture may shrink to fit on the page that was begun.
+// leastScale is the smallest scale of a picture that is shrunk to fit on the current page.
 const leastScale = 0.7
 
-// picture draws a figure over the width of the page, or a little smaller if it then fits, as
-// vectors.
+// picture draws a figure with the width of the text, or a little smaller if it then fits on
+// the page.
 func (w writer) picture(b document.Picture) error {
 	width, points := b.Figure.Size()
 	shrunk := math.Min(1, (w.left()-4)/tall(b))
@@ -178,5 +179,5 @@ func (w writer) picture(b document.Picture) error {
 	return nil
 }
 
-// mend is for what the font has no glyph for.
+// mend replaces characters for which the font has no glyph.
 func mend(s string) string { return strings.ReplaceAll(s, "\u2009", " ") }

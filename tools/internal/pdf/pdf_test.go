@@ -47,7 +47,7 @@ func TestFiguresAreVectors(t *testing.T) {
 	}
 }
 
-// Where the page has room for all cells in one line, it is the head that breaks.
+// If the page has room for all cells in one line, only the head breaks.
 func TestHeadBreaksFirst(t *testing.T) {
 	table := document.Table{Head: []string{"Model, users"}, Rows: [][]string{{"process-netpoll, 512"}}}
 	for range 6 {
@@ -67,7 +67,7 @@ func TestHeadBreaksFirst(t *testing.T) {
 	}
 }
 
-// A table that is too wide breaks its lines between words, and never a word.
+// A table that is too wide breaks lines between words, never within a word.
 func TestWideTable(t *testing.T) {
 	cell := "126,687 (125,524–133,617), gone after 2"
 	table := document.Table{Head: []string{"Server", strings.Repeat("failed requests ", 4)}, Rows: [][]string{{"fasthttp-prefork 1.77.0", cell}}}

@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	rowHeight = 4.5 // two tables of a model and six levels each fill a page
-	lineGap   = 3.7
+	rowHeight = 4.5 // mm; two tables of all models with six levels fill a page
+	lineGap   = 3.7 // mm between the lines of a cell
 )
 
-// A table of more than longTable rows may continue on the next page, with leastRows at least
+// A table of more than longTable rows may continue on the next page, with at least leastRows
 // on each side of the break.
 const (
 	longTable = 12
 	leastRows = 5
 )
 
-// table draws a table whose columns are as wide as their words need; they share the rest of
-// the width.
+// table draws a table with its caption. It repeats the head on each page.
 func (w writer) table(t document.Table) {
 	size, widths := w.fit(t)
 	together := t.Rows
@@ -56,7 +55,7 @@ func (w writer) table(t document.Table) {
 	w.Ln(1)
 }
 
-// height is that of a row, which its longest cell decides.
+// height returns the height of a row in mm, which is that of its highest cell.
 func (w writer) height(cells []string, widths []float64, size float64) float64 {
 	w.SetFont(fontName, "", size)
 	lines := 1
@@ -77,16 +76,16 @@ func (w writer) rule(widths []float64) {
 	w.Line(side, w.GetY(), side+sum(widths), w.GetY())
 }
 
-// The least sizes of a table's text, in pt: before its cells break into lines, and before its
+// The smallest sizes of a table's text, in pt: before cells break into lines, and before
 // words do.
 const (
 	smallestLines = 7.0
 	smallestWords = 5.5
 )
 
-// fit returns the size of the text, at most small, and the widths of the columns: what each
-// needs, or else a share of the page that breaks the lines of the head, or else those of all
-// cells, but no word.
+// fit returns the size of the text in pt, at most small, and the widths of the columns in
+// mm. If the table does not fit as it is, the cells of the head break into lines, then those
+// of all rows. Words break only at the smallest size.
 func (w writer) fit(t document.Table) (size float64, widths []float64) {
 	for size = small; size >= smallestLines && !t.Text; size -= 0.3 {
 		if n := w.needs(t, size); sum(n.rows) <= wide {
@@ -104,9 +103,9 @@ func (w writer) fit(t document.Table) (size float64, widths []float64) {
 	}
 }
 
-// share widens columns from the least that they need to what they want, as far as the page
-// goes: those first that lack little, so that few have to break lines. Then each gets a
-// little more.
+// share widens columns from least towards want, as far as the width of the text allows. It
+// begins with those that lack the least, so that few have to break lines. What is left it
+// spreads evenly, up to more for each column.
 func share(least, want []float64, more float64) []float64 {
 	widths := slices.Clone(least)
 	order := make([]int, len(least))
@@ -126,11 +125,11 @@ func share(least, want []float64, more float64) []float64 {
 	return widths
 }
 
-// needs are widths of columns.
+// needs holds widths of columns in mm.
 type needs struct {
 	whole []float64 // with every cell in one line
-	rows  []float64 // with every cell in one line but those of the head
-	words []float64 // with a line for each word
+	rows  []float64 // with every cell but those of the head in one line
+	words []float64 // with each word on its own line
 }
 
 func (w writer) needs(t document.Table, size float64) needs {
@@ -166,7 +165,7 @@ func sum(all []float64) (total float64) {
 	return total
 }
 
-// row writes one row; a cell too long for its column takes several lines.
+// row writes one row; a cell that is too long for its column takes several lines.
 func (w writer) row(cells []string, widths []float64, size float64, style string, text, shaded bool) {
 	w.SetFont(fontName, style, size)
 	parts := make([][]string, len(cells))

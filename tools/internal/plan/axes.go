@@ -6,7 +6,7 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// Scope is what part of a run is wanted; an empty list means all.
+// Scope selects a part of a run; an empty list selects all.
 type Scope struct {
 	Experiments []record.Experiment
 	Servers     []string
@@ -15,11 +15,11 @@ type Scope struct {
 	Rates       []int // requests per second
 	Workers     []int // of start and stop
 	Sizes       []int // of files, in KiB
-	Rounds      int   // 0 for the experiment's own
+	Rounds      int   // 0 for the experiment's default
 	Quick       bool  // one round of few servers, experiments and levels
 }
 
-// Models are the axes of a run of the models against each other.
+// Models returns the axes of a run of the models against each other.
 func Models(servers []string, s Scope) []Axis {
 	users := []int{1, 8, 64, 128, 256, 512}
 	alone := map[string][]int{"goroutine": {1}, "serial": {1}, "process-netpoll": {}}
@@ -33,8 +33,8 @@ func Models(servers []string, s Scope) []Axis {
 	})
 }
 
-// Peers are the axes of a comparison with other servers. The floors send one fixed page:
-// they are there where a page is asked for.
+// Peers returns the axes of a comparison with other servers. The floors take part only in
+// the experiments that request a page, since they send nothing else.
 func Peers(all []string, s Scope) []Axis {
 	const rounds = 7
 	servers := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return name == record.FloorC || name == record.FloorGo })
@@ -66,8 +66,8 @@ func Peers(all []string, s Scope) []Axis {
 	}))
 }
 
-// quickly keeps what a quick look at a comparison has time for: Phalanx, two peers and the
-// floor, and of kinds of work that are alike one.
+// quickly reduces a comparison to what a quick run has time for: Phalanx, two peers, a floor,
+// and one of several similar experiments.
 func (s Scope) quickly(axes []Axis) []Axis {
 	if !s.Quick {
 		return axes
@@ -78,7 +78,7 @@ func (s Scope) quickly(axes []Axis) []Axis {
 	for _, a := range axes {
 		crowd := (a.Experiment == record.KeepAlive || a.Experiment == record.Close) && a.Levels[0] != 64
 		switch {
-		case slices.Contains(s.Experiments, a.Experiment): // was asked for
+		case slices.Contains(s.Experiments, a.Experiment): // requested by name
 		case crowd || slices.Contains(slow, a.Experiment):
 			continue
 		}
@@ -90,8 +90,8 @@ func (s Scope) quickly(axes []Axis) []Axis {
 	return kept
 }
 
-// Faults are the axes of a comparison of what clients notice when workers die or
-// are replaced. fasthttp's pool has no reload.
+// Faults returns the axes of a comparison of what clients notice when workers die
+// or are replaced. fasthttp-prefork has no reload.
 func Faults(servers []string, s Scope) []Axis {
 	const rounds = 5
 	clients := []int{64}
@@ -102,7 +102,7 @@ func Faults(servers []string, s Scope) []Axis {
 	})
 }
 
-// Costs are the axes of what observability costs the pool.
+// Costs returns the axes of what observability costs the pool.
 func Costs(servers []string, s Scope) []Axis {
 	const rounds = 11
 	return s.cut([]Axis{{Experiment: record.KeepAlive, Servers: servers, Levels: []int{64}, Rounds: rounds}})
@@ -133,8 +133,8 @@ func (s Scope) cut(axes []Axis) []Axis {
 	return kept
 }
 
-// ends are the first and the last level of an axis. siege, which is the first picture, and
-// files by size have the middle one too.
+// ends returns the first and the last level of an axis, and the middle one too for siege,
+// the first chart of the report, and for files by size.
 func ends(a Axis) []int {
 	first, middle, last := a.Levels[0], a.Levels[len(a.Levels)/2], a.Levels[len(a.Levels)-1]
 	switch {
@@ -173,9 +173,9 @@ func only(all, wanted []string) []string {
 	return kept
 }
 
-// Most is the highest number of clients at once of all cells.
+// Most returns the highest number of concurrent clients of all cells.
 func Most(cells []record.Cell) int {
-	most := 64 // of those whose level is another number
+	most := 64 // of experiments whose level is something else
 	for _, c := range cells {
 		if c.Experiment != record.Rate && c.Experiment != record.Download && c.Experiment != record.TLSDownload && !c.Experiment.Sized() {
 			most = max(most, c.Level)

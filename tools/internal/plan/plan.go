@@ -1,6 +1,6 @@
-// Package plan puts the cells of a run into their order: level by level, and
-// at each level the servers one after the other, another one first each
-// time. What drifts (heat, neighbours, caches) then falls on all alike.
+// Package plan puts the cells of a run in order: level by level, and at each
+// level one server after another, each time starting with a different one. So
+// drift (heat, neighbours, caches) affects all servers alike.
 package plan
 
 import (
@@ -9,16 +9,16 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// Axis is an experiment with what it varies.
+// Axis is an experiment with the servers and levels it covers.
 type Axis struct {
 	Experiment record.Experiment
 	Servers    []string
 	Levels     []int
 	Rounds     int
-	Only       map[string][]int // levels of a server that has others than Levels
+	Only       map[string][]int // by server: the levels to which it is limited
 }
 
-// Cells lists the cells of all axes in the order of measuring.
+// Cells lists the cells of all axes in the order in which they are measured.
 func Cells(axes []Axis) []record.Cell {
 	var cells []record.Cell
 	listed := make(map[record.Cell]bool) // two axes may have a cell in common
@@ -54,12 +54,12 @@ func (a Axis) takes(server string, level int) bool {
 	return false
 }
 
-// MostErrors is the share of failed requests from which a server's column
-// ends: beyond it the other numbers describe the errors.
+// MostErrors is the share of failed requests, 0 to 1, above which a server is not
+// measured at higher levels: the other numbers would describe the errors.
 const MostErrors = 0.01
 
-// Ended returns why a cell is not to be measured, because at a lower level
-// of the same column too many requests failed, or "".
+// Ended returns why a cell is skipped, or "". It is skipped if too many requests
+// of the same experiment, server and round failed at a lower level.
 func Ended(results []record.Result, c record.Cell) string {
 	for _, r := range results {
 		if r.Experiment == c.Experiment && r.Server == c.Server && r.Round == c.Round &&
@@ -70,7 +70,7 @@ func Ended(results []record.Result, c record.Cell) string {
 	return ""
 }
 
-// Times is how long the parts of a run last.
+// Times holds the durations of the parts of a run.
 type Times struct {
 	Siege time.Duration
 	Load  time.Duration // of wrk and vegeta
@@ -79,14 +79,15 @@ type Times struct {
 	Warm  time.Duration // before siege, wrk and vegeta; not counted
 }
 
-// ModelTimes are those of a run whose siege cells last the given seconds. The
-// other loads are shorter: wrk and vegeta are measured in several rounds.
+// ModelTimes returns the times of a run whose siege cells last the given seconds.
+// The other loads are shorter: wrk and vegeta are measured in several rounds.
 func ModelTimes(seconds int) Times {
 	siege := time.Duration(seconds) * time.Second
 	return Times{Siege: siege, Load: part(siege, 12), Crowd: part(siege, 3), Warm: warm(siege)}
 }
 
-// PeerTimes are those of a comparison: many servers and rounds, so a tenth.
+// PeerTimes returns the times of a comparison. Its loads last a tenth of the given
+// seconds, because it has many servers and rounds.
 func PeerTimes(seconds int) Times {
 	load := part(time.Duration(seconds)*time.Second, 10)
 	return Times{Siege: load, Load: load, Crowd: load, Size: part(load, 6), Warm: warm(load)}
@@ -100,7 +101,7 @@ func warm(load time.Duration) time.Duration {
 	return min(2*time.Second, max(time.Second, (load/30).Round(time.Second)))
 }
 
-// Estimate is about how long a cell takes, for the time left.
+// Estimate returns roughly how long a cell takes.
 func (t Times) Estimate(c record.Cell) time.Duration {
 	const around = 600 * time.Millisecond // start, stop, samples
 	switch c.Experiment {

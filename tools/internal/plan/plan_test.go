@@ -23,7 +23,7 @@ func TestCellsInterleave(t *testing.T) {
 	}
 }
 
-// The floors are asked for pages and for nothing else, and no cell is measured twice.
+// The floors take part in experiments with pages only, and no cell is measured twice.
 func TestFloors(t *testing.T) {
 	all := []string{record.FloorC, "process", "nginx", "caddy"}
 	seen := make(map[record.Cell]bool)
@@ -47,7 +47,7 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// A quick look has the same experiments and ends within three minutes.
+// A quick run has the same experiments and takes less than three minutes.
 func TestQuick(t *testing.T) {
 	servers := []string{"process", "goroutine", "serial", "process-netpoll"}
 	kinds := func(axes []Axis) (all []record.Experiment) {
@@ -58,16 +58,16 @@ func TestQuick(t *testing.T) {
 	}
 	whole, quick := Models(servers, Scope{}), Models(servers, Scope{Quick: true})
 	if !slices.Equal(kinds(whole), kinds(quick)) {
-		t.Errorf("%v are measured, and only %v quickly", kinds(whole), kinds(quick))
+		t.Errorf("a full run measures %v, a quick one only %v", kinds(whole), kinds(quick))
 	}
 	within(t, quick, ModelTimes(2))
 	if few := Models(servers, Scope{Quick: true, Levels: []int{1, 2, 3, 4}, Rounds: 2})[0]; len(few.Levels) != 4 || few.Rounds != 2 {
-		t.Errorf("what was asked for is cut: %+v", few)
+		t.Errorf("explicit options are ignored: %+v", few)
 	}
 }
 
-// within holds a quick look to two minutes and a half by the estimates: they know nothing
-// of a busy machine, and three minutes are promised.
+// within checks that a quick run takes at most two minutes and a half by the estimates.
+// The documents promise three minutes, and the estimates assume an idle machine.
 func within(t *testing.T, axes []Axis, times Times) {
 	t.Helper()
 	var sum time.Duration
@@ -80,7 +80,7 @@ func within(t *testing.T, axes []Axis, times Times) {
 	t.Logf("%d cells, %v", len(Cells(axes)), sum)
 }
 
-// A quick look at the others has the floor, pages, downloads, TLS and sizes.
+// A quick comparison has the floor, pages, downloads, TLS and sizes.
 func TestQuickPeers(t *testing.T) {
 	all := []string{record.FloorC, record.FloorGo, "process", "process-netpoll", "goroutine", record.Verbose, "nginx", "lighttpd", "h2o", "caddy", "net/http"}
 	quick := Peers(all, Scope{Quick: true})
@@ -92,11 +92,11 @@ func TestQuickPeers(t *testing.T) {
 	}
 	asked := Scope{Quick: true, Experiments: []record.Experiment{record.H2Ten}, Servers: []string{"goroutine"}}
 	if got := Cells(Peers(all, asked)); len(got) != 1 || got[0].Server != "goroutine" {
-		t.Errorf("what was asked for is cut: %v", got)
+		t.Errorf("explicit options are ignored: %v", got)
 	}
 }
 
-// A comparison as a whole, with its sizes, ends within three hours.
+// A full comparison takes at most three hours, and its sizes at most half of them.
 func TestPeersEnd(t *testing.T) {
 	all := []string{record.FloorC, record.FloorGo, "process", "process-netpoll", "goroutine", record.Verbose, "nginx", "lighttpd", "h2o",
 		"apache-event", "apache-prefork", "caddy", "net/http", "fasthttp", "fasthttp-prefork"}

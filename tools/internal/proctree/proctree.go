@@ -1,8 +1,7 @@
-// Package proctree reads what a process and all its descendants have used
-// from /proc. The kernel's numbers are taken as they are: CPU time is that
-// of the processes themselves (the work of interrupts is charged to whoever
-// ran), memory as PSS, in which a page shared by n
-// processes counts 1/n for each.
+// Package proctree reads the resource usage of a process and all its
+// descendants from /proc. CPU time is what the kernel charges to the processes
+// (the time of interrupts goes to the process that was running). Memory is PSS,
+// in which a page shared by n processes counts 1/n for each.
 package proctree
 
 import (
@@ -17,29 +16,29 @@ import (
 )
 
 // Tick is the unit of CPU time in /proc, the same on every architecture that
-// Go has (USER_HZ, proc(5)).
+// Go supports (USER_HZ, proc(5)).
 const Tick = 0.01 // s
 
-// Process is one process's use of the machine.
+// Process is the resource usage of one process.
 type Process struct {
 	PID         int
 	Parent      int
 	Name        string
-	CPU         float64 // s, user and system, with that of children it has reaped
+	CPU         float64 // s, user and system, including reaped children
 	Voluntary   float64 // context switches of all threads
 	Involuntary float64
-	Sockets     int // open ones
+	Sockets     int // open
 
 	own, reaped float64 // s, from the ticks
 }
 
-// Usage is that of a tree at one moment.
+// Usage is the resource usage of a process tree at one moment.
 type Usage struct {
 	Processes []Process // the root first, then by pid
 }
 
-// CPU is the time of all processes. Between two samples of one tree it
-// counts the processes that have ended in between, too, since their parent
+// CPU returns the CPU time of all processes. The difference of two samples of a
+// tree includes the processes that exited in between, since their parent has
 // reaped them.
 func (u Usage) CPU() (seconds float64) {
 	for _, p := range u.Processes {
@@ -48,7 +47,7 @@ func (u Usage) CPU() (seconds float64) {
 	return seconds
 }
 
-// Switches are the context switches of all threads that live.
+// Switches returns the context switches of all living threads.
 func (u Usage) Switches() (voluntary, involuntary float64) {
 	for _, p := range u.Processes {
 		voluntary += p.Voluntary
@@ -64,15 +63,15 @@ type Reader struct {
 	Link func(name string) (string, error)
 }
 
-// Tree samples the process root and its descendants. What ends while it is
-// read is left out.
+// Tree samples the process root and its descendants, without those that exit
+// meanwhile. It is an error if root has exited.
 func (r Reader) Tree(root int) (Usage, error) {
 	parents, err := r.parents()
 	if err != nil {
 		return Usage{}, err
 	}
 	if _, ok := parents[root]; !ok {
-		return Usage{}, fmt.Errorf("process %d has ended", root)
+		return Usage{}, fmt.Errorf("process %d has exited", root)
 	}
 	var u Usage
 	for _, pid := range descendants(parents, root) {
@@ -102,7 +101,7 @@ func (r Reader) parents() (map[int]int, error) {
 	return parents, nil
 }
 
-// descendants lists root and all below it, root first.
+// descendants lists root and all its descendants, root first.
 func descendants(parents map[int]int, root int) []int {
 	found := []int{root}
 	for i := 0; i < len(found); i++ {
@@ -132,7 +131,7 @@ func (r Reader) process(pid int) (Process, error) {
 	for _, t := range threads {
 		text, err := fs.ReadFile(r.Proc, path.Join(tasks, t.Name(), "status"))
 		if err != nil {
-			continue // the thread has ended
+			continue // the thread has exited
 		}
 		p.Voluntary += field(text, "voluntary_ctxt_switches:")
 		p.Involuntary += field(text, "nonvoluntary_ctxt_switches:")
@@ -142,19 +141,20 @@ func (r Reader) process(pid int) (Process, error) {
 	return p, nil
 }
 
-// ran is a thread's time on a CPU, in s. Ticks alone would lose the work of a
-// thousand processes that each run for less than one.
+// ran returns the CPU time of a thread in seconds, from its schedstat. Ticks
+// alone would lose the work of a thousand processes that each run for less than
+// one.
 func (r Reader) ran(name string) float64 {
 	text, err := fs.ReadFile(r.Proc, name)
 	if err != nil {
-		return 0 // ended, or a kernel that does not tell
+		return 0 // the thread has exited, or the kernel has no schedstat
 	}
 	ns, _ := strconv.ParseInt(strings.SplitN(string(text), " ", 2)[0], 10, 64)
 	return float64(ns) / 1e9
 }
 
-// stat parses /proc/PID/stat. The name in brackets may hold anything, so
-// fields are counted from the last bracket.
+// stat parses /proc/PID/stat. The name in parentheses may contain anything, so
+// fields are counted from the last parenthesis.
 func (r Reader) stat(pid int) (Process, error) {
 	text, err := fs.ReadFile(r.Proc, path.Join(strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -205,7 +205,7 @@ func (r Reader) CountSockets(u Usage) {
 	}
 }
 
-// PSS is the memory of a tree in bytes.
+// PSS returns the memory of a tree in bytes.
 func (r Reader) PSS(u Usage) (total int64) {
 	for _, p := range u.Processes {
 		text, err := fs.ReadFile(r.Proc, path.Join(strconv.Itoa(p.PID), "smaps_rollup"))
@@ -216,8 +216,8 @@ func (r Reader) PSS(u Usage) (total int64) {
 	return total
 }
 
-// Busy is the CPU time that all of the machine has used for programs, the
-// kernel's part of it included and interrupts left out, and with them, in seconds.
+// Busy returns the CPU time that the whole machine has used, in seconds: programs
+// is user and system time, whole includes interrupts.
 func (r Reader) Busy() (programs, whole float64, err error) {
 	text, err := fs.ReadFile(r.Proc, "stat")
 	if err != nil {
@@ -225,9 +225,9 @@ func (r Reader) Busy() (programs, whole float64, err error) {
 	}
 	fields := strings.Fields(string(text[:max(0, bytes.IndexByte(text, '\n'))]))
 	if len(fields) < 8 || fields[0] != "cpu" {
-		return 0, 0, fmt.Errorf("/proc/stat has no line of cpu")
+		return 0, 0, fmt.Errorf("/proc/stat has no cpu line")
 	}
-	for i, f := range fields[1:8] { // user, nice, system, idle, waiting for I/O, two kinds of interrupts
+	for i, f := range fields[1:8] { // user, nice, system, idle, iowait, irq, softirq
 		ticks, err := strconv.ParseFloat(f, 64)
 		switch {
 		case err != nil:
@@ -242,7 +242,7 @@ func (r Reader) Busy() (programs, whole float64, err error) {
 	return programs, whole, nil
 }
 
-// field finds the number behind a name at the beginning of a line.
+// field returns the number after a name at the beginning of a line, or 0.
 func field(text []byte, name string) float64 {
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		rest, ok := strings.CutPrefix(lines.Text(), name)

@@ -8,7 +8,7 @@ import (
 )
 
 // machine is a /proc with a master (10) and its workers (11, 12), and
-// another process whose name tries to look like fields.
+// another process whose name looks like fields.
 func machine() Reader {
 	files := fstest.MapFS{"stat": {Data: []byte("cpu  100 20 30 9999 5 6 7 8 0 0\ncpu0 1 2 3\n")}}
 	add := func(pid, parent, utime int, name string, threads ...string) {

@@ -1,9 +1,8 @@
-// Package record is what a run of measurements leaves behind: a directory
-// with a head (run.json: settings, machine, commit), one line for each
-// measured cell (cells.jsonl) and each tool's own words beside them (tool/).
-// A line is appended when its cell is measured and never changed, so that a
-// run which was interrupted continues where it stopped. Everything that is
-// published is computed from these files.
+// Package record stores runs of measurements. A run is a directory with a head
+// (run.json: settings, machine, commit), a line for each measured cell
+// (cells.jsonl) and the output of the tools (tool/). A line is appended when its
+// cell has been measured and never changed, so an interrupted run resumes where
+// it stopped. Everything that is published is computed from these files.
 package record
 
 import (
@@ -17,7 +16,7 @@ type Kind string
 const (
 	Models Kind = "models" // the models of Phalanx against each other
 	Peers  Kind = "peers"  // Phalanx against other servers
-	Faults Kind = "faults" // the same, when workers die or are replaced
+	Faults Kind = "faults" // what clients notice when workers die or are replaced
 	Costs  Kind = "costs"  // what observability costs the pool
 )
 
@@ -47,7 +46,7 @@ const (
 	// Over TLS 1.3.
 	TLSKept     Experiment = "tls"          // wrk, level: connections
 	TLSFull     Experiment = "tls-full"     // a connection for each request, with a full handshake; level: clients
-	TLSResumed  Experiment = "tls-resumed"  // the same, with a resumed one
+	TLSResumed  Experiment = "tls-resumed"  // the same, with a resumed handshake
 	TLSDownload Experiment = "tls-download" // one file; level: its size in GB
 	TLSIdle     Experiment = "tls-idle"     // level: connections
 
@@ -57,13 +56,13 @@ const (
 	H2Hundred Experiment = "tls-h2-100" // a hundred
 )
 
-// Streams is how many requests an experiment with HTTP/2 has open on each connection; 0: it
-// has no HTTP/2.
+// Streams returns how many requests an HTTP/2 experiment has open on each connection, or 0 if
+// the experiment does not use HTTP/2.
 func (e Experiment) Streams() int {
 	return map[Experiment]int{H2One: 1, H2Ten: 10, H2Hundred: 100}[e]
 }
 
-// Sized reports whether an experiment is about files of several sizes.
+// Sized reports whether an experiment compares files of several sizes, in KiB.
 func (e Experiment) Sized() bool {
 	return e == SizeKept || e == SizeClose || e == TLSSizeKept || e == TLSSizeClose
 }
@@ -71,23 +70,22 @@ func (e Experiment) Sized() bool {
 // Secure reports whether an experiment is over TLS.
 func (e Experiment) Secure() bool { return e == TLSKept || strings.HasPrefix(string(e), "tls-") }
 
-// Verbose is the pool as it is, but with a line of log for each request, into
-// a file.
+// Verbose is the pool with a line of log for each request, in a file.
 const Verbose = "process-verbose"
 
-// The pool that can be seen inside.
+// The pool with observability.
 const (
-	Seen   = "process-seen"   // with request ids, and metrics that are read each second
-	Logged = "process-logged" // with an access log, into a file
+	Seen   = "process-seen"   // with request IDs, and metrics scraped every second
+	Logged = "process-logged" // with an access log in a file
 )
 
-// The floors: servers that send one fixed reply and do nothing else.
+// The floors: servers that send one fixed response and do nothing else.
 const (
 	FloorC  = "floor-c"
 	FloorGo = "floor-go"
 )
 
-// Cell is one thing to measure, once.
+// Cell is a single measurement.
 type Cell struct {
 	Experiment Experiment `json:"experiment"`
 	Server     string     `json:"server"` // a model of Phalanx or a peer
@@ -95,7 +93,7 @@ type Cell struct {
 	Round      int        `json:"round"`  // from 1
 }
 
-// Metric names one number; its unit is part of its meaning.
+// Metric names a measured number; each has a fixed unit.
 type Metric string
 
 const (
@@ -114,10 +112,10 @@ const (
 	P999          Metric = "p999"        // s
 	CPU           Metric = "cpu"         // s of the server's processes
 	CPUPerRequest Metric = "cpu_request" // s
-	Whole         Metric = "whole"       // s of CPU, everything that the machine did, interrupts too
+	Whole         Metric = "whole"       // s of CPU of the whole machine, interrupts included
 
-	WholePerRequest Metric = "whole_request"  // s, the same for one request
-	PSS             Metric = "pss"            // bytes, the most seen
+	WholePerRequest Metric = "whole_request"  // s, Whole for one request
+	PSS             Metric = "pss"            // bytes, the maximum
 	PSSIdle         Metric = "pss_idle"       // bytes, before the load
 	Voluntary       Metric = "voluntary"      // context switches
 	Involuntary     Metric = "involuntary"    // context switches
@@ -126,21 +124,22 @@ const (
 	Others          Metric = "others"         // cores used by neither server nor client
 	Bytes           Metric = "bytes"          // received by all clients
 	Jain            Metric = "jain"           // fairness, 1/n to 1
-	Stall           Metric = "stall"          // s, the longest that a client got nothing
-	Moving          Metric = "moving"         // clients that got something
-	First           Metric = "first"          // s from launch to the first reply
+	Stall           Metric = "stall"          // s, the longest time without data for a client
+	Moving          Metric = "moving"         // clients that received data
+	First           Metric = "first"          // s from launch to the first response
 	Stop            Metric = "stop"           // s from Ctrl-C to the last exit
 	CPUPerGB        Metric = "cpu_gb"         // s per 10^9 bytes
 	Held            Metric = "held"           // connections that stayed open
-	Closed          Metric = "closed"         // idle connections, by the server, without a word
+	Closed          Metric = "closed"         // idle connections that the server closed
 	PerConnection   Metric = "per_connection" // bytes of PSS
 	Struck          Metric = "struck"         // times that the server was disturbed
 )
 
-// Blows is how often a server is to be disturbed in one cell.
+// Blows is how often a server is disturbed in one cell.
 const Blows = 5
 
-// Result is a measured cell.
+// Result is the result of measuring a cell. It is void if Void says why the
+// numbers do not count.
 type Result struct {
 	Cell
 	Start   time.Time          `json:"start"` // UTC, whole seconds
@@ -157,7 +156,7 @@ type Worker struct {
 	Connections float64 `json:"connections"` // open, on average
 }
 
-// Series is how far each client of a download had come over time.
+// Series is the progress of each client of a download over time.
 type Series struct {
 	Step  float64   `json:"step"`  // s between two samples
 	Unit  int64     `json:"unit"`  // bytes
@@ -170,7 +169,7 @@ func (r Result) Valid() bool { return r.Void == "" && r.Skipped == "" }
 // Settings are what makes two runs comparable, cell by cell.
 type Settings struct {
 	Kind        Kind         `json:"kind"`
-	Seconds     int          `json:"seconds"` // of a siege cell; the others' follow from it
+	Seconds     int          `json:"seconds"` // of a siege cell; other times scale with it
 	Page        int64        `json:"page"`    // bytes of index.html
 	Servers     []string     `json:"servers"`
 	Experiments []Experiment `json:"experiments"`
@@ -181,7 +180,7 @@ type Settings struct {
 type Head struct {
 	Settings Settings          `json:"settings"`
 	Commit   string            `json:"commit"`
-	Clean    bool              `json:"clean"`  // no change beside results/
+	Clean    bool              `json:"clean"`  // no uncommitted change outside results/
 	Binary   string            `json:"binary"` // hash of master and worker
 	Date     time.Time         `json:"date"`   // UTC
 	Machine  Machine           `json:"machine"`
@@ -189,7 +188,7 @@ type Head struct {
 	Missing  map[string]string `json:"missing,omitempty"`
 }
 
-// Machine is what the reader must know of it, and no name or address.
+// Machine describes the machine of a run, without names and addresses.
 type Machine struct {
 	CPU     string            `json:"cpu"`
 	Cores   int               `json:"cores"`
@@ -199,7 +198,7 @@ type Machine struct {
 	Sysctls map[string]string `json:"sysctls"`
 }
 
-// Run is a head with its results, one for each cell at most.
+// Run is a head with its results, at most one for each cell.
 type Run struct {
 	Head    Head
 	Results []Result

@@ -28,9 +28,9 @@ type Store struct {
 	out *os.File
 }
 
-// Open continues the newest run under raw that has the same settings,
-// commit and binaries and lacks a cell or has a void one, or begins a new one. The second
-// value reports whether it continues one.
+// Open resumes the newest run of the same kind under raw if it has the same
+// settings, commit and binaries and still has cells to measure. Otherwise it
+// starts a new run. The second result reports whether it resumes one.
 func Open(raw string, head Head) (*Store, bool, error) {
 	dir, err := newest(raw, head.Settings.Kind)
 	if err != nil {
@@ -82,7 +82,7 @@ func appendTo(dir string, run Run) (*Store, error) {
 	return &Store{Run: run, dir: dir, out: out}, nil
 }
 
-// trim removes the half of a line that a crash left at the end.
+// trim removes an incomplete last line, which a crash has left.
 func trim(path string) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +97,7 @@ func trim(path string) error {
 	return nil
 }
 
-// Append keeps a result and what the tool printed.
+// Append stores a result and the first 16 KiB of the tool's output.
 func (s *Store) Append(r Result, tool []byte) error {
 	if len(tool) > 0 {
 		name := fmt.Sprintf("%s-%s-%d-%d.txt", r.Experiment, strings.ReplaceAll(r.Server, "/", "-"), r.Level, r.Round)
@@ -116,16 +116,16 @@ func (s *Store) Append(r Result, tool []byte) error {
 	return nil
 }
 
-// put keeps a result. A void one stays until its cell has been measured again.
+// put adds a result and removes an earlier void result of the same cell.
 func (r *Run) put(result Result) {
 	r.Results = slices.DeleteFunc(r.Results, func(old Result) bool { return old.Cell == result.Cell && old.Void != "" })
 	r.Results = append(r.Results, result)
 }
 
-// Close ends the appending.
+// Close closes the run.
 func (s *Store) Close() error { return s.out.Close() }
 
-// Load reads a run. Half a line at its end is not there.
+// Load reads a run. It ignores an incomplete last line.
 func Load(dir string) (Run, error) {
 	var run Run
 	text, err := os.ReadFile(filepath.Join(dir, headName))
@@ -182,10 +182,10 @@ func newest(raw string, kind Kind) (string, error) {
 // Left lists the cells that have no result yet, in their order.
 func (r Run) Left() []Cell { return r.without(func(Result) bool { return true }) }
 
-// Todo lists those and the ones whose result is void.
+// Todo lists the cells that have no result or a void one, in their order.
 func (r Run) Todo() []Cell { return r.without(func(result Result) bool { return result.Void == "" }) }
 
-// without lists the cells that lack a result that counts.
+// without lists the cells without a result for which counts holds.
 func (r Run) without(counts func(Result) bool) []Cell {
 	done := make(map[Cell]bool, len(r.Results))
 	for _, result := range r.Results {

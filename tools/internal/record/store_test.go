@@ -14,7 +14,7 @@ func head(commit string) Head {
 	}
 }
 
-// measure begins or goes on with a run and measures so many cells.
+// measure starts or resumes a run and measures the given number of cells.
 func measure(t *testing.T, raw string, h Head, cells int) (resumed bool) {
 	t.Helper()
 	s, resumed, err := Open(raw, h)
@@ -46,7 +46,7 @@ func TestResume(t *testing.T) {
 	later := head("a")
 	later.Date = later.Date.Add(time.Hour)
 	if !measure(t, raw, later, 1) {
-		t.Error("began anew although a cell was left")
+		t.Error("started a new run although a cell was left")
 	}
 	run, ok, err := Newest(raw, Models)
 	if err != nil || !ok || len(run.Results) != 2 || len(run.Left()) != 0 {
@@ -66,7 +66,7 @@ func TestOtherCommitBeginsAnew(t *testing.T) {
 	other := head("b")
 	other.Date = other.Date.Add(time.Second)
 	if measure(t, raw, other, 1) {
-		t.Error("went on with the run of another commit")
+		t.Error("resumed the run of another commit")
 	}
 	if _, ok, err := Newest(raw, Peers); ok || err != nil {
 		t.Errorf("found a run of another kind: %v", err)

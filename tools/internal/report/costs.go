@@ -9,7 +9,7 @@ import (
 	"phalanx/tools/internal/stats"
 )
 
-// costsSection is what observability costs the pool.
+// costsSection returns the section about the cost of observability.
 func costsSection(v view) (string, []document.Block) {
 	level := v.level(record.KeepAlive)
 	t := document.Table{
@@ -43,8 +43,8 @@ func costsSection(v view) (string, []document.Block) {
 	}
 }
 
-// ratios are those of a server to the pool without, in each round in which both
-// were measured.
+// ratios returns the ratios of a server to the pool without observability, for
+// each round in which both were measured.
 func (v view) ratios(server string, level int, m record.Metric) []float64 {
 	without := make(map[int]float64)
 	for _, r := range v.Of(record.KeepAlive, "process", level) {

@@ -8,7 +8,7 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// The ratio is that of each round to the same round of the pool without.
+// Each ratio is that of a round to the same round of the pool without observability.
 func TestCosts(t *testing.T) {
 	var run record.Run
 	add := func(server string, round int, rate, cpu float64) {

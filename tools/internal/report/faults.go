@@ -11,7 +11,7 @@ import (
 	"phalanx/tools/internal/target"
 )
 
-// faultsSection is what clients notice when workers die or are replaced.
+// faultsSection returns the section about what clients notice when workers die or are replaced.
 func faultsSection(v view) (string, []document.Block) {
 	level := v.level(record.KillKept)
 	if level == 0 || !v.has(record.KillKept) {
@@ -57,7 +57,7 @@ func faultsSection(v view) (string, []document.Block) {
 	return faultsFinding(v), blocks
 }
 
-// titled is a server's name with its version where that is known; a floor has none.
+// titled returns a server's name, with its version if that is known; a floor has none.
 func (v view) titled(server string) string {
 	version := v.Head.Versions[server]
 	if target.IsPhalanx(server) {

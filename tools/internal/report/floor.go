@@ -8,12 +8,12 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// floorTables hold the servers against the least that a page takes, a table for each number
-// of connections.
+// floorTables compares the servers with the floor, in a table for each number of
+// connections.
 func floorTables(v view) []document.Block {
 	floor := record.FloorC
 	if math.IsNaN(v.at(column{experiment: record.KeepAlive, metric: record.CPUPerRequest}, floor)) {
-		floor = record.FloorGo // there was no compiler
+		floor = record.FloorGo // there was no C compiler
 	}
 	var blocks []document.Block
 	for _, level := range v.LevelsOf(record.KeepAlive) {

@@ -8,8 +8,8 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// Front is what the project's own front page says of a comparison, in one
-// sentence; empty if there is nothing to say.
+// Front returns the sentence about a comparison for the project's README.md, or ""
+// if there is nothing to say.
 func Front(peers record.Run) string {
 	v := view{peers}
 	cost := func(e record.Experiment, server string) float64 {
@@ -32,15 +32,15 @@ func Front(peers record.Run) string {
 		float64(v.Head.Settings.Page)/1e3, plural(v.level(record.KeepAlive), "connection"), micro(open), list(record.KeepAlive), micro(closing), list(record.Close))
 }
 
-// The marks between which the front page has a chart and that sentence.
+// The marks between which README.md has a chart and that sentence.
 const (
 	frontBegin = "<!-- make compare writes from here -->\n"
 	frontEnd   = "<!-- to here -->\n"
 )
 
-// WriteFront puts chart and sentence between the marks of a front page; a page
-// without them stays as it is. charts is the directory of the charts as the page
-// has to name it.
+// WriteFront puts chart and sentence between the marks of a page; it does not
+// change a page without marks. charts is the path of the directory of charts in
+// the page's links.
 func WriteFront(page []byte, charts string, peers record.Run) []byte {
 	before, rest, begins := strings.Cut(string(page), frontBegin)
 	_, after, ends := strings.Cut(rest, frontEnd)

@@ -10,7 +10,7 @@ import (
 	"phalanx/tools/internal/report"
 )
 
-// The project's front page says what the newest comparison says.
+// README.md has the chart and the sentence of the newest comparison.
 func TestFrontPage(t *testing.T) {
 	const root = "../../../"
 	run, ok, err := record.Newest(filepath.Join(root, "results", "raw"), record.Peers)

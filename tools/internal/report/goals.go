@@ -10,11 +10,11 @@ import (
 	"phalanx/tools/internal/target"
 )
 
-// goal is something that the project wants to be true of a comparison.
+// goal is a target that the project sets for a comparison.
 type goal struct {
 	work string
 	want string
-	seen float64 // NaN where it was not measured
+	seen float64 // NaN if it was not measured
 	met  func(seen float64) bool
 	show func(float64) string
 }
@@ -27,8 +27,8 @@ func atLeast(limit float64) func(float64) bool {
 	return func(x float64) bool { return x >= limit }
 }
 
-// goals lists what was wanted before it was measured. A ratio is that of
-// medians of one interleaved run.
+// goals lists the goals, which were set before the measurement. A ratio is that
+// of medians of one interleaved run.
 func goals(v view) []goal {
 	var all []goal
 	ratio := func(work string, e record.Experiment, m record.Metric, server, peer string, limit float64) {
@@ -67,13 +67,13 @@ func goals(v view) []goal {
 	return measured(all)
 }
 
-// ratio is a goal for a server beside a peer.
+// ratio returns a goal for a server relative to a peer.
 func (v view) ratio(work string, e record.Experiment, m record.Metric, server, peer string, limit float64) goal {
 	seen := v.at(column{experiment: e, metric: m}, server) / v.at(column{experiment: e, metric: m}, peer)
 	return goal{work, fmt.Sprintf("≤ %.2f × %s", limit, label(peer)), seen, atMost(limit), digits}
 }
 
-// measured leaves out the goals of which nothing was seen.
+// measured removes the goals for which nothing was measured.
 func measured(all []goal) []goal {
 	return slices.DeleteFunc(all, func(g goal) bool { return math.IsNaN(g.seen) || math.IsInf(g.seen, 0) })
 }
@@ -90,8 +90,8 @@ func peersOf(v view) []string {
 	return slices.DeleteFunc(v.ranked(), func(name string) bool { return target.IsPhalanx(name) || target.IsFloor(name) })
 }
 
-// extreme is the server whose number comes before all others', NaN if none
-// has one.
+// extreme returns the server whose value comes before those of all others, and
+// the value. The value is NaN if no server has one.
 func extreme(v view, c column, servers []string, before func(a, b float64) bool) (name string, value float64) {
 	value = math.NaN()
 	for _, server := range servers {

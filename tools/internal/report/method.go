@@ -11,7 +11,7 @@ import (
 	"phalanx/tools/internal/stats"
 )
 
-// methodSection says how the numbers came about and where.
+// methodSection returns the section about how and where the numbers were measured.
 func methodSection(runs Runs) []document.Block {
 	blocks := []document.Block{
 		document.Heading{Text: "Method"},
@@ -78,7 +78,7 @@ func versions(h record.Head) string {
 	return strings.Join(all, ", ")
 }
 
-// others says how quiet the machine was.
+// others returns a sentence about other load on the machine.
 func others(r record.Run) string {
 	var cores []float64
 	for _, result := range r.Results {

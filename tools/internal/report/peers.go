@@ -88,7 +88,7 @@ func longest(v view) int {
 	return most
 }
 
-// level is the one at which a comparison has all servers: the lowest, and mostly the only.
+// level returns the level at which a comparison has all servers: the lowest, often the only one.
 func (v view) level(e record.Experiment) int {
 	levels := v.LevelsOf(e)
 	if len(levels) == 0 {
@@ -129,8 +129,8 @@ func (v view) ranked() []string {
 	return all
 }
 
-// label is a server as a reader knows it: Phalanx as it is started without flags is
-// plainly Phalanx, and the others are named after what differs.
+// label returns the name of a server for readers. Phalanx without flags is just Phalanx;
+// its variants are named after the difference.
 func label(server string) string {
 	switch {
 	case server == "process":
@@ -150,15 +150,15 @@ func label(server string) string {
 // isVariant reports whether a server is Phalanx with other flags.
 func isVariant(server string) bool { return server != "process" && target.IsPhalanx(server) }
 
-// apart lists the servers of a comparison, the cheapest first, and then the variants of
-// Phalanx.
+// apart lists the servers of a comparison, the cheapest first, followed by the variants
+// of Phalanx.
 func (v view) apart() []string {
 	all := v.ranked()
 	variants := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !isVariant(s) })
 	return append(slices.DeleteFunc(all, isVariant), variants...)
 }
 
-// shown lists those of them that at least one of the columns was planned for.
+// shown lists the servers of apart for which at least one of the columns was planned.
 func (v view) shown(columns []column) []string {
 	return slices.DeleteFunc(v.apart(), func(server string) bool {
 		return !slices.ContainsFunc(columns, func(c column) bool { return slices.Contains(v.servers(c.experiment), server) })
@@ -192,7 +192,7 @@ func peersPicture(v view, name, title, note string, columns []column) []document
 	return []document.Block{document.Picture{Alt: title, Figure: chart.Bars(chart.Figure{Name: name, Title: title, Note: note}, groups...)}}
 }
 
-// planned lists the columns that a run has cells for.
+// planned lists the columns for which a run has cells.
 func (v view) planned(columns []column) []column {
 	return slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return len(v.LevelsOf(c.experiment)) == 0 })
 }
@@ -248,7 +248,7 @@ func voids(v view) []string {
 	return all
 }
 
-// peersFinding names Phalanx's place among all.
+// peersFinding returns a sentence about Phalanx's rank among all servers.
 func peersFinding(v view) string {
 	pool := func(c column) float64 { return v.at(c, "process") }
 	var parts []string

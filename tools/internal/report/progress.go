@@ -41,9 +41,9 @@ func progressSection(v view) (string, []document.Block) {
 	return progressFinding(v), append(blocks, t)
 }
 
-const shown = 40 // clients of a picture
+const shown = 40 // clients in a chart
 
-// fan is a picture of how far each client came, a panel for each model.
+// fan returns a picture of the progress of each client, with a panel for each model.
 func fan(v view, level int) document.Block {
 	const e = record.Progress
 	var panels []chart.Panel
@@ -83,8 +83,8 @@ func fan(v view, level int) document.Block {
 	}
 }
 
-// spaced takes the lines evenly by what they reach, the first and the last
-// included.
+// spaced sorts lines by their last value and selects some at equal distances,
+// including the first and the last.
 func spaced(lines [][]int64) [][]int64 {
 	sorted := slices.Clone(lines)
 	slices.SortStableFunc(sorted, func(a, b []int64) int { return int(last(b) - last(a)) })

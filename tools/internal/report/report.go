@@ -1,8 +1,7 @@
-// Package report turns the raw data of runs into a document: the tables, the
-// charts, and sentences in which every number is computed from the data. No
-// sentence takes for granted what the data may not say: where it depends on
-// which number is greater, it is chosen by the numbers. A section whose
-// experiment was not run is left out.
+// Package report turns the raw data of runs into a document with tables, charts
+// and sentences. Every number in a sentence is computed from the data, and a
+// sentence that depends on which number is greater is chosen by the numbers. A
+// section whose experiment was not run is left out.
 package report
 
 import (
@@ -13,14 +12,14 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// Runs are what a report is about, the newest of each kind; each may be nil.
+// Runs holds the runs of a report, the newest of each kind; each may be nil.
 type Runs struct {
 	Models, Peers, Faults, Costs *record.Run
 }
 
 func (r Runs) all() []*record.Run { return []*record.Run{r.Models, r.Peers, r.Faults, r.Costs} }
 
-// Build writes the report.
+// Build returns the report.
 func Build(runs Runs) document.Document {
 	d := document.Document{Title: "Phalanx: measurements"}
 	var findings []string
@@ -63,7 +62,7 @@ func Build(runs Runs) document.Document {
 	return d
 }
 
-// Date is that of the newest run.
+// Date returns the date of the newest run.
 func (r Runs) Date() time.Time {
 	var date time.Time
 	for _, r := range r.all() {

@@ -15,8 +15,8 @@ import (
 	"phalanx/tools/internal/report"
 )
 
-// build renders what is recorded below a directory; ok is false when there
-// is nothing.
+// build renders the runs recorded below a directory; ok is false if there are
+// none.
 func build(t *testing.T, dir string) (d document.Document, ok bool) {
 	t.Helper()
 	var runs report.Runs
@@ -33,9 +33,10 @@ func build(t *testing.T, dir string) (d document.Document, ok bool) {
 	return report.Build(runs), ok
 }
 
-// TestReportIsThatOfTheData renders the recorded runs again and compares
-// with what is committed, byte for byte. When the report changes on purpose:
-// make report, then bin/bench report --results tools/internal/report/testdata.
+// TestReportIsThatOfTheData renders the recorded runs again and compares the
+// result with the committed report, byte for byte. When the report changes on
+// purpose, run make report, then
+// bin/bench report --results tools/internal/report/testdata.
 func TestReportIsThatOfTheData(t *testing.T) {
 	for _, dir := range []string{"testdata", "../../../results"} {
 		d, ok := build(t, dir)
@@ -74,7 +75,7 @@ func same(t *testing.T, path string, want []byte) {
 }
 
 // TestNothingOfTheMachine looks for what must not be published: paths,
-// addresses, and numbers that are none.
+// addresses, and values that are not numbers.
 func TestNothingOfTheMachine(t *testing.T) {
 	bad := regexp.MustCompile(`/(home|root|tmp|work|var|Users)/|NaN|[+-]Inf|%!`)
 	d, _ := build(t, "testdata")
@@ -152,7 +153,7 @@ func TestSecure(t *testing.T) {
 	}
 }
 
-// TestFloor holds the servers against the floor, which is not in their contest.
+// TestFloor compares the servers with the floor, which is not ranked among them.
 func TestFloor(t *testing.T) {
 	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Experiments: []record.Experiment{record.KeepAlive}}}}
 	for server, cost := range map[string]float64{record.FloorC: 10e-6, record.FloorGo: 11e-6, "process": 12e-6, "nginx": 20e-6} {
@@ -173,7 +174,7 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// TestSizes holds Phalanx against the best peer at each size, which is not always the same.
+// TestSizes compares Phalanx with the best peer at each size, which is not always the same.
 func TestSizes(t *testing.T) {
 	run := record.Run{Head: record.Head{Settings: record.Settings{Kind: record.Peers, Experiments: []record.Experiment{record.SizeKept}}}}
 	for server, costs := range map[string]map[int]float64{"process": {1: 8e-6, 256: 90e-6}, "nginx": {1: 16e-6, 256: 60e-6}, "h2o": {1: 10e-6, 256: 100e-6}} {

@@ -10,10 +10,10 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// secureSection compares servers over TLS.
+// secureSection returns the section that compares servers over TLS.
 func secureSection(v view) (string, []document.Block) {
 	v.Head.Settings.Experiments = slices.DeleteFunc(slices.Clone(v.Head.Settings.Experiments), func(e record.Experiment) bool { return !e.Secure() || e.Sized() })
-	v.Head.Missing = nil // the section before has them
+	v.Head.Missing = nil // the previous section has them
 	if !slices.ContainsFunc(v.Head.Settings.Experiments, v.has) {
 		return "", nil
 	}
@@ -56,7 +56,7 @@ func secureSection(v view) (string, []document.Block) {
 	return secureFinding(v, append(requests, others...)), blocks
 }
 
-// secureGoals lists what was wanted of TLS before it was measured.
+// secureGoals lists the goals for TLS, which were set before the measurement.
 func secureGoals(v view) []goal {
 	var all []goal
 	for _, w := range []struct {
@@ -85,7 +85,7 @@ func secureGoals(v view) []goal {
 	return measured(all)
 }
 
-// secureFinding compares the pool with nginx.
+// secureFinding returns a sentence that compares the pool with nginx.
 func secureFinding(v view, columns []column) string {
 	var parts []string
 	for _, c := range columns {

@@ -10,7 +10,7 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// siegeRows are the rows of the assignment's table.
+// siegeRows returns the rows of the table of siege's results.
 func siegeRows() []struct {
 	name   string
 	metric record.Metric
@@ -84,7 +84,7 @@ func what(server string) string {
 	return ""
 }
 
-// ended says where and why a column ends or has a gap.
+// ended returns a note on where and why a column ends or has a gap.
 func ended(v view, e record.Experiment, server string) string {
 	for _, l := range v.LevelsOf(e) {
 		for _, r := range v.Of(e, server, l) {
@@ -100,7 +100,7 @@ func ended(v view, e record.Experiment, server string) string {
 	return ""
 }
 
-// insideTable is what the client cannot see.
+// insideTable returns the table of what the server's processes used.
 func insideTable(v view, e record.Experiment) document.Table {
 	t := document.Table{
 		Caption: "The server's processes, from /proc",

@@ -10,7 +10,7 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// sized is one way of asking for files of several sizes.
+// sized is one of the experiments with files of several sizes.
 type sized struct {
 	experiment record.Experiment
 	name       string
@@ -24,7 +24,7 @@ func allSized() []sized {
 	}
 }
 
-// sizesSection compares servers by the size of what is asked for.
+// sizesSection returns the section that compares servers by the size of the file.
 func sizesSection(v view) (string, []document.Block) {
 	measured := slices.DeleteFunc(allSized(), func(s sized) bool { return !v.has(s.experiment) })
 	if len(measured) == 0 {
@@ -57,7 +57,7 @@ func sizesSection(v view) (string, []document.Block) {
 	return sizesFinding(v, measured), append(blocks, goalsTable(wanted)...)
 }
 
-// kibibytes writes a size.
+// kibibytes formats a size in KiB.
 func kibibytes(kib int) string {
 	if kib >= 1024 {
 		return fmt.Sprintf("%d MiB", kib/1024)
@@ -65,7 +65,8 @@ func kibibytes(kib int) string {
 	return fmt.Sprintf("%d KiB", kib)
 }
 
-// mark writes sizes below an axis; where there are many, some have no room.
+// mark returns a function that labels an axis of sizes. Of many levels it leaves some
+// without a label.
 func mark(levels []int) func(kib int) string {
 	return func(kib int) string {
 		switch {
@@ -78,7 +79,7 @@ func mark(levels []int) func(kib int) string {
 	}
 }
 
-// sizeRole tells three servers apart.
+// sizeRole returns the look of each of the three servers.
 func sizeRole(server string) chart.Role {
 	switch server {
 	case "process":
@@ -110,8 +111,8 @@ func sizesPicture(v view, name, title string, kinds []sized) []document.Block {
 	return []document.Block{document.Picture{Alt: title, Figure: chart.Panels(f, panels...)}}
 }
 
-// part is Phalanx's number as a part of the best peer's; NaN where one is missing. more:
-// the greatest is the best.
+// part returns Phalanx's value as a fraction of the best peer's, or NaN if one is missing.
+// more says that the greatest value is the best.
 func (v view) part(e record.Experiment, level int, m record.Metric, more bool) float64 {
 	best := math.NaN()
 	for _, server := range v.servers(e) {
@@ -168,7 +169,7 @@ func sizesTable(v view, s sized) document.Table {
 	return t
 }
 
-// worst is the level at which Phalanx is furthest behind.
+// worst returns the level at which Phalanx is furthest behind, and its part there.
 func worst(v view, s sized, m record.Metric, more bool) (level int, part float64) {
 	part = math.NaN()
 	for _, l := range v.LevelsOf(s.experiment) {
@@ -188,7 +189,7 @@ func sizeGoals(v view, s sized) []goal {
 	})
 }
 
-// sizesFinding says at how many sizes Phalanx is the cheapest.
+// sizesFinding returns a sentence about the number of sizes at which Phalanx is the cheapest.
 func sizesFinding(v view, measured []sized) string {
 	cheapest, of := 0, 0
 	for _, s := range measured {

@@ -9,10 +9,10 @@ import (
 	"phalanx/tools/internal/stats"
 )
 
-// view reads a run as tables and charts do.
+// view gives tables and charts access to a run.
 type view struct{ record.Run }
 
-// values of one metric in all valid rounds.
+// values returns one metric in all valid rounds.
 func (v view) values(e record.Experiment, server string, level int, m record.Metric) []float64 {
 	var all []float64
 	for _, r := range v.Of(e, server, level) {
@@ -23,7 +23,7 @@ func (v view) values(e record.Experiment, server string, level int, m record.Met
 	return all
 }
 
-// spread over the rounds; NaN where nothing was measured.
+// spread returns the spread over the rounds; NaN if nothing was measured.
 func (v view) spread(e record.Experiment, server string, level int, m record.Metric) stats.Spread {
 	return stats.Of(v.values(e, server, level, m))
 }
@@ -32,13 +32,13 @@ func (v view) mid(e record.Experiment, server string, level int, m record.Metric
 	return v.spread(e, server, level, m).Mid
 }
 
-// has reports whether a run has anything valid of an experiment.
+// has reports whether a run has a valid result of an experiment.
 func (v view) has(e record.Experiment) bool {
 	return slices.ContainsFunc(v.Results, func(r record.Result) bool { return r.Experiment == e && r.Valid() })
 }
 
-// servers that an experiment was planned for, in the order of all tables:
-// the models as they are named, then the peers.
+// servers lists the servers for which an experiment was planned, in the order of
+// all tables: the floors, Phalanx, then the peers.
 func (v view) servers(e record.Experiment) []string {
 	var found []string
 	for _, c := range v.Head.Settings.Cells {
@@ -64,7 +64,7 @@ func rank(server string) int {
 	return len(order())
 }
 
-// role says how a server is drawn.
+// role returns the look of a server in charts.
 func role(server string) chart.Role {
 	switch server {
 	case "process":
@@ -79,7 +79,8 @@ func role(server string) chart.Role {
 	return chart.Other
 }
 
-// best is the level at which a server's median of a metric is greatest.
+// best returns the level at which a server's median of a metric is greatest, and
+// the median.
 func (v view) best(e record.Experiment, server string, m record.Metric) (level int, value float64) {
 	value = math.NaN()
 	for _, l := range v.LevelsOf(e) {
@@ -90,7 +91,7 @@ func (v view) best(e record.Experiment, server string, m record.Metric) (level i
 	return level, value
 }
 
-// lines draws a metric over the levels, a line for each server.
+// lines returns the lines of a metric over the levels, one for each server.
 func (v view) lines(e record.Experiment, m record.Metric, scale float64) []chart.Line {
 	var lines []chart.Line
 	for _, server := range v.servers(e) {
@@ -114,7 +115,7 @@ func (v view) legend(e record.Experiment) []chart.Key {
 	return keys
 }
 
-// rounds is how often each cell of an experiment was measured.
+// rounds returns how often each cell of an experiment was measured.
 func (v view) rounds(e record.Experiment) int {
 	most := 0
 	for _, c := range v.Head.Settings.Cells {
@@ -125,7 +126,7 @@ func (v view) rounds(e record.Experiment) int {
 	return most
 }
 
-// state says why a cell has no number: void, ended, or not measured yet.
+// state returns why a cell has no number: void, ended, or not measured yet.
 func (v view) state(e record.Experiment, server string, level int) string {
 	state := "–"
 	for _, r := range v.Of(e, server, level) {
@@ -139,7 +140,7 @@ func (v view) state(e record.Experiment, server string, level int) string {
 	return state
 }
 
-// cell writes a metric's median, or why there is none.
+// cell formats a metric's median, or returns why there is none.
 func (v view) cell(e record.Experiment, server string, level int, m record.Metric, write func(float64) string) string {
 	x := v.mid(e, server, level, m)
 	if math.IsNaN(x) {

@@ -10,7 +10,7 @@ import (
 
 func whole(v float64) string { return chart.Thousands(v, 0) }
 
-// digits writes a number with three significant digits at least.
+// digits formats a number with at least three significant digits.
 func digits(v float64) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v):
@@ -32,7 +32,7 @@ func milli(v float64) string     { return digits(v * 1e3) }
 func megabytes(v float64) string { return digits(v / 1e6) }
 func kilobytes(v float64) string { return digits(v / 1e3) }
 
-// span is a time in words, with the unit that fits.
+// span formats a time in seconds with a suitable unit.
 func span(seconds float64) string {
 	switch {
 	case math.IsNaN(seconds):
@@ -45,11 +45,11 @@ func span(seconds float64) string {
 	return digits(seconds) + " s"
 }
 
-// same is how close two numbers are that are called equal: the noise of the
-// runs is greater.
+// same is the relative difference below which two numbers count as equal: the
+// noise of the runs is greater.
 const same = 0.03
 
-// against compares two numbers of which more is more: "12 % more than".
+// against compares two numbers in words, such as "12 % more than".
 func against(a, b float64, more, less string) string {
 	ratio := a / b
 	switch {
@@ -65,7 +65,7 @@ func against(a, b float64, more, less string) string {
 	return fmt.Sprintf("%.0f %% %s than", (1-ratio)*100, less)
 }
 
-// join writes a list as a sentence does.
+// join joins the parts of a sentence with commas and "and".
 func join(parts []string) string {
 	switch n := len(parts); n {
 	case 0:

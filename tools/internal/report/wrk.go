@@ -107,7 +107,7 @@ func wrkFinding(v view) string {
 	return text
 }
 
-// nearest is the level closest to the one that the sentences are about.
+// nearest returns the level that is closest to the one wanted.
 func nearest(levels []int, want int) int {
 	best := 0
 	for _, l := range levels {

@@ -1,5 +1,5 @@
-// Package stats is the little arithmetic of the reports, as pure functions.
-// No function changes its argument; of nothing, each returns NaN.
+// Package stats has the statistics of the reports as pure functions. No
+// function modifies its argument; without values each returns NaN.
 package stats
 
 import (
@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Median is the middle value, or the mean of the two middle ones.
+// Median returns the middle value, or the mean of the two middle ones.
 func Median(values []float64) float64 { return Quantile(values, 0.5) }
 
-// Quantile interpolates linearly between the closest ranks, as R's type 7;
-// q is from 0 to 1.
+// Quantile returns the q-quantile, q from 0 to 1. It interpolates linearly
+// between the closest ranks, as R's type 7.
 func Quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
@@ -26,7 +26,7 @@ func Quantile(values []float64, q float64) float64 {
 // Spread is a median with the lowest and the highest value around it.
 type Spread struct{ Low, Mid, High float64 }
 
-// Of summarises values.
+// Of returns the spread of values.
 func Of(values []float64) Spread {
 	if len(values) == 0 {
 		return Spread{math.NaN(), math.NaN(), math.NaN()}
@@ -34,8 +34,8 @@ func Of(values []float64) Spread {
 	return Spread{Low: slices.Min(values), Mid: Median(values), High: slices.Max(values)}
 }
 
-// Jain is Jain's index of fairness (Jain, Chiu, Hawe 1984): 1 when all have
-// the same, 1/n when one has everything.
+// Jain returns Jain's fairness index (Jain, Chiu, Hawe 1984): 1 if all values
+// are equal, 1/n if all but one are 0.
 func Jain(values []float64) float64 {
 	var sum, squares float64
 	for _, v := range values {
@@ -48,7 +48,7 @@ func Jain(values []float64) float64 {
 	return sum * sum / (float64(len(values)) * squares)
 }
 
-// Uneven is the greatest value over the mean: 1 when all are equal.
+// Uneven returns the greatest value divided by the mean: 1 if all are equal.
 func Uneven(values []float64) float64 {
 	var sum float64
 	for _, v := range values {

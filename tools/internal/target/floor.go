@@ -9,8 +9,8 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// Floors are the two servers of tools/floor, which send one fixed reply whatever they are
-// asked for: what a page takes of this machine at least.
+// Floors returns the two servers of tools/floor, which send one fixed response to any
+// request: the least work for a page on this machine.
 func Floors(binaries string) []Target {
 	return []Target{
 		floor(record.FloorC, filepath.Join(binaries, "floor-c"), "make floor, which needs cc"),
@@ -18,8 +18,8 @@ func Floors(binaries string) []Target {
 	}
 }
 
-// IsFloor reports whether the name is that of a floor, which is held beside servers and
-// is none.
+// IsFloor reports whether name is that of a floor, which is a baseline and not one of the
+// servers that are compared.
 func IsFloor(name string) bool { return slices.Contains([]string{record.FloorC, record.FloorGo}, name) }
 
 func floor(name, program, cure string) Target {

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Peers returns what a user would take instead, with its configuration.
-// binaries is where those live that are built and not packaged.
+// Peers returns the servers with which Phalanx is compared. binaries is the
+// directory of those that are built and not packaged.
 func Peers(binaries string) []Target {
 	return []Target{
 		nginx(), lighttpd(), h2o(),
@@ -17,8 +17,8 @@ func Peers(binaries string) []Target {
 	}
 }
 
-// nginx: one accept queue for each worker, files kept open, head and body in
-// one segment, and no end to a connection by number of requests.
+// nginxConf has an accept queue for each worker, keeps files open, sends head
+// and body in one segment, and does not limit the requests of a connection.
 const nginxConf = `worker_processes {CORES};
 worker_rlimit_nofile 20000;
 daemon off;
@@ -114,7 +114,7 @@ func h2o() Target {
 	}
 }
 
-// apacheRoot comes first: the modules are looked for below it.
+// apacheRoot comes first: the paths of modules are relative to it.
 const apacheRoot = "ServerRoot /usr/lib/apache2\n"
 
 // apacheCommon loads nothing that a static site does not need.
@@ -161,8 +161,8 @@ AsyncRequestWorkerFactor 16
 MaxConnectionsPerChild 0
 ` + apacheCommon
 
-// More processes from the start would help many slow clients and hurt few fast
-// ones: all that wait for a connection are in each other's way.
+// apachePrefork starts with 200 processes. More would help many slow clients and
+// hurt few fast ones, because all idle processes compete for each connection.
 const apachePrefork = apacheRoot + `LoadModule mpm_prefork_module modules/mod_mpm_prefork.so
 ServerLimit 1024
 StartServers 200
@@ -204,7 +204,7 @@ func caddy(binaries string) Target {
 	}
 }
 
-// own are the small servers of tools/peers.
+// own returns a server of tools/peers.
 func own(binaries, name string) Target {
 	return Target{
 		Name: name, Package: "make peers", Program: filepath.Join(binaries, "peers"),

@@ -9,19 +9,19 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// ModelNames lists the models of Phalanx, the new ones first. The pool is
-// there twice: on the event loop, and on Go's poller, which shows what the
-// processes give and what the loop does.
+// ModelNames lists the models of Phalanx, the newest first. The pool appears
+// twice, on the event loop and on Go's netpoller, which separates the effect of
+// the processes from that of the loop.
 func ModelNames() []string { return []string{"process", "process-netpoll", "goroutine", "serial"} }
 
-// IsPhalanx reports whether the name is that of a model, or of the pool in
-// another setting.
+// IsPhalanx reports whether name is that of a model, or of the pool with other
+// flags.
 func IsPhalanx(name string) bool {
 	return slices.Contains([]string{record.Verbose, record.Seen, record.Logged}, name) || slices.Contains(ModelNames(), name)
 }
 
-// Models returns the models, whose binaries are in a directory. They are
-// silent: no flag asks for a log.
+// Models returns the models. binaries is the directory of the programs. No flag
+// turns a log on.
 func Models(binaries string) []Target {
 	return []Target{
 		phalanx(binaries, "process"),
@@ -31,16 +31,16 @@ func Models(binaries string) []Target {
 	}
 }
 
-// Contenders are what is compared with other servers: all models but the
-// serial one, and the pool with its log.
+// Contenders returns the models that are compared with other servers: all but
+// the serial one, and the pool with its log.
 func Contenders(binaries string) []Target {
 	loud := phalanx(binaries, record.Verbose, "--verbose", "--log-format", "json")
 	loud.logs = true
 	return append(Models(binaries)[:3:3], loud)
 }
 
-// Sights are the pool as it is, with all that can be measured of it measured, and
-// with an access log.
+// Sights returns the pool without observability, with request IDs and scraped
+// metrics, and with an access log.
 func Sights(binaries string) []Target {
 	seen := phalanx(binaries, record.Seen, "--request-id")
 	seen.admin = true

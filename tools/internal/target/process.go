@@ -21,13 +21,13 @@ import (
 const (
 	readyWithin = 20 * time.Second
 	stopWithin  = 15 * time.Second
-	mostWords   = 4 << 10 // bytes kept of what a server says
+	mostWords   = 4 << 10 // bytes kept of a server's output
 )
 
-// Server is a running target, in a process group of its own, so that a
-// Ctrl-C typed at the benchmark does not reach it.
+// Server is a running target. It has its own process group, so that a Ctrl-C
+// typed at the benchmark does not reach it.
 type Server struct {
-	First  time.Duration // from launch to the first whole reply
+	First  time.Duration // from launch to the first response
 	target Target
 	port   int
 	secure bool
@@ -37,7 +37,7 @@ type Server struct {
 	exited chan struct{} // closed when the process has been reaped
 }
 
-// words keeps the beginning of what a server prints.
+// words keeps the beginning of a server's output.
 type words struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -56,7 +56,7 @@ func (w *words) String() string {
 	return strings.TrimSpace(w.text.String())
 }
 
-// Start launches the target and waits until it has answered a request.
+// Start launches the target and waits until it has responded to a request.
 func (t Target) Start(s Site) (*Server, error) {
 	args, err := t.Command(s)
 	if err != nil {
@@ -84,7 +84,7 @@ func (t Target) Start(s Site) (*Server, error) {
 	}
 	go func() {
 		defer close(v.exited)
-		_ = v.cmd.Wait() // the state is all that matters
+		_ = v.cmd.Wait() // only the exit matters
 	}()
 	if err := v.await(begin.Add(readyWithin)); err != nil {
 		v.Kill()
@@ -94,10 +94,10 @@ func (t Target) Start(s Site) (*Server, error) {
 	return v, nil
 }
 
-// Admin is the path of the admin endpoint's socket, "" if there is none.
+// Admin returns the path of the admin endpoint's socket, "" if there is none.
 func (v *Server) Admin() string { return v.admin }
 
-// await asks until there is an answer.
+// await sends requests until the server responds.
 func (v *Server) await(deadline time.Time) error {
 	for {
 		err := v.ask()
@@ -110,7 +110,7 @@ func (v *Server) await(deadline time.Time) error {
 		case <-time.After(time.Millisecond / 2):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s did not answer within %v: %w; it said %q", v.target.Name, readyWithin, err, v.words.String())
+			return fmt.Errorf("%s did not respond within %v: %w; its output is %q", v.target.Name, readyWithin, err, v.words.String())
 		}
 	}
 }
@@ -122,9 +122,9 @@ func (v *Server) ask() error {
 	}
 	defer c.Close()
 	if v.secure {
-		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // it is not measured whom one speaks to
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // the certificate does not matter
 	}
-	_ = c.SetDeadline(time.Now().Add(readyWithin)) // reading tells
+	_ = c.SetDeadline(time.Now().Add(readyWithin)) // a failure shows in the read
 	if _, err := c.Write([]byte("GET /index.html HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")); err != nil {
 		return err
 	}
@@ -134,15 +134,15 @@ func (v *Server) ask() error {
 		return err
 	}
 	if !bytes.HasPrefix(head[:n], []byte("HTTP/1.1 200 ")) {
-		return fmt.Errorf("the answer is %q", head[:n])
+		return fmt.Errorf("unexpected response %q", head[:n])
 	}
 	return nil
 }
 
-// Address is where the server listens.
+// Address returns the address at which the server listens.
 func (v *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(v.port)) }
 
-// URL of a path.
+// URL returns the URL of a path.
 func (v *Server) URL(path string) string {
 	if v.secure {
 		return "https://" + v.Address() + path
@@ -150,11 +150,11 @@ func (v *Server) URL(path string) string {
 	return "http://" + v.Address() + path
 }
 
-// PID is that of the process that was launched.
+// PID returns the pid of the launched process.
 func (v *Server) PID() int { return v.cmd.Process.Pid }
 
-// Stop asks the server to end, as its operator would, and returns how long
-// that took. What does not end in time is killed; that is an error.
+// Stop stops the server by its signal and returns how long that took. A server
+// that does not exit within 15 s is killed, which is an error.
 func (v *Server) Stop() (time.Duration, error) {
 	begin := time.Now()
 	if err := v.cmd.Process.Signal(v.target.Stop); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -168,21 +168,21 @@ func (v *Server) Stop() (time.Duration, error) {
 		return took, nil
 	case <-time.After(stopWithin):
 		v.Kill()
-		return 0, fmt.Errorf("%s did not end within %v of its signal", v.target.Name, stopWithin)
+		return 0, fmt.Errorf("%s did not exit within %v of its signal", v.target.Name, stopWithin)
 	}
 }
 
-// Kill ends the server at once, whatever it is doing, and returns when all of
-// its processes have gone and its port with them.
+// Kill kills the server, and returns when all of its processes are gone and the
+// port is free.
 func (v *Server) Kill() {
 	proc := proctree.Reader{Proc: os.DirFS("/proc")}
-	tree, _ := proc.Tree(v.PID())      // empty when it has ended already
-	for _, p := range tree.Processes { // workers may have groups of their own
+	tree, _ := proc.Tree(v.PID())      // empty if it has exited already
+	for _, p := range tree.Processes { // workers may have their own groups
 		_ = syscall.Kill(p.PID, syscall.SIGKILL)
 	}
 	v.killGroup()
 	<-v.exited
-	end := time.Now().Add(2 * time.Second) // for all: some may wait for a reaper
+	end := time.Now().Add(2 * time.Second) // for all of them: a zombie waits for its parent
 	for _, p := range tree.Processes {
 		for syscall.Kill(p.PID, 0) == nil && time.Now().Before(end) {
 			time.Sleep(time.Millisecond)

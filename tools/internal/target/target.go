@@ -1,6 +1,6 @@
-// Package target knows the servers that are measured: how each is
-// configured for static files on this machine, as an expert would do it, and how
-// it is started and stopped. The configurations are in peers.go for review.
+// Package target defines the servers that are measured: how each is configured,
+// started and stopped. The configurations in peers.go are those of an expert for
+// static files on this machine.
 package target
 
 import (
@@ -13,20 +13,20 @@ import (
 	"syscall"
 )
 
-// Site is what a server is given.
+// Site is what a server needs to know to serve a website.
 type Site struct {
 	Base    string // the website
 	Port    int
 	Scratch string // a directory for its configuration, not served
 	Cores   int
-	Root    bool // whether it runs as root and should not
+	Root    bool // the benchmark runs as root, so the server must change its user
 
-	// Certificate and Key are files in PEM form of a server that speaks TLS and nothing
-	// else; empty: it speaks none.
+	// Certificate and Key are PEM files. With them the server speaks only TLS; if they are
+	// empty it speaks only plain HTTP.
 	Certificate, Key string
 
-	// Closing: clients ask for the end of the connection with each request. Servers read
-	// that for themselves; a floor, which reads nothing, has to be told.
+	// Closing is set if each request has Connection: close. Servers see that in the
+	// request; a floor does not parse requests and has to be told.
 	Closing bool
 }
 
@@ -36,15 +36,15 @@ func (s Site) secure() bool { return s.Certificate != "" }
 // Target is a server that can be started.
 type Target struct {
 	Name    string
-	Package string // where its program comes from, for a reader who lacks it
+	Package string // how to get the program, for error messages
 	Program string
 	version []string // arguments that make it print its version
-	pattern string   // what of the output is the version
+	pattern string   // regular expression with the version as its group
 	config  string   // text of its configuration file, "" for none
 	args    func(s Site, config string) []string
 	Stop    syscall.Signal
 	admin   bool // it has an admin endpoint, see Server.Admin
-	logs    bool // its output is a log: it goes to a file that is not kept
+	logs    bool // standard error is a log, which goes to a file in Scratch
 }
 
 // With returns the target with arguments added to its command line.
@@ -54,8 +54,8 @@ func (t Target) With(more ...string) Target {
 	return t
 }
 
-// Find looks for the program and asks it for its version. The error names
-// the cure.
+// Find looks up the program and returns its version. If the program is missing
+// the error says how to get it.
 func (t Target) Find() (version string, err error) {
 	program, err := exec.LookPath(t.Program)
 	if err != nil {
@@ -66,12 +66,13 @@ func (t Target) Find() (version string, err error) {
 	}
 	out, err := exec.Command(program, t.version...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s does not tell its version: %w", t.Name, err)
+		return "", fmt.Errorf("get the version of %s: %w", t.Name, err)
 	}
 	return Version(string(out), t.pattern), nil
 }
 
-// Version is what the pattern's group finds in a program's output.
+// Version returns what the group of a pattern matches in a program's output, or
+// "unknown".
 func Version(output, pattern string) string {
 	m := regexp.MustCompile(pattern).FindStringSubmatch(output)
 	if m == nil {
@@ -80,7 +81,7 @@ func Version(output, pattern string) string {
 	return m[1]
 }
 
-// Command writes the configuration and returns what to execute.
+// Command writes the configuration file and returns the command line.
 func (t Target) Command(s Site) ([]string, error) {
 	config := ""
 	if t.config != "" {
@@ -100,17 +101,17 @@ func (t Target) Command(s Site) ([]string, error) {
 	return append([]string{program}, args...), nil
 }
 
-// socket is where the admin endpoint is.
+// socket returns the path of the admin endpoint's socket.
 func socket(s Site) string { return filepath.Join(s.Scratch, "admin.sock") }
 
-// certificate stands for the file of a server's certificate: a line with it is for a
-// server that speaks TLS, as one with {SSL} is for either.
+// certificate is the placeholder for the file of the certificate. Lines with it are only
+// for servers that speak TLS; those with {SSL} are for all.
 const certificate = "{CERTIFICATE}"
 
-// account stands for the user and the group that a server changes to.
+// account is the placeholder for the user and the group that a server changes to.
 const account = "{ACCOUNT}"
 
-// fill replaces the words in braces of a configuration.
+// fill replaces the placeholders of a configuration.
 func fill(text string, s Site) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {

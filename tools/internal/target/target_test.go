@@ -48,7 +48,7 @@ func TestConfigurationsAreFilled(t *testing.T) {
 	}
 }
 
-// TestSecureConfigurations has servers that speak TLS and nothing else.
+// TestSecureConfigurations has servers that speak only TLS.
 func TestSecureConfigurations(t *testing.T) {
 	site := Site{Base: "/www", Port: 8099, Scratch: "/scratch", Cores: 2, Certificate: "/tls/cert", Key: "/tls/key"}
 	for _, p := range Peers("") {
@@ -67,7 +67,7 @@ func TestSecureConfigurations(t *testing.T) {
 	}
 }
 
-// A floor reads nothing, so it is told whether connections end.
+// A floor does not parse requests, so an argument says whether to close connections.
 func TestFloors(t *testing.T) {
 	for closing, want := range map[bool]string{false: "8099 /www/index.html 2 keep", true: "8099 /www/index.html 2 close"} {
 		for _, f := range Floors("") {
@@ -78,7 +78,7 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// script is a target that a shell plays.
+// script returns a target that runs a shell script.
 func script(text string) Target {
 	return Target{
 		Name: "script", Program: "sh", Stop: syscall.SIGTERM,
@@ -116,7 +116,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestKillEndsTheTree has a server whose child leads a group of its own.
+// TestKillEndsTheTree has a server whose child has its own process group.
 func TestKillEndsTheTree(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "setsid sleep 60 & echo $!; wait")
 	out, err := cmd.StdoutPipe()
@@ -137,7 +137,7 @@ func TestKillEndsTheTree(t *testing.T) {
 		_ = cmd.Wait()
 	}()
 	v.Kill()
-	// It has been killed; whoever has inherited it may not have waited for it yet.
+	// It has been killed, but its new parent may not have reaped it yet.
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
 	if err == nil && !strings.Contains(string(stat), ") Z ") {
 		t.Errorf("the child lives: %s", stat)

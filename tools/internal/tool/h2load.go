@@ -9,8 +9,8 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// H2loadCall loads a URL over so many connections of HTTP/2, with so many requests open on
-// each at any time.
+// H2loadCall returns the call that loads a URL over the given number of HTTP/2 connections,
+// with the given number of requests open on each.
 func H2loadCall(url string, connections, streams int, last time.Duration) Call {
 	return Call{Args: []string{
 		H2load, fmt.Sprintf("--clients=%d", connections), fmt.Sprintf("--max-concurrent-streams=%d", streams),
@@ -23,8 +23,8 @@ var (
 	h2loadCounts = regexp.MustCompile(`(?m)^requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout$`)
 )
 
-// ParseH2load reads what h2load prints. It counts neither what it has not got when the time
-// is over nor percentiles.
+// ParseH2load parses the output of h2load, which has no percentiles and does not count the
+// requests that are open when the time is over.
 func ParseH2load(out Output, asked time.Duration) (Values, error) {
 	if words := complaint(string(out.Stdout) + string(out.Stderr)); words != "" {
 		return nil, &VoidError{"h2load: " + words}

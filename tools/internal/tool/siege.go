@@ -7,9 +7,9 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// SiegeRules are siege's rc file: its cap of 255 users lifted, no parser
-// that would fetch what a page names, no log, no color. A Connection: close
-// in each request is its default and stays.
+// SiegeRules is siege's rc file. It lifts the cap of 255 users, does not fetch
+// the resources of a page, and turns off log and colour. Connection: close in
+// each request is siege's default.
 const SiegeRules = `verbose = false
 quiet = true
 color = off
@@ -27,18 +27,18 @@ failures = 1000000
 timeout = 30
 `
 
-// SiegeCall besieges a URL with so many users. The rc file is at rules; home
-// is where siege may write.
+// SiegeCall returns the call that loads a URL with the given number of users.
+// rules is the path of the rc file, home a directory in which siege may write.
 func SiegeCall(rules, home, url string, users int, last time.Duration) Call {
 	return Call{
 		Args: []string{
 			Siege, "--rc=" + rules, "--benchmark", fmt.Sprintf("--time=%dS", int(last.Seconds())),
 			fmt.Sprintf("--concurrent=%d", users), "--json-output", url,
 		},
-		// When its time is over siege 4.0 cancels its threads wherever they are.
-		// One that has a lock of malloc then keeps it for ever, and siege never
-		// ends if it needs that lock: three of ten times with 512 users. With an
-		// arena for each thread, and deep caches, nobody else needs it.
+		// When the time is over siege 4.0 cancels its threads wherever they are. A
+		// thread that holds a lock of malloc never releases it, and siege hangs if
+		// it needs that lock: in three of ten runs with 512 users. With an arena
+		// for each thread, and large caches, no other thread needs it.
 		Env: []string{"HOME=" + home, "GLIBC_TUNABLES=glibc.malloc.tcache_count=65535:glibc.malloc.arena_max=4096"},
 	}
 }
@@ -54,9 +54,9 @@ type siegeReport struct {
 	Shortest    float64 `json:"shortest_transaction"`
 }
 
-// ParseSiege reads what siege printed. Its response time has steps of 10 ms,
-// so the mean is computed from what it counts more finely, by Little's law:
-// concurrency over rate.
+// ParseSiege parses the output of siege. The response time has steps of 10 ms,
+// so the mean is computed from more precise numbers by Little's law:
+// concurrency divided by rate.
 func ParseSiege(out Output, asked time.Duration) (Values, error) {
 	if words := complaint(string(out.Stdout) + string(out.Stderr)); words != "" {
 		return nil, &VoidError{"siege: " + words}

@@ -1,7 +1,7 @@
-// Package tool knows the load generators: how each is called, what it
-// prints, and which of its complaints are about itself. A result in which
-// the client complains of itself (no port, no descriptor, no thread) says
-// nothing about the server, so it is void. Nothing here starts a process.
+// Package tool defines the load generators: how each is called, how its output
+// is parsed, and which of its messages are about itself. If the client itself
+// failed (no port, no descriptor, no thread), the result says nothing about the
+// server, so it is void. The package starts no processes.
 package tool
 
 import (
@@ -35,7 +35,7 @@ type Output struct {
 	Stdout, Stderr []byte
 }
 
-// decode reads the JSON object that ends what a program printed.
+// decode decodes the JSON object at the end of standard output.
 func (o Output) decode(program string, report any) error {
 	start := bytes.IndexByte(o.Stdout, '{')
 	if start < 0 {
@@ -47,7 +47,7 @@ func (o Output) decode(program string, report any) error {
 	return nil
 }
 
-// clip is the beginning of what a program said, for an error's text.
+// clip returns the beginning of the output, for error messages.
 func (o Output) clip() []byte {
 	all := bytes.TrimSpace(append(bytes.Clone(o.Stderr), o.Stdout...))
 	return all[:min(len(all), 200)]
@@ -61,8 +61,8 @@ type VoidError struct{ Reason string }
 
 func (e *VoidError) Error() string { return e.Reason }
 
-// own are the complaints of a client about its own machine, in errno's words
-// and the tools' own.
+// own lists messages of a client about its own machine: the kernel's error texts
+// and those of the tools.
 func own() []string {
 	return []string{
 		"Cannot assign requested address", "cannot assign requested address",
@@ -72,7 +72,7 @@ func own() []string {
 	}
 }
 
-// complaint finds the first line in which a client speaks of itself.
+// complaint returns the first message of a client about itself, or "".
 func complaint(text string) string {
 	for line := range strings.Lines(text) {
 		for _, words := range own() {
@@ -87,7 +87,7 @@ func complaint(text string) string {
 	return ""
 }
 
-// servers reports whether the other side is to blame.
+// servers reports whether a failed connection is the server's fault.
 func servers(line string) bool {
 	for _, words := range []string{"refused", "reset", "timed out"} {
 		if strings.Contains(line, words) {
@@ -97,8 +97,8 @@ func servers(line string) bool {
 	return false
 }
 
-// short voids a result whose client stopped long before its time. Siege ends
-// up to a second early: it counts full seconds of the clock.
+// short returns a VoidError if the client stopped too early. Siege may stop up
+// to a second early, because it counts full seconds of the clock.
 func short(seconds float64, asked time.Duration) error {
 	if seconds < asked.Seconds()-1.1 || seconds <= 0 {
 		return &VoidError{fmt.Sprintf("the client stopped after %.2f of %.0f s", seconds, asked.Seconds())}
@@ -113,7 +113,8 @@ func share(failed, answered float64) float64 {
 	return failed / (failed + answered)
 }
 
-// Of names the tools of an experiment. Siege's servers are warmed up by wrk.
+// Of returns the tools that an experiment needs. Before siege, wrk warms up the
+// server.
 func Of(e record.Experiment) []string {
 	switch e {
 	case record.Siege:

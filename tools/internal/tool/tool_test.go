@@ -12,7 +12,7 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// recorded reads what a tool once printed; a missing name is no output.
+// recorded reads recorded output of a tool; an empty name means no output.
 func recorded(t *testing.T, stdout, stderr string) Output {
 	t.Helper()
 	read := func(name string) []byte {

@@ -12,9 +12,9 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// VegetaAttack sends requests by the clock, whether or not earlier ones have
-// been answered, so that a slow reply does not hide the wait of those behind
-// it (coordinated omission). Its findings go to the file at results.
+// VegetaAttack returns the call that sends requests at a fixed rate, whether or
+// not earlier ones have been answered, so that a slow response does not hide the
+// delay of later ones (coordinated omission). It writes to the file results.
 func VegetaAttack(program, results, url string, perSecond int, last time.Duration) Call {
 	return Call{
 		Args: []string{
@@ -25,14 +25,15 @@ func VegetaAttack(program, results, url string, perSecond int, last time.Duratio
 	}
 }
 
-// VegetaReport prints the findings: kind is "json" or "hdrplot".
+// VegetaReport returns the call that prints a report of the file results; kind
+// is "json" or "hdrplot".
 func VegetaReport(program, results, kind string) Call {
 	return Call{Args: []string{program, "report", "-type=" + kind, results}}
 }
 
 type vegetaReport struct {
 	Latencies struct {
-		Mean float64 `json:"mean"` // ns, as all of them
+		Mean float64 `json:"mean"` // ns, like the others
 		P50  float64 `json:"50th"`
 		P99  float64 `json:"99th"`
 		Max  float64 `json:"max"`
@@ -46,7 +47,7 @@ type vegetaReport struct {
 	Errors     []string       `json:"errors"`
 }
 
-// ParseVegeta reads both reports.
+// ParseVegeta parses the reports "json" and "hdrplot".
 func ParseVegeta(out, plot Output, asked time.Duration) (Values, error) {
 	var r vegetaReport
 	if err := json.Unmarshal(out.Stdout, &r); err != nil {
@@ -72,8 +73,8 @@ func ParseVegeta(out, plot Output, asked time.Duration) (Values, error) {
 	}, nil
 }
 
-// hdrValue finds a percentile in the table that HdrHistogram's plotter reads:
-// value in ms, percentile, count, 1/(1-percentile).
+// hdrValue returns a percentile in seconds from a table for the plotter of
+// HdrHistogram: value in ms, percentile, count, 1/(1-percentile).
 func hdrValue(plot []byte, percentile float64) (float64, error) {
 	for lines := bufio.NewScanner(bytes.NewReader(plot)); lines.Scan(); {
 		fields := strings.Fields(lines.Text())

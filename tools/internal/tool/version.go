@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Probe is how a tool is asked for its version, which of its words is the
-// answer, and the oldest that will do.
+// Probe describes how to get the version of a tool from its output, and the
+// oldest version that works.
 type Probe struct {
 	Name    string
 	Args    []string
@@ -17,8 +17,9 @@ type Probe struct {
 	pattern string
 }
 
-// Probes are the packaged tools. Siege prints JSON since 4.0.5; wrk passes
-// the errors to its script since 4.0. h2load has --duration since 1.31.
+// Probes returns the probes of the packaged tools. Siege prints JSON since
+// 4.0.5, wrk passes errors to its script since 4.0, and h2load has --duration
+// since 1.31.
 func Probes() []Probe {
 	return []Probe{
 		{Name: Siege, Args: []string{"--version"}, Oldest: "4.0.5", Cure: "apt-get install siege", pattern: `SIEGE ([0-9.]+)`},
@@ -27,11 +28,12 @@ func Probes() []Probe {
 	}
 }
 
-// Check reads the version from what the tool printed.
+// Check returns the version in the tool's output. It is an error if there is
+// none or if it is too old.
 func (p Probe) Check(output string) (string, error) {
 	m := regexp.MustCompile(p.pattern).FindStringSubmatch(output)
 	if m == nil {
-		return "", fmt.Errorf("%s does not tell its version: %s", p.Name, p.Cure)
+		return "", fmt.Errorf("%s printed no version: %s", p.Name, p.Cure)
 	}
 	if older(m[1], p.Oldest) {
 		return m[1], fmt.Errorf("%s %s is too old, %s or later is needed: %s", p.Name, m[1], p.Oldest, p.Cure)
@@ -39,7 +41,7 @@ func (p Probe) Check(output string) (string, error) {
 	return m[1], nil
 }
 
-// older compares versions number by number.
+// older reports whether version a is older than b, number by number.
 func older(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range bs {

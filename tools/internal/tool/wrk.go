@@ -18,7 +18,8 @@ const WrkScript = `done = function(summary, latency, requests)
 end
 `
 
-// OpenSSLConf lets wrk offer what every server takes, so that all encrypt alike.
+// OpenSSLConf limits clients to TLS 1.3 parameters that every server supports, so that all
+// servers use the same cipher.
 const OpenSSLConf = `openssl_conf = all
 [all]
 ssl_conf = ssl
@@ -30,14 +31,15 @@ Ciphersuites = TLS_AES_128_GCM_SHA256
 Groups = X25519
 `
 
-// Over returns the call with a configuration of OpenSSL.
+// Over returns the call with the OpenSSL configuration file conf.
 func (c Call) Over(conf string) Call {
 	c.Env = append(c.Env, "OPENSSL_CONF="+conf)
 	return c
 }
 
-// WrkCall loads a URL over so many connections, from two threads at most, as
-// the machine is the server's too.
+// WrkCall returns the call that loads a URL over the given number of
+// connections. It uses at most two threads, because the server runs on the same
+// machine.
 func WrkCall(script, url string, connections int, last time.Duration, closing bool) Call {
 	args := []string{
 		Wrk, fmt.Sprintf("--threads=%d", min(2, connections)), fmt.Sprintf("--connections=%d", connections),
@@ -65,7 +67,7 @@ type wrkReport struct {
 	Max      float64 `json:"max_us"`
 }
 
-// ParseWrk reads what WrkScript printed.
+// ParseWrk parses the output of WrkScript.
 func ParseWrk(out Output, asked time.Duration) (Values, error) {
 	if words := complaint(string(out.Stderr)); words != "" {
 		return nil, &VoidError{"wrk: " + words}
@@ -82,7 +84,7 @@ func ParseWrk(out Output, asked time.Duration) (Values, error) {
 	if err := short(seconds, asked); err != nil {
 		return nil, err
 	}
-	// A reply with an error's status is among the requests.
+	// Requests include responses with an error status.
 	failed := r.Read + r.Write + r.Timeout + r.Status
 	good := r.Requests - r.Status
 	return Values{
