@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -83,16 +84,13 @@ func (s *sampler) look() {
 // end stops sampling and adds the samples to a result. client is the CPU time
 // of the load generator in seconds, without that of this process.
 func (s *sampler) end(r *record.Result, client float64) error {
-	after, err := s.reader.Tree(s.root)
-	if err != nil {
-		return err
-	}
-	busy, whole, err := s.reader.Busy()
-	if err != nil {
-		return err
-	}
+	after, treeErr := s.reader.Tree(s.root)
+	busy, whole, busyErr := s.reader.Busy()
 	self, took := selfCPU()-s.self, time.Since(s.begin).Seconds()
 	s.stop()
+	if err := errors.Join(treeErr, busyErr); err != nil {
+		return err
+	}
 	if s.looks == 0 {
 		s.look()
 	}
