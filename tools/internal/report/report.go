@@ -30,10 +30,17 @@ func Build(runs Runs) document.Document {
 		}
 		sections = append(sections, blocks...)
 	}
+	commits := make(map[string]bool)
 	for _, r := range runs.all() {
-		if r != nil && d.Under == "" {
+		if r == nil {
+			continue
+		}
+		if commits[r.Head.Commit] = true; d.Under == "" {
 			d.Under = under(view{*r})
 		}
+	}
+	if len(commits) > 1 {
+		d.Under += " Some runs are of other commits, which the last table names."
 	}
 	if runs.Models != nil {
 		v := view{*runs.Models}
