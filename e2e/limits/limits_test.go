@@ -40,9 +40,10 @@ func TestMaxConnections(t *testing.T) {
 			t.Fatal("a client was not served after scaling")
 		}
 	}
-	if n := e.Pool().Total.Active; n > most {
-		t.Errorf("%d connections are open after scaling, want at most %d", n, most)
-	}
+	// Those that were handed over may have been more; a heartbeat reports when they are not.
+	harness.Await(t, 10*time.Second, "at most 20 open connections after scaling", func() bool {
+		return e.Pool().Total.Active <= most
+	})
 }
 
 // A client never has more connections than --max-connections-per-client, within the margin
