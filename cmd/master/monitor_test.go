@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-// An upgrade that is put off, as when a signal comes, goes on with the log and with
+// An upgrade that is put off, as when a signal comes, continues with the log and with
 // READMEs.
 func TestUpgradePutOff(t *testing.T) {
 	m := &monitor{readmes: newRenderer("")}

@@ -301,7 +301,7 @@ func (c *chaos) putNoProgram() error { return c.spoil("no program\n", 0o644) }
 func (c *chaos) putFailing() error { return c.spoil("#!/bin/sh\nexit 1\n", 0o755) }
 
 // spoil replaces the worker binary with a file that does not start, checks that the old workers
-// go on serving, and restores it.
+// keep serving, and restores it.
 func (c *chaos) spoil(content string, mode os.FileMode) error {
 	// A slot that waits for a worker now would get this binary.
 	if err := c.await("a worker in each slot", c.staffed); err != nil {

@@ -23,7 +23,7 @@ const openFiles = 65536
 func enclose() error {
 	syscall.Umask(0o022)
 	keepVariables()
-	if err := heedSignals(); err != nil {
+	if err := handleSignals(); err != nil {
 		return err
 	}
 	// Every master would inherit a descriptor that leaked from the caller.
@@ -82,10 +82,10 @@ func keepVariables() {
 	}
 }
 
-// heedSignals installs a handler for each signal that the caller ignored. An
+// handleSignals installs a handler for each signal that the caller ignored. An
 // ignored signal stays ignored across exec, as nohup intends, so no master would
 // receive its SIGHUP. A signal with a handler gets its default action at exec.
-func heedSignals() error {
+func handleSignals() error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return err
@@ -96,17 +96,17 @@ func heedSignals() error {
 	if err != nil {
 		return fmt.Errorf("/proc/self/status: SigIgn: %w", err)
 	}
-	unheard := make(chan os.Signal, 1) // never read: this process still ignores them
+	discarded := make(chan os.Signal, 1) // never read: this process still ignores them
 	for sig := syscall.Signal(1); sig <= 64; sig++ {
 		if ignored&(1<<(sig-1)) != 0 {
-			signal.Notify(unheard, sig)
+			signal.Notify(discarded, sig)
 		}
 	}
 	return nil
 }
 
-// BareEnv returns the environment of every master. Only PATH comes from the
-// caller, and there is no PHALANX_ variable.
+// BareEnv returns the environment in which a test runs every master: PATH as it is
+// outside, the other variables fixed, and none that begins with PHALANX_.
 func BareEnv() []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dirs.programs, "TMPDIR=" + dirs.programs, "LANG=C.UTF-8", "TZ=UTC",

@@ -148,7 +148,7 @@ func ended(t *testing.T, s *harness.Server, way string, round func(*attacker)) (
 	for {
 		f, err := a.ReadFrame()
 		if err != nil && code != http2.ErrCodeNo {
-			return code, nil // it may end in any way after GOAWAY, because the attack goes on
+			return code, nil // it may end in any way after GOAWAY, because the attack continues
 		}
 		if err != nil {
 			return code, err

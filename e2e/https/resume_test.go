@@ -51,7 +51,7 @@ func TestSessionResumption(t *testing.T) {
 			if len(workers) < 6 {
 				t.Errorf("requests were served by workers %v, want at least 6", workers)
 			}
-			// A client that trusts the self-signed certificate must be able to go on.
+			// A client that trusts the self-signed certificate must be able to continue.
 			if got := shown(t, s.Port, &tls.Config{InsecureSkipVerify: true}); got != first {
 				t.Error("the self-signed certificate has changed")
 			}

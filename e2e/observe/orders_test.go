@@ -49,7 +49,7 @@ func TestAdminCommands(t *testing.T) {
 }
 
 // TestReloadCommandFails gives a reload an invalid options file, a changed option that needs a restart,
-// and a worker that does not start: the command fails and says why, and the pool goes on.
+// and a worker that does not start: the command fails and says why, and the pool continues.
 func TestReloadCommandFails(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})

@@ -52,7 +52,7 @@ func TestQuietWithoutVerbose(t *testing.T) {
 }
 
 // conversation returns requests that get a response, of any status. Each ends its connection, so that the
-// serial model goes on.
+// serial model continues.
 func conversation() []string {
 	final := "Connection: close"
 	return []string{

@@ -158,7 +158,7 @@ func (p *pane) sorts() {
 	p.awaitLines("the slots in order", func(all []line) bool { return slices.Equal(slots(all), []int{0, 1, 2}) })
 }
 
-// pauses pauses the display while the pool goes on serving.
+// pauses pauses the display while the pool keeps serving.
 func (p *pane) pauses(e *harness.Endpoint) {
 	p.t.Helper()
 	p.press("p")

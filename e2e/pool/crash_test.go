@@ -167,7 +167,7 @@ func TestWorkerInterrupted(t *testing.T) {
 	})
 }
 
-// TestOneWorkerInterrupted sends SIGINT to one worker: it drains, the others go on, and clients in its
+// TestOneWorkerInterrupted sends SIGINT to one worker: it drains, the others continue, and clients in its
 // accept queue are served.
 func TestOneWorkerInterrupted(t *testing.T) {
 	t.Parallel()

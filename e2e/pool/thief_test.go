@@ -16,7 +16,7 @@ import (
 )
 
 // TestCompromisedWorker makes a worker attempt, during a request, everything that an intruder might try.
-// Each attempt is refused, and the server goes on.
+// Each attempt is refused, and the server continues.
 func TestCompromisedWorker(t *testing.T) {
 	t.Parallel()
 	programs := harness.Tagged(t, "killpoints,thief") // so that no slot is quarantined

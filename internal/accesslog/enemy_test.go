@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/logging"
 )
 
-// A worker that goes on writing nonsense into the header of its ring, while the ring
+// A worker that keeps writing nonsense into the header of its ring, while the ring
 // is read, attached and detached, harms no line of another, and ends the log's
 // goroutine neither by a panic nor by work without end.
 func TestEnemyWhileRead(t *testing.T) {

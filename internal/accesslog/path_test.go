@@ -96,7 +96,7 @@ func TestGuardedOpenFollows(t *testing.T) {
 }
 
 // A link that takes the place of the log, when that is opened anew, is not
-// followed by root either: the log goes on where it was.
+// followed by root either: the log continues where it was.
 func TestReopenGuarded(t *testing.T) {
 	dir := t.TempDir()
 	logs := shared(t, dir+"/logs")

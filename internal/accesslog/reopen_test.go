@@ -29,7 +29,7 @@ func TestReopen(t *testing.T) {
 	write(ring, w.cfg.Doorbell.Out, "two\n")
 	until(t, "two", func() bool { return content(t, path) == "two\n" })
 
-	// Where there is no way to open it, the old file goes on.
+	// Where there is no way to open it, the old file stays in use.
 	if err := os.Rename(path, path+".2"); err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func TestRingFull(t *testing.T) {
 	}
 }
 
-// Whoever comes next on either side goes on with what is in the memory.
+// Whoever comes next on either side continues with what is in the memory.
 func TestRingOutlivesItsUsers(t *testing.T) {
 	r, mem := newRing(t, MinRing)
 	r.Write([]byte("one\n"))

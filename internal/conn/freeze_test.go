@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// move freezes the driver's connection and goes on with a new one, whose
+// move freezes the driver's connection and continues with a new one, whose
 // clock began at another time.
 func (d *driver) move(cfg *Config, obs Observer) {
 	d.t.Helper()
@@ -86,7 +86,7 @@ func TestMoveDownload(t *testing.T) {
 	}
 }
 
-// A connection whose file has just been sent, and which does not know that yet, goes on
+// A connection whose file has just been sent, and which does not know that yet, continues
 // without the file, in a worker that takes it over from one that was killed: it ends the
 // response, which is a line of the log, and begins the next.
 func TestMoveBehindFile(t *testing.T) {
@@ -119,7 +119,7 @@ func TestMoveBehindFile(t *testing.T) {
 }
 
 // The worker that takes a download over knows its request whether or not the
-// one before had an observer, and how the connection goes on.
+// one before had an observer, and how the connection continues.
 func TestMoveKeepsExchange(t *testing.T) {
 	cfg := newConfig()
 	made := 0
@@ -215,7 +215,7 @@ func TestThawRefuses(t *testing.T) {
 }
 
 // Whatever is thawed without a file can be frozen and thawed again, and then
-// goes on with any bytes.
+// continues with any bytes.
 func FuzzThaw(f *testing.F) {
 	cfg := newConfig()
 	d := newDriver(f, cfg, nil)

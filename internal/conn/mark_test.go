@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What is left of a dead worker's download is sent, and the connection goes on
+// What is left of a dead worker's download is sent, and the connection continues
 // or ends as it would have; of its exchange only the end is told.
 func TestAppendState(t *testing.T) {
 	for _, closing := range []Closing{Persistent, ClosingClient, ClosingDrain} {

@@ -127,7 +127,7 @@ func TestUnknownHostInClear(t *testing.T) {
 	}
 }
 
-// A download goes on in a worker that has no site for its host any more, or another
+// A download continues in a worker that has no site for its host any more, or another
 // number for it.
 func TestMoveToOtherSites(t *testing.T) {
 	cfg, all := severalSites()

@@ -189,7 +189,7 @@ func TestDrainEndsATrickle(t *testing.T) {
 	}
 }
 
-// A download that is under way goes on, however long it takes at the least rate;
+// A download that is under way continues, however long it takes at the least rate;
 // its head has been sent, so the connection gets its last chance after it.
 func TestDrainDuringDownload(t *testing.T) {
 	d := newDriver(t, newConfig(), nil)

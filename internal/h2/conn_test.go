@@ -164,7 +164,7 @@ func TestMalformed(t *testing.T) {
 	c.answered(1, "200", 4)
 }
 
-// The content of requests is discarded, and its flow goes on.
+// The content of requests is discarded, and its flow continues.
 func TestContent(t *testing.T) {
 	for _, r := range []struct {
 		name   string

@@ -45,7 +45,7 @@ func TestDrain(t *testing.T) {
 }
 
 // What follows a request that was on its way when the final GOAWAY was sent is no error:
-// the streams that the server has accepted go on (RFC 9113 §6.8).
+// the streams that the server has accepted continue (RFC 9113 §6.8).
 func TestBehindTheFinalGoAway(t *testing.T) {
 	for name, do := range map[string]func(c *client){
 		"WINDOW_UPDATE": func(c *client) { c.get(3, "/"); c.framer.WriteWindowUpdate(3, 1000) },
@@ -162,7 +162,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// A stream whose window stays closed is reset, though others go on.
+// A stream whose window stays closed is reset, though others continue.
 func TestStalledStream(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	c.get(1, "/page")

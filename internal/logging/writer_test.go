@@ -50,7 +50,7 @@ func TestWriterNeverWaits(t *testing.T) {
 	}
 }
 
-// What nobody has read yet is written by the program that goes on.
+// What nobody has read yet is written by the program that continues.
 func TestWriterLeaves(t *testing.T) {
 	r, w := pipe(t)
 	before, after := NewWriter(w, Auto), NewWriter(w, Auto)

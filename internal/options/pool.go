@@ -10,6 +10,7 @@ const (
 	MaxPatience = 7 * 24 * time.Hour
 	MinHang     = time.Second
 	MinMemory   = 16 << 20
+	MaxMinRate  = 16 << 20
 )
 
 // The types of the limits and timeouts of workers.
@@ -19,7 +20,7 @@ type (
 	HangTimeout    time.Duration // 0 is none, else MinHang to MaxPatience
 	MaxConnections int64         // of the pool; 0: by open files
 	MaxPerClient   int64         // connections of one client; 0 is no limit
-	MinRate        int           // bytes a second; 0 is none, else up to conn.MaxRate
+	MinRate        int           // bytes a second; 0 is none, else up to MaxMinRate
 	RateLimit      int           // bytes a second; 0 is none
 	RateAfter      int           // bytes
 	MaxUnsent      int           // bytes; 0 is the kernel's default, else 64k to 16M
@@ -52,7 +53,7 @@ func (m *MaxPerClient) UnmarshalFlag(v string) error {
 }
 
 func (m *MinRate) UnmarshalFlag(v string) error {
-	return size(m, "min-rate", v, "must be 0 to 16M bytes a second, such as 500 or 10k (0 is none)", between[int64](0, 16<<20))
+	return size(m, "min-rate", v, "must be 0 to 16M bytes a second, such as 500 or 10k (0 is none)", between[int64](0, MaxMinRate))
 }
 
 func (r *RateLimit) UnmarshalFlag(v string) error {

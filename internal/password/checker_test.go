@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// gated is a hash that waits until it may go on, and counts.
+// gated is a hash that waits until it may continue, and counts.
 type gated struct {
 	gate     chan struct{} // nil: it does not wait
 	computed *atomic.Int32

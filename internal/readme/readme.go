@@ -62,7 +62,7 @@ const maxUnsafe = 4 * MaxHTML
 
 var errTooLong = fmt.Errorf("more than %d bytes of HTML", maxUnsafe)
 
-// Write implements [io.Writer]. It panics with errTooLong, because goldmark goes on to the
+// Write implements [io.Writer]. It panics with errTooLong, because goldmark continues to the
 // end when a write fails.
 func (b *bounded) Write(p []byte) (int, error) {
 	if len(*b)+len(p) > maxUnsafe {

@@ -12,6 +12,7 @@ import (
 
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/tlsconn"
 )
 
 // askTLS sends a request for the path and returns the response's status and body.
@@ -31,6 +32,13 @@ var clients = map[string]func(*tls.Config){
 		c.MaxVersion = tls.VersionTLS12
 		c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256}
 	},
+}
+
+// An output buffer holds the responses of one turn as TLS records.
+func TestOutSize(t *testing.T) {
+	if n := tlsconn.MaxSealed(serve.TextSize); n > serve.OutSize {
+		t.Errorf("%d bytes of responses need %d bytes as records, want at most %d", serve.TextSize, n, serve.OutSize)
+	}
 }
 
 // Bodies of all sizes arrive completely with every kind of client, on one connection.

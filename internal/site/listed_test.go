@@ -56,7 +56,7 @@ func TestListingsAreShared(t *testing.T) {
 				now = now.Add(apart)
 			}
 			if apart == 0 {
-				for i := 0; i < len(all); { // as a loop does: each goes on a little
+				for i := 0; i < len(all); { // as a loop does: each continues a little
 					if ready, status := all[i].Prepare(); status != proto.StatusOK {
 						t.Fatal(status)
 					} else if ready {

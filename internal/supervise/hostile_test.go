@@ -68,21 +68,27 @@ func TestSumDoesNotOverflow(t *testing.T) {
 	}
 }
 
-// Receive fails if a worker has sent more messages than the limit for one second.
-func TestFloodOfMessages(t *testing.T) {
-	channel, end, err := ipc.Pair()
+// controlChannel returns the master's and the worker's end of a control channel.
+func controlChannel(t *testing.T) (master, worker *ipc.Channel) {
+	t.Helper()
+	master, end, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
+	if worker, err = ipc.Open(end.Fd()); err != nil {
+		t.Fatal(err)
+	}
+	return master, worker
+}
+
+// Receive fails if a worker has sent more messages than the limit for one second.
+func TestFloodOfMessages(t *testing.T) {
+	channel, worker := controlChannel(t)
 	output, input, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer input.Close()
-	worker, err := ipc.Open(end.Fd())
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &process{channel: channel, output: output}
 	defer p.channel.Close()
 	p.messages = window{time.Now().Add(time.Hour), mostMessages - 1} // this second does not end
@@ -101,15 +107,8 @@ func TestFloodOfMessages(t *testing.T) {
 
 // The master passes on no network connection of a worker, because closing one could block it.
 func TestForeignConnections(t *testing.T) {
-	channel, end, err := ipc.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
+	channel, worker := controlChannel(t)
 	defer channel.Close()
-	worker, err := ipc.Open(end.Fd())
-	if err != nil {
-		t.Fatal(err)
-	}
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
 		t.Fatal(err)

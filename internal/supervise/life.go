@@ -43,7 +43,7 @@ func (p *pool) launch(w *worker, s Settings) {
 }
 
 // attend makes the loop handle what a process does. Its two goroutines end with the process:
-// the exit comes after the last message, and run goes on until every process has exited.
+// the exit comes after the last message, and run continues until every process has exited.
 func (p *pool) attend(w *worker) {
 	heard := make(chan struct{})
 	p.wg.Go(func() {

@@ -14,6 +14,9 @@ const (
 	upgradeTime = 30 * time.Second // until an upgrade begins: closing a slot takes 11 s
 )
 
+// checkDisks is what to do if settings are not read: options and certificates are on disks.
+const checkDisks = "check the disks of the config file, the document roots and the certificates"
+
 // tellOverdue reports what has waited for too long, once.
 func (p *pool) tellOverdue() {
 	over := func(at *time.Time) bool {
@@ -24,14 +27,14 @@ func (p *pool) tellOverdue() {
 		return p.phase != stopping
 	}
 	if over(&p.loadLate) {
-		p.reloadError = fmt.Sprintf("reload: the settings have not been read within %v; check the disks of the config file, the document roots and the certificates; the reload continues when they respond", loadTime)
+		p.reloadError = fmt.Sprintf("reload: the settings have not been read within %v; "+checkDisks+"; the reload continues when they respond", loadTime)
 		p.Alert(p.reloadError)
 	}
 	if over(&p.upgradeLate) && p.upgrading {
 		reason := p.busyWith()
 		switch {
 		case p.check == checking:
-			reason = "the new program is being checked; check the disks of the config file, the document roots and the certificates"
+			reason = "the new program is being checked; " + checkDisks
 		case reason == "":
 			p.upgradeLate = p.Now().Add(upgradeTime) // it is about to begin
 			return

@@ -9,6 +9,15 @@ import (
 	"time"
 )
 
+// reportedOnce expects a line after the given time, not before, and no other within a minute.
+func reportedOnce(r *rig, after time.Duration, line string) {
+	r.t.Helper()
+	r.pass(after - time.Millisecond)
+	r.expect(1, "serving")
+	r.pass(time.Minute)
+	r.expect(1, "serving", line)
+}
+
 // A reload whose settings cannot be read because a disk does not respond is reported, its
 // command is answered, and it continues when the disk responds.
 func TestSettingsNotRead(t *testing.T) {
@@ -26,10 +35,7 @@ func TestSettingsNotRead(t *testing.T) {
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
-		r.pass(loadTime - time.Millisecond)
-		r.expect(1, "serving")
-		r.pass(time.Minute)
-		r.expect(1, "serving", line)
+		reportedOnce(r, loadTime, line)
 		if v, err := control.View(r.t.Context()); err != nil || v.Failed != line {
 			t.Errorf("the failed reload is %q (%v), want %q", v.Failed, err, line)
 		}
@@ -88,10 +94,7 @@ func TestUpgradeCheckWaits(t *testing.T) {
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGUSR2)
-		r.pass(upgradeTime - time.Millisecond)
-		r.expect(1, "serving")
-		r.pass(time.Minute)
-		r.expect(1, "serving", line)
+		reportedOnce(r, upgradeTime, line)
 		close(gate)
 		synctest.Wait()
 		r.signal(syscall.SIGTERM)

@@ -139,7 +139,7 @@ func TestReloadRefused(t *testing.T) {
 	})
 }
 
-// If a worker ends while its replacement starts, no other is started, and the reload goes on.
+// If a worker ends while its replacement starts, no other is started, and the reload continues.
 func TestDeathDuringReload(t *testing.T) {
 	for name, gone := range map[string]func(*rig){
 		"killed":         func(r *rig) { r.die(0, Exit{Signal: syscall.SIGKILL}) },
@@ -158,7 +158,7 @@ func TestDeathDuringReload(t *testing.T) {
 				}
 				r.hello(2)
 				r.told(2, ipc.Serve{})
-				r.hello(3) // the reload goes on
+				r.hello(3) // the reload continues
 				r.told(1, ipc.Serve{}, ipc.Drain{})
 				r.die(1, Exit{})
 				r.signal(syscall.SIGINT)

@@ -200,7 +200,7 @@ func (p *pool) takenOver(w *worker) {
 // connections would be taken over twice.
 func (p *pool) rescueDone(w *worker) {
 	if w.killed {
-		return // the connections are its own now; the rescue goes on after its death
+		return // the connections are its own now; the rescue continues after its death
 	}
 	o := w.rescuing
 	w.rescuing = nil

@@ -151,7 +151,7 @@ const (
 	requestsSuspended              // no more requests come
 )
 
-// requestsEnded goes on with the upgrade once no request is under way, unless the pool stops.
+// requestsEnded continues with the upgrade once no request is under way, unless the pool stops.
 func (p *pool) requestsEnded() {
 	if p.requests = requestsSuspended; p.phase == stopping {
 		p.resumeRequests()

@@ -55,7 +55,7 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
-// The new program goes on with the workers of the old one, and replaces them.
+// The new program continues with the workers of the old one, and replaces them.
 func TestResume(t *testing.T) {
 	old := map[int]*fake{}
 	r := &rig{tweak: stubborn}

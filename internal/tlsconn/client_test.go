@@ -57,7 +57,7 @@ func setup(t testing.TB, change func(*Options)) (*Config, *tls.Config) {
 }
 
 // server drives a Conn as a loop would, for a client in the same goroutine: its
-// half of the connection is a net.Conn in which Read lets the server go on.
+// half of the connection is a net.Conn in which Read lets the server continue.
 type server struct {
 	conn   *Conn
 	turn   Turn

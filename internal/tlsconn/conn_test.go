@@ -17,7 +17,7 @@ import (
 type kind struct {
 	name   string
 	client func(*tls.Config)
-	own    bool // the record layer goes on with it
+	own    bool // the record layer continues with it
 	check  func(tls.ConnectionState) bool
 }
 

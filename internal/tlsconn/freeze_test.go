@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// move freezes a connection and goes on with what is thawed of it.
+// move freezes a connection and continues with what is thawed of it.
 func move(t testing.TB, c *Conn) *Conn {
 	t.Helper()
 	c.Hold()

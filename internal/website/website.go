@@ -17,6 +17,9 @@ import (
 	"phalanx/internal/site"
 )
 
+// conn can measure every rate that the options allow.
+const _ = uint(conn.MaxRate - options.MaxMinRate)
+
 // Open opens the base with the policy of the options. An error names the flag to change, or
 // the base.
 func Open(base string, o options.Options) (*site.Root, error) {

@@ -67,7 +67,7 @@ func TestNoteOfAnEnemy(t *testing.T) {
 }
 
 // A board that an earlier version has made, and which has grown row by row, is
-// closed to such workers too once this one goes on with it.
+// closed to such workers too once this one continues with it.
 func TestResumeUnsealed(t *testing.T) {
 	fd, err := unix.MemfdCreate("phalanx-scoreboard", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

@@ -37,7 +37,7 @@ func worker(t *testing.T, b *Board, slot int) (row int, mapped *Mapping) {
 	return row, mapped
 }
 
-// What a worker counts is there for the master at once, goes on counting when
+// What a worker counts is there for the master at once, keeps counting when
 // the worker has ended, and is not there for the next one in its row.
 func TestCounters(t *testing.T) {
 	b := newBoard(t)
@@ -153,7 +153,7 @@ func TestNeverBack(t *testing.T) {
 	}
 }
 
-// TestResumeFreeRows goes on with a board whose last rows nobody has any more:
+// TestResumeFreeRows continues with a board whose last rows nobody has any more:
 // the memfd has them still, and what they say is of the past.
 func TestResumeFreeRows(t *testing.T) {
 	b := newBoard(t)
@@ -219,7 +219,7 @@ func TestResume(t *testing.T) {
 			}
 			continue
 		}
-		w.Requests[2].Add(1) // the worker goes on meanwhile
+		w.Requests[2].Add(1) // the worker continues meanwhile
 		if n := next.Read().Slots[1].Answered(); n != 21 {
 			t.Errorf("the living row has %d", n)
 		}

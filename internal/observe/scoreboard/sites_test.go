@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What processes count of a site goes on counting when they have ended, when a reload has
+// What processes count of a site keeps counting when they have ended, when a reload has
 // given the site another number and after an upgrade. Only configured sites are counted.
 func TestSites(t *testing.T) {
 	b := newBoard(t)

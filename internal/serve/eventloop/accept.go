@@ -48,7 +48,6 @@ func (l *Loop) accept(from serve.Listener) error {
 				l.closeAt = min(l.now.Mono+l.quietFor, l.drainedAt+l.quietMax)
 			}
 			if !l.makeRoom(p) {
-				l.full = true
 				l.pause(serve.ErrReserve)
 				return nil
 			}
@@ -275,11 +274,11 @@ func (l *Loop) exhausted(what string, err error) {
 // acceptTimers ends a pause, or accepting as a whole, when it is due.
 func (l *Loop) acceptTimers() {
 	if l.resume != 0 && l.now.Mono >= l.resume {
-		if l.full && l.limits.Exceeded(l.open) && !l.draining && l.longestIdle(nil) == nil && l.longestHead(nil) == nil {
+		if l.limits.Exceeded(l.open) && !l.draining && l.longestIdle(nil) == nil && l.longestHead(nil) == nil {
 			l.resume = l.now.Mono + serve.AcceptPause // too few connections have ended
 			return
 		}
-		l.resume, l.full = 0, false
+		l.resume = 0
 		for i := range l.listeners {
 			l.listeners[i].watch(l.epoll)
 		}

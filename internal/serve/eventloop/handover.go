@@ -134,7 +134,7 @@ func (l *Loop) takeOverAll() {
 	for _, fd := range slices.Clone(l.from) {
 		l.takeOver(fd)
 	}
-	if full := l.limits.Impossible(l.open+1) && len(l.from) > 0; full {
+	if l.limits.Impossible(l.open+1) && len(l.from) > 0 {
 		l.takeAt = l.now.Mono + serve.AcceptPause
 	}
 	if (l.takeAt != 0) != paused {
@@ -251,7 +251,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, as arrival, since *re
 	if err == nil {
 		p.http1, p.unsent, err = conn.Thaw(&l.cfg.Conn, p.log.Observer(&l.tally), state, f, l.now)
 	}
-	p.http1.From(as.client)
+	p.http1.From(as.client) // close uncounts it
 	if err != nil {
 		if f != nil {
 			f.Close()

@@ -74,7 +74,6 @@ type Loop struct {
 	drainedAt time.Duration // when the drain began
 	quietFor  time.Duration // see serve.Drain.Quiet
 	quietMax  time.Duration
-	full      bool // accepting is paused because the limit of connections was reached
 	limits    *serve.Limits
 	names     bool                // see serve.Config.NamesClients
 	unix      clientip.Addr       // address of all clients of unix sockets

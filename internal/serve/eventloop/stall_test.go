@@ -14,7 +14,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// stall blocks a loop as if its process were stopped, while its clock goes on.
+// stall blocks a loop as if its process were stopped, while its clock runs.
 type stall struct {
 	wanted  atomic.Bool
 	begun   chan struct{}
