@@ -232,9 +232,10 @@ func (s *Server) UntilRefused() {
 // Await waits until ok returns true. what is for the error.
 func Await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	const limit = 20 * time.Second
+	for end := time.Now().Add(limit); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("no %s", what)
+			t.Fatalf("still waiting for %s after %v", what, limit)
 		}
 	}
 }
