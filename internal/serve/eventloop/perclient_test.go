@@ -82,6 +82,7 @@ func TestLoweredLimitIsReached(t *testing.T) {
 	row := new(scoreboard.Row)
 	l.change = func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = most, row }
 	l.succeed().Wait()
+	servetest.Await(t, "the old downloads in the new loop", func() bool { return row.TakenOver.Load() == most+2 })
 	defer download().Close() // accepted before the loop knows that it has too many connections
 	waiting := l.guest()
 	waiting.send(servetest.Get("/small"))
