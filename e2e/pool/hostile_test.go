@@ -65,9 +65,13 @@ func TestHostileWorker(t *testing.T) {
 // returns the number of requests.
 func turnsOn(t *testing.T, o *harness.Operator, what string) (asked int) {
 	t.Helper()
-	o.AwaitWorkers(2)
+	var owned map[int]*harness.Client
+	for len(owned) < 2 { // the enemy of the turn before may be killed only now
+		o.AwaitWorkers(2)
+		owned = o.OneForEach()
+	}
 	var enemy, sibling *harness.Client
-	for _, c := range o.OneForEach() {
+	for _, c := range owned {
 		enemy, sibling = sibling, c
 	}
 	if err := enemy.Send(harness.Request("GET", "/hostile/"+what)); err != nil {
