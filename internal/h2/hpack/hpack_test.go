@@ -209,6 +209,20 @@ func TestTableIsBounded(t *testing.T) {
 	}
 }
 
+// Entries without a byte, which a client may add by the thousand in one block, do not pile up.
+func TestEmptyEntriesAreBounded(t *testing.T) {
+	d := NewDecoder()
+	block := bytes.Repeat([]byte{0x40, 0, 0}, 5000)
+	for range 20 {
+		if _, err := decode(&d, block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d.table.len() != DefaultTable/overhead || cap(d.table.entries) > 512 {
+		t.Errorf("%d entries, memory for %d", d.table.len(), cap(d.table.entries))
+	}
+}
+
 func BenchmarkEncode(b *testing.B) {
 	e := NewEncoder()
 	var fields [][2][]byte

@@ -82,7 +82,7 @@ func (t *table) compact(more int) {
 		return
 	}
 	from := t.entries[t.first].off
-	if from == 0 {
+	if from == 0 && t.first == 0 {
 		return
 	}
 	t.bytes = t.bytes[:copy(t.bytes, t.bytes[from:])]
