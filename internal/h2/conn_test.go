@@ -164,6 +164,29 @@ func TestMalformed(t *testing.T) {
 	c.answered(1, "200", 4)
 }
 
+// A browser sends each cookie in a field of its own. They are one field of the request
+// (RFC 9113 §8.2.3).
+func TestCookies(t *testing.T) {
+	c := connect(t)
+	fields := getFields("/", "a", "b")
+	for i := range 150 {
+		fields = append(fields, "cookie", fmt.Sprintf("c%d=%d", i, i))
+	}
+	c.headers(1, false, append(fields, "d", "e", "cookie", "f=g")...)
+	c.flush()
+	s := c.conn.find(1)
+	if s == nil {
+		t.Fatalf("status %q", c.heads[1])
+	}
+	head := string(s.head)
+	if !strings.Contains(head, "\r\na: b\r\ncookie: c0=0; c1=1; c2=2; ") || !strings.HasSuffix(head, "; c149=149\r\nd: e\r\ncookie: f=g\r\n\r\n") {
+		t.Errorf("head %q", head)
+	}
+	c.framer.WriteData(1, true, nil)
+	c.flush()
+	c.answered(1, "200", 4)
+}
+
 // The content of requests is discarded, and its flow continues.
 func TestContent(t *testing.T) {
 	for _, r := range []struct {

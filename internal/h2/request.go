@@ -16,6 +16,7 @@ type request struct {
 	method, path, authority, scheme []byte
 	seen                            uint8 // a bit for each of them
 	size                            int   // of the header list
+	cookie                          int   // length of the head up to its last field, if that is Cookie; else less
 }
 
 const (
@@ -42,7 +43,7 @@ const (
 // decode decodes a header block into the head of a stream's request.
 func (c *Conn) decode(s *stream, block []byte) verdict {
 	r := &c.cfg.request
-	r.seen, r.size = 0, 0
+	r.seen, r.size, r.cookie = 0, 0, 0
 	result, begun := verdictRequest, false
 	s.head = s.head[:0]
 	c.decoder.Begin()
@@ -165,6 +166,16 @@ func (c *Conn) field(s *stream, name, value []byte) bool {
 		if r.seen&seenAuthority != 0 {
 			return bytes.EqualFold(value, r.authority)
 		}
+	case "cookie":
+		// RFC 9113 §8.2.3: clients send each cookie in a field of its own.
+		if r.cookie == len(s.head) {
+			s.head = append(s.head[:r.cookie-len("\r\n")], "; "...)
+		} else {
+			s.head = append(s.head, "cookie: "...)
+		}
+		s.head = append(append(s.head, value...), "\r\n"...)
+		r.cookie = len(s.head)
+		return true
 	case "priority":
 		c.prioritized = true
 		s.priority = parsePriority(value)
