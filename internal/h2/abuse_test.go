@@ -60,6 +60,15 @@ var attacks = []struct {
 		c.framer.WriteContinuation(1, false, make([]byte, maxFrame))
 	}},
 	{"header lists over the limit", ReasonHeaderLists, 3 * budgetPoints / costStreamError, func(c *client, i int) { c.bomb(i, 10) }},
+	{"trailers over the limit", ReasonHeaderLists, 3 * budgetPoints / costStreamError, func(c *client, i int) {
+		if i == 0 {
+			c.get(1, "/", "bomb", strings.Repeat("x", 4000))
+			return
+		}
+		id := uint32(2*i + 1)
+		c.headers(id, false, getFields("/")...)
+		c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: bytes.Repeat([]byte{0xbe}, 10), EndStream: true, EndHeaders: true})
+	}},
 	{"a bomb", ReasonHeaderLists, 2, func(c *client, i int) { c.bomb(i, 1000) }},
 	{"a bomb in trailers", ReasonHeaderLists, 2, func(c *client, i int) {
 		if i == 0 {

@@ -223,13 +223,17 @@ func blank(b byte) bool { return b == ' ' || b == '\t' }
 // trailers decodes a header block whose fields are not used, which keeps the decoder's table
 // in step with the client's.
 func (c *Conn) trailers(block []byte) verdict {
-	result, size := verdictRequest, 0
+	result, size, large := verdictRequest, 0, false
 	c.decoder.Begin()
 	for {
 		f, rest, ok, err := c.decoder.Next(block, &c.cfg.scratch)
 		if size += f.Size(); size > bombSize {
 			c.calm = ReasonHeaderLists
 			return result
+		}
+		if size > MaxHeaderList && !large {
+			large = true
+			c.spend(costStreamError, ReasonHeaderLists)
 		}
 		switch {
 		case err != nil:
