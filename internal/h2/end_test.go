@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -174,6 +175,26 @@ func TestStalledStream(t *testing.T) {
 	}
 	if c.resets[1] != EnhanceYourCalm || c.open() != 0 || len(c.goaway) > 0 {
 		t.Errorf("resets %v, %d open, GOAWAY %v", c.resets, c.open(), c.goaway)
+	}
+}
+
+// A client that opens the window of a generated response bit by bit makes progress, though
+// the socket accepts each bit at once.
+func TestGeneratedContentIsProgress(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+	c.http.Site.(*fakeSite).list = []string{strings.Repeat("x", 1000)}
+	c.get(1, "/list/")
+	c.flush()
+	for range 7 {
+		c.now.Mono += 10 * time.Second
+		c.framer.WriteWindowUpdate(1, 10)
+		c.flush()
+		if timer := c.conn.Expire(c.now); timer != conn.TimerNone {
+			t.Fatalf("timer %d after %d bytes", timer, c.bodies[1])
+		}
+	}
+	if c.bodies[1] != 80 {
+		t.Errorf("%d bytes", c.bodies[1])
 	}
 }
 

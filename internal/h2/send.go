@@ -141,6 +141,7 @@ func (c *Conn) content(out []byte, s *stream, now conn.Now) []byte {
 	}
 	out = append(out, s.pending[s.sent:s.sent+int(n)]...)
 	s.sent += int(n)
+	c.took(n, now)
 	return c.framed(out, s, now)
 }
 
