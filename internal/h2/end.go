@@ -246,9 +246,10 @@ func (c *Conn) stalled(now conn.Now) conn.Timer {
 
 // Unsent reports that n of the bytes that Next returned are not sent yet; 0: all are.
 func (c *Conn) Unsent(n int, now conn.Now) {
-	if taken := int64(c.unsent) - int64(n); taken >= 0 {
+	switch taken := int64(c.unsent) - int64(n); {
+	case taken > 0:
 		c.took(taken, now)
-	} else {
+	case taken < 0:
 		c.since = now.Mono // they were just made
 	}
 	c.unsent = int32(n)

@@ -248,6 +248,11 @@ func TestIdle(t *testing.T) {
 	}{
 		{"nothing", func(c *client) {}, 20 * time.Second},
 		{"PING", func(c *client) { c.framer.WritePing(false, [8]byte{}) }, 20 * time.Second},
+		{"PING whose answer is sent at once", func(c *client) {
+			c.framer.WritePing(false, [8]byte{})
+			c.flush()
+			c.conn.Unsent(0, c.now)
+		}, 20 * time.Second},
 		{"SETTINGS", func(c *client) { c.framer.WriteSettings() }, 20 * time.Second},
 		{"WINDOW_UPDATE", func(c *client) { c.framer.WriteWindowUpdate(0, 1) }, 20 * time.Second},
 		{"PRIORITY", func(c *client) { c.framer.WritePriority(3, http2.PriorityParam{}) }, 20 * time.Second},
