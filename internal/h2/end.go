@@ -225,7 +225,7 @@ func (c *Conn) Expire(now conn.Now) conn.Timer {
 // stalled ends a connection whose client does not read. If only the flow-control windows are
 // exhausted, the client still gets a GOAWAY frame.
 func (c *Conn) stalled(now conn.Now) conn.Timer {
-	if c.unsent == 0 && c.waiting > 0 {
+	if c.unsent == 0 && c.rest == 0 && c.waiting > 0 {
 		c.since = now.Mono // the server makes no progress, not the client
 		return conn.TimerNone
 	}

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,27 @@ func TestStalledStream(t *testing.T) {
 	}
 	if c.resets[1] != EnhanceYourCalm || c.open() != 0 || len(c.goaway) > 0 {
 		t.Errorf("resets %v, %d open, GOAWAY %v", c.resets, c.open(), c.goaway)
+	}
+}
+
+// A client that does not take a DATA frame is not kept by another response that waits for the
+// server: the frame has to come first.
+func TestStalledBesideAWait(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow})
+	c.http.Site.(*fakeSite).list = []string{""}
+	c.get(1, "/list/")
+	c.flush()
+	c.get(3, "/huge")
+	c.conn.Receive(bytes.Clone(c.send.Bytes()), c.now)
+	if c.out, c.step = c.conn.Next(c.out[:0], c.now); c.step != conn.Send || c.conn.waiting != 1 {
+		t.Fatalf("step %d, %d streams wait", c.step, c.conn.waiting)
+	}
+	c.now.Mono += conn.SendTimeout
+	if timer := c.conn.Expire(c.now); timer != conn.TimerSend {
+		t.Errorf("timer %d", timer)
+	}
+	if _, c.step = c.conn.Next(nil, c.now); c.step != conn.Reset || c.open() != 0 {
+		t.Errorf("step %d, %d files open", c.step, c.open())
 	}
 }
 
