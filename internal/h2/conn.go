@@ -221,7 +221,7 @@ func (c *Conn) work(out []byte, now conn.Now) []byte {
 		out = c.announce(out, now)
 	}
 	if c.waiting > 0 {
-		c.awaken()
+		c.awaken(now)
 	}
 	if now.Mono-c.swept >= time.Second && len(c.streams) > 0 {
 		c.swept = now.Mono

@@ -249,7 +249,7 @@ func (c *Conn) Unsent(n int, now conn.Now) {
 	switch taken := int64(c.unsent) - int64(n); {
 	case taken > 0:
 		c.took(taken, now)
-	case taken < 0:
+	case taken < 0 && (c.answering == 0 || c.cfg.http.Rate(c.draining) == 0):
 		c.since = now.Mono // they were just made
 	}
 	c.unsent = int32(n)
@@ -266,6 +266,13 @@ func (c *Conn) Progress(n int64, now conn.Now) {
 // the client.
 func (c *Conn) Waited(then time.Duration, now conn.Now) {
 	c.since = min(now.Mono, c.since+now.Mono-then)
+}
+
+// offered starts the client's timeout when a response can be sent and no other could before.
+func (c *Conn) offered(now conn.Now) {
+	if c.answering-c.waiting == 1 && c.unsent == 0 {
+		c.since, c.pace = now.Mono, conn.Pace{}
+	}
 }
 
 // took notes that n bytes were sent.

@@ -179,6 +179,36 @@ func TestStalledStream(t *testing.T) {
 	}
 }
 
+// With a minimum rate a client has to take, in each minute, as much as that requires, in however
+// many batches the responses are sent.
+func TestMinRate(t *testing.T) {
+	for _, r := range []struct {
+		name  string
+		batch int // bytes; each takes the client 20 s
+		timer conn.Timer
+	}{
+		{"enough", 2000, conn.TimerNone},
+		{"a little less", 1999, conn.TimerRate},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			cfg := newConfig()
+			cfg.MinRate = 100 // 6,000 bytes a minute
+			c := newClient(t, cfg, nil)
+			c.hello(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			c.get(1, "/huge")
+			c.flush()
+			for range 3 {
+				c.conn.Unsent(r.batch, c.now)
+				c.now.Mono += 20 * time.Second
+				c.conn.Unsent(0, c.now)
+			}
+			if timer := c.conn.Expire(c.now); timer != r.timer {
+				t.Errorf("timer %d, want %d", timer, r.timer)
+			}
+		})
+	}
+}
+
 // A client that does not take a DATA frame is not kept by another response that waits for the
 // server: the frame has to come first.
 func TestStalledBesideAWait(t *testing.T) {

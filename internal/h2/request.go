@@ -284,9 +284,8 @@ func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
 
 // complete queues a request for its response.
 func (c *Conn) complete(s *stream, now conn.Now) {
-	if c.answering++; c.answering == 1 && c.unsent == 0 {
-		c.since = now.Mono
-	}
+	c.answering++
+	c.offered(now)
 	s.phase, s.since = streamReady, now.Mono
 	c.schedule(s)
 }

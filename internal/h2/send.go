@@ -213,12 +213,13 @@ func (c *Conn) await(s *stream) {
 }
 
 // awaken schedules the streams whose wait is over.
-func (c *Conn) awaken() {
+func (c *Conn) awaken(now conn.Now) {
 	for _, s := range c.streams {
 		if s.woken != nil && s.woken.Load() {
 			s.woken = nil
 			c.waiting--
 			c.schedule(s)
+			c.offered(now)
 		}
 	}
 }
