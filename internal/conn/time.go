@@ -19,7 +19,8 @@ const (
 	SendTimeout = 60 * time.Second
 	// LingerTimeout bounds the wait for the client to close after the last
 	// response. Without that wait, bytes that it still sends would cause a reset,
-	// and the response could be lost (RFC 9112 §9.6).
+	// and the response could be lost (RFC 9112 §9.6). It starts again while the
+	// client still receives that response (serve.LingerBytes).
 	LingerTimeout = 5 * time.Second
 	// DrainGrace is how long an idle connection stays open when its worker drains: a request
 	// that is on its way is still answered.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -102,12 +103,29 @@ func (h *h2client) content() (http2.Frame, int) {
 	return f, 0
 }
 
+// tightBuffer is the size of small socket buffers.
+const tightBuffer = 64 << 10
+
+// dialTight connects over a socket with a small receive buffer.
+func dialTight(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, tightBuffer) })
+		return err
+	}}
+	c, err := d.DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // tight starts a server and connects to it over sockets with small buffers.
 func tight(t *testing.T, dir string, run servetest.Run, secure bool, change func(*serve.Config)) (*h2client, *servetest.Server) {
 	t.Helper()
-	const size = 64 << 10
 	fd, addr := servetest.Listen(t)
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, tightBuffer); err != nil {
 		t.Fatal(err)
 	}
 	credentials, client := servetest.Credentials(t, nil)
@@ -120,15 +138,7 @@ func tight(t *testing.T, dir string, run servetest.Run, secure bool, change func
 		change(cfg)
 		speaksHTTP2(cfg)
 	})
-	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size) })
-		return err
-	}}
-	c, err := d.DialContext(t.Context(), "tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := dialTight(t, addr)
 	if secure {
 		return greetHTTP2(t, servetest.Handshake(t, c, client)), s
 	}
@@ -193,5 +203,35 @@ func TestHTTP2ClientEndsItsSide(t *testing.T) {
 		}
 		c.conn.Close()
 		s.Stop()
+	})
+}
+
+// A slow client of a draining worker receives all of its last response, which the kernel sends long after the
+// worker has passed it on, though the client opens windows meanwhile: a connection that is closed would answer
+// them with a reset.
+func TestHTTP2DrainDeliversTheLastResponse(t *testing.T) {
+	dir := t.TempDir()
+	const size = 2 << 20 // it fits into the send buffer of a local socket, and takes the client longer than conn.LingerTimeout
+	servetest.Noise(t, filepath.Join(dir, "f"), size)
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		s := servetest.Start(t, dir, run, speaksHTTP2)
+		c := greetHTTP2(t, dialTight(t, s.Addr))
+		c.ask(1, "/f")
+		n := 0
+		for n == 0 {
+			_, n = c.content()
+		}
+		s.Order(serve.Drain{})
+		pace := time.NewTicker(60 * time.Millisecond)
+		defer pace.Stop()
+		for n < size {
+			<-pace.C
+			_, k := c.content()
+			if n += k; k > 0 {
+				c.must(c.WriteWindowUpdate(0, uint32(k)))
+			}
+		}
+		c.conn.Close()
+		s.Wait()
 	})
 }

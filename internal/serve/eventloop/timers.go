@@ -87,7 +87,12 @@ func (l *Loop) due(p *peer) {
 		return
 	}
 	if p.kind == conn.TimerLinger {
-		l.close(p) // even if the client is still sending
+		if p.acknowledged() < serve.LingerBytes || p.queued == 0 {
+			l.close(p) // even if the client is still sending
+			return
+		}
+		p.http().Linger(l.now) // the last response is still on its way
+		l.arm(p)
 		return
 	}
 	if p.header != headerNone && p.kind == timerHandshake {
@@ -140,8 +145,17 @@ func (l *Loop) progress(p *peer) {
 	if p.fetching {
 		p.http().Progress(math.MaxInt64, l.now)
 	}
-	if queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ); err == nil {
-		p.http().Progress(int64(p.queued)-int64(queued), l.now)
-		p.queued = int32(queued)
+	p.http().Progress(p.acknowledged(), l.now)
+}
+
+// acknowledged returns how many bytes the client has acknowledged since the last call, less
+// those that were sent meanwhile.
+func (p *peer) acknowledged() int64 {
+	queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ)
+	if err != nil {
+		return 0
 	}
+	n := int64(p.queued) - int64(queued)
+	p.queued = int32(queued)
+	return n
 }

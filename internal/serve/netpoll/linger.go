@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/serve"
 )
 
 // reset makes close reset the connection and discard unsent bytes.
@@ -26,10 +28,14 @@ func (s *session) lingering() {
 	s.giveBack()
 	s.show()
 	s.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	s.acknowledged() // counts from here on
 	for {
 		err := s.recv()
 		s.giveBack()
 		now := s.engine.clock.Now()
+		if now.Mono >= s.conn.Deadline() && s.acknowledged() >= serve.LingerBytes && s.queued > 0 {
+			s.conn.Linger(now) // the last response is still on its way
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			// Clear both, or recv would not block.
 			s.woken.Store(false)

@@ -163,10 +163,7 @@ func (s *session) progresses() bool {
 	if s.engine.drain.Load() != nil {
 		s.conn.Drain(now)
 	}
-	queued := 0
-	s.raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
-	s.conn.Progress(int64(s.queued-queued), now)
-	s.queued = queued
+	s.conn.Progress(s.acknowledged(), now)
 	s.tally.Expired(s.conn.Expire(now))
 	if now.Mono < s.conn.Deadline() {
 		s.armSend()
@@ -174,4 +171,14 @@ func (s *session) progresses() bool {
 	}
 	s.reset()
 	return false
+}
+
+// acknowledged returns how many bytes the client has acknowledged since the last call, less
+// those that were sent meanwhile.
+func (s *session) acknowledged() int64 {
+	queued := 0
+	s.raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	n := int64(s.queued - queued)
+	s.queued = queued
+	return n
 }
