@@ -163,6 +163,9 @@ func TestAway(t *testing.T) {
 	client.Use([]string{"one.test", "another.test", "two.test"})
 	w.wait(t, "a certificate by an account that was lost", func() bool { return len(w.hosts()) == 3 })
 	client.stop()
+	if len(w.lines) != 1 {
+		t.Errorf("lines %q", w.lines)
+	}
 	if kept, err := client.kept.account(); err != nil || !key.Public().(*ecdsa.PublicKey).Equal(kept.key.Public()) || kept.Location != client.account.Location {
 		t.Errorf("%+v, %v", kept, err)
 	}

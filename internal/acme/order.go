@@ -26,7 +26,7 @@ func (c *Client) obtain(ctx context.Context, h *host) (*held, error) {
 	}
 	var failed error
 	for _, kind := range kinds {
-		order, err := c.order(ctx, account, h)
+		order, err := c.order(ctx, &account, h)
 		if err != nil {
 			return nil, asked("order", err)
 		}
@@ -85,9 +85,9 @@ func (c *Client) registered(ctx context.Context) (protocol.Account, error) {
 }
 
 // order creates an order, or returns one that the authority still has. If the authority has
-// lost the account, it is registered again. If it refuses the certificate to be replaced, the
-// order is repeated without that.
-func (c *Client) order(ctx context.Context, account protocol.Account, h *host) (protocol.Order, error) {
+// lost the account, it is registered again, and account is the new one. If it refuses the
+// certificate to be replaced, the order is repeated without that.
+func (c *Client) order(ctx context.Context, account *protocol.Account, h *host) (protocol.Order, error) {
 	wanted := protocol.Order{Profile: c.Profile, Identifiers: []protocol.Identifier{{Type: "dns", Value: h.name}}}
 	if h.cert != nil {
 		if directory, err := c.library.GetDirectory(ctx); err == nil && directory.RenewalInfo != "" {
@@ -96,12 +96,12 @@ func (c *Client) order(ctx context.Context, account protocol.Account, h *host) (
 	}
 	lost := false
 	for {
-		order, err := c.library.NewOrder(ctx, account, wanted)
+		order, err := c.library.NewOrder(ctx, *account, wanted)
 		problem, refused := problemIn(err)
 		switch {
 		case refused && !lost && problem.Type == protocol.ProblemTypeAccountDoesNotExist:
 			lost, c.account.Location = true, ""
-			if account, err = c.registered(ctx); err != nil {
+			if *account, err = c.registered(ctx); err != nil {
 				return order, err
 			}
 		case refused && wanted.Replaces != "" && isAboutOrder(problem):
