@@ -152,6 +152,10 @@ func (s store) account() (account, error) {
 	var a account
 	text, err := os.ReadFile(filepath.Join(s.dir, "account.key"))
 	if errors.Is(err, fs.ErrNotExist) {
+		// The URL is that of the lost key's account.
+		if err = os.Remove(filepath.Join(s.dir, "account.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return a, s.unreadable("account.json", err)
+		}
 		if a.key, text, err = certificate.NewKey(); err == nil {
 			err = s.write("account.key", text)
 		}

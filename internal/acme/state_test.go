@@ -157,6 +157,33 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// A new key for the account has none of the lost key's URL, which the authority would refuse,
+// also if the program ends before the account is registered.
+func TestAccountKeyLost(t *testing.T) {
+	state, err := OpenState(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	kept, err := state.store("https://ca.test/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := kept.account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Location = "https://ca.test/account/1"
+	if err := errors.Join(kept.saveAccount(a), os.Remove(filepath.Join(kept.dir, "account.key"))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time as after a restart
+		if a, err = kept.account(); err != nil || a.Location != "" {
+			t.Errorf("%q, %v", a.Location, err)
+		}
+	}
+}
+
 // An expired certificate is not shown: nobody would accept it.
 func TestExpiredIsNotPublished(t *testing.T) {
 	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
