@@ -99,18 +99,18 @@ const (
 func renewal(c *held, w window) time.Time {
 	lifetime := c.leaf.NotAfter.Sub(c.leaf.NotBefore)
 	spread := fraction(c)
-	if w.end.IsZero() || !w.end.After(w.start) {
-		return c.leaf.NotAfter.Add(-lifetime/3 - time.Duration(spread*float64(lifetime/30)))
+	at := c.leaf.NotAfter.Add(-lifetime/3 - time.Duration(spread*float64(lifetime/30)))
+	if w.end.After(w.start) {
+		at = w.start.Add(time.Duration(spread * float64(w.end.Sub(w.start))))
+		if latest := c.leaf.NotAfter.Add(-lifetime / 6); at.After(latest) { // a window that is too late
+			at = latest
+		}
 	}
-	at := w.start.Add(time.Duration(spread * float64(w.end.Sub(w.start))))
 	// A window in the past means to renew at once, for example because of a revocation. A new
-	// certificate is still kept for a while, in case every window is in the past. A window
-	// that is too late is cut.
+	// certificate is still kept for a while, in case every window is in the past, or the clock
+	// is so far ahead that little is left of every new certificate.
 	if soonest := c.got.Add(min(time.Hour, lifetime/10)); at.Before(soonest) {
 		at = soonest
-	}
-	if latest := c.leaf.NotAfter.Add(-lifetime / 6); at.After(latest) {
-		at = latest
 	}
 	return at
 }

@@ -8,9 +8,10 @@ import (
 
 var calendar = time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 
-// lasting is a certificate with a lifetime; n makes it another one.
+// lasting is a certificate with a lifetime, obtained an hour after its beginning or, if it is
+// short, a tenth of the lifetime after it; n makes it another one.
 func lasting(lifetime time.Duration, n byte) *held {
-	return &held{leaf: &x509.Certificate{Raw: []byte{n}, NotBefore: calendar, NotAfter: calendar.Add(lifetime)}, got: calendar.Add(time.Hour)}
+	return &held{leaf: &x509.Certificate{Raw: []byte{n}, NotBefore: calendar, NotAfter: calendar.Add(lifetime)}, got: calendar.Add(min(time.Hour, lifetime/10))}
 }
 
 // A third of the lifetime is left, or a little more, whatever the lifetime is.
@@ -50,6 +51,20 @@ func TestWindow(t *testing.T) {
 			at := renewal(lasting(90*day, n), window{calendar.Add(c.start), calendar.Add(c.end)}).Sub(calendar)
 			if at < c.least || at > c.most {
 				t.Fatalf("%s: after %v", name, at)
+			}
+		}
+	}
+}
+
+// A certificate of which little is left when it comes, by a clock that is wrong or because the
+// authority dates it back, is not ordered again at once, with or without a window.
+func TestRenewalOfNew(t *testing.T) {
+	for _, w := range []window{{}, {calendar.Add(time.Hour), calendar.Add(2 * time.Hour)}} {
+		for _, age := range []time.Duration{20 * time.Hour, 1000 * time.Hour} {
+			c := lasting(24*time.Hour, 0)
+			c.got = calendar.Add(age)
+			if in := renewal(c, w).Sub(c.got); in != time.Hour {
+				t.Errorf("obtained %v after its beginning: renewed after %v", age, in)
 			}
 		}
 	}
