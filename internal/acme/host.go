@@ -88,6 +88,9 @@ func (c *Client) restored(name string, last attempt) *host {
 	switch {
 	case err == nil:
 		h.cert.got = h.cert.leaf.NotBefore
+		if c.Now().Before(h.cert.got) {
+			c.Alert(fmt.Sprintf("certificate for %s is not valid before %s; check the clock", name, h.cert.got.UTC().Format(time.RFC3339)))
+		}
 	case !errors.Is(err, errNotKept):
 		c.Alert(err.Error() + "; ordering another")
 	}

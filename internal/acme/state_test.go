@@ -217,3 +217,35 @@ func TestExpiredIsNotPublished(t *testing.T) {
 		t.Errorf("first due: %s, %v", h.name, at)
 	}
 }
+
+// A clock that is behind at the start is reported, and the certificate is used: it is right for
+// everybody else.
+func TestClockBehind(t *testing.T) {
+	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
+	state, err := OpenState(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	cfg := Config{
+		State: state, Directory: "https://ca.test/", Hosts: []string{"one.test"}, Publish: w.publish, Alert: w.alert, Inform: w.inform,
+		Now: func() time.Time { return calendar },
+	}
+	kept, err := state.store(cfg.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := certificate.SelfSigned([]string{"one.test"}, calendar.Add(25*time.Hour), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.saveCertificate("one.test", src); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.hosts()) != 1 || len(w.lines) != 1 || w.lines[0] != "certificate for one.test is not valid before 2026-11-29T00:00:00Z; check the clock" {
+		t.Errorf("published %q, lines %q", w.hosts(), w.lines)
+	}
+}

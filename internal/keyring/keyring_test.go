@@ -205,17 +205,29 @@ func TestPublish(t *testing.T) {
 	if got := r.bundle(); len(got.Challenges) != 1 || got.Answers["token"] != "token.key" || len(got.Certificates) != 2 {
 		t.Errorf("%+v", got)
 	}
-	for name, bad := range map[string]certificate.Source{
-		"expired": issue(t, "old.test", start.Add(-20*day), 10*day), "broken": {Name: "x", Chain: src.Chain},
-	} {
-		if err := r.Publish([]certificate.Source{bad}); err == nil {
-			t.Errorf("a certificate that is %s was published", name)
-		}
+	if err := r.Publish([]certificate.Source{{Name: "x", Chain: src.Chain}}); err == nil {
+		t.Error("a certificate without a key was published")
 	}
 	if err := r.Challenge([]certificate.Source{{}}, nil); err == nil {
 		t.Error("a broken challenge was published")
 	}
 	r.hasChanged(false)
+}
+
+// A clock that is behind, as that of a machine that has just started, and a certificate that
+// nobody accepts, keep no other certificate from the workers.
+func TestPublishNotValid(t *testing.T) {
+	r := newRing(t, Settings{}, nil)
+	good, young := issue(t, "good.test", start, 90*day), issue(t, "young.test", start.Add(2*day), 90*day)
+	old := issue(t, "old.test", start.Add(-20*day), 10*day)
+	if err := r.Publish([]certificate.Source{young, old, good}); err != nil {
+		t.Fatal(err)
+	}
+	r.hasChanged(true)
+	if got := r.bundle().Certificates; len(got) != 3 {
+		t.Errorf("%d certificates of 3", len(got))
+	}
+	r.told(`certificate "old.test" for old.test expired on 2026-11-16T00:00:00Z: clients refuse it; renew it`)
 }
 
 // A program that has replaced another continues with its ticket keys and its
