@@ -17,8 +17,12 @@ type channel struct {
 }
 
 // tendChannels passes the channel of a dead worker to another worker, and closes channels that
-// are no longer needed.
+// are no longer needed. During a transfer of a dead worker's connections, which searches them, it
+// does nothing.
 func (p *pool) tendChannels() {
+	if p.transfers > 0 {
+		return
+	}
 	p.channels = slices.DeleteFunc(p.channels, func(c *channel) bool {
 		if p.isOrphaned(c.from) || p.isOrphaned(c.to) || !c.from.exited && !c.to.exited {
 			return false

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -128,10 +129,35 @@ func TestMovingInOrder(t *testing.T) {
 	if len(m.Out) != 1 || m.Out[0].End != 1 || len(m.Others) != 4 || m.Others[0].Out[0].End != 2 || m.Others[1].Out[0].End != 3 {
 		t.Errorf("the search is %+v, want the channels in the order 1, 2, 3", m)
 	}
-	p.transfers = 1
-	if p.tendChannels(); len(p.channels) != 3 {
-		t.Error("a channel was removed during a search")
+}
+
+// During a search for connections no channel is closed or passed to another worker: the search
+// would use a descriptor that belongs to something else, or miss a connection that moves on.
+func TestChannelsDuringSearch(t *testing.T) {
+	next := &fake{mu: new(sync.Mutex)}
+	p := &pool{slots: []*slot{{state: ready, worker: &worker{proc: next, movable: true}}}, transfers: 1}
+	for range 2 { // one without connections, and one with a connection
+		from, to, err := ipc.Handover()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(from)
+		dead, giver := &worker{slot: &slot{}, exited: true}, &worker{movable: true, exited: true}
+		if len(p.channels) > 0 {
+			if err := ipc.SendConnection(from, []byte("state"), from, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.channels = append(p.channels, &channel{from: giver, to: dead, end: to})
 	}
+	if p.tendChannels(); len(p.channels) != 2 || len(next.sent) > 0 {
+		t.Errorf("during the search: %d channels, want 2; sent %v, want nothing", len(p.channels), next.sent)
+	}
+	p.transfers = 0
+	if p.tendChannels(); len(p.channels) != 1 || !slices.Equal(next.sent, []ipc.Message{ipc.TakeOver{}}) {
+		t.Errorf("after the search: %d channels, want 1; sent %v, want TakeOver", len(p.channels), next.sent)
+	}
+	p.closeChannels()
 }
 
 // No worker begins to hand its connections over during a search for connections.
