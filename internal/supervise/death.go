@@ -26,7 +26,7 @@ func (p *pool) died(w *worker, e Exit) {
 	w.request = p.account(w, e)
 	p.orphan(w, e)
 	defer p.logExit(w, e)
-	for _, o := range p.detached {
+	for _, o := range p.workers() { // the worker of a closing slot hands over too
 		if o.successor == w {
 			o.successor = nil
 		}

@@ -302,6 +302,28 @@ func TestSuccessorDies(t *testing.T) {
 	})
 }
 
+// If the worker dies to which the worker of a closing slot hands its connections over, the next
+// one takes them over.
+func TestSuccessorOfClosingSlotDies(t *testing.T) {
+	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = &sockets{open: 3} }}
+	runRig(t, 3, r, func(r *rig) {
+		r.movable(0, 1, 2)
+		r.hello(0, 1, 2)
+		r.signal(syscall.SIGTTOU)
+		r.told(0, ipc.Serve{}, ipc.TakeOver{})
+		r.told(2, ipc.Serve{}, ipc.Drain{Queue: true})
+		r.die(0, killed)
+		r.told(1, ipc.Serve{}, ipc.TakeOver{})
+		r.told(2, ipc.Serve{}, ipc.Drain{Queue: true}, ipc.Drain{Queue: true})
+		r.hello(3)
+		r.die(2, Exit{})
+		r.signal(syscall.SIGINT)
+		r.die(1, Exit{})
+		r.die(3, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // If a new worker dies as soon as it has reported ready, it takes no connections over: the
 // next one does, and the old worker waits for it.
 func TestSuccessorDiesAtOnce(t *testing.T) {
