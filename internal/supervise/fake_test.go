@@ -32,6 +32,7 @@ type fake struct {
 	waited   bool // its accept queue is not empty, even while it drains
 	deaf     bool // does not exit on SIGKILL either
 	full     bool
+	noRights bool // it cannot be sent a descriptor
 	broken   bool // it has ended, but the pool does not know yet
 	kept     Kept // nil: nothing is kept of it
 }
@@ -76,7 +77,12 @@ func (f *fake) Send(m ipc.Message) error {
 }
 
 // SendFile records the message; the descriptor is ignored.
-func (f *fake) SendFile(m ipc.Message, _ int) error { return f.Send(m) }
+func (f *fake) SendFile(m ipc.Message, _ int) error {
+	if f.noRights {
+		return syscall.ETOOMANYREFS
+	}
+	return f.Send(m)
+}
 
 func (f *fake) Signal(sig syscall.Signal) error {
 	f.mu.Lock()

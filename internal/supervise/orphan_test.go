@@ -276,6 +276,31 @@ func TestTransferFails(t *testing.T) {
 	})
 }
 
+// A rescue that cannot begin because the master is out of descriptors is tried again too, and
+// counts as a failure of no worker.
+func TestRescueCannotBegin(t *testing.T) {
+	r := keeping()
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		tweak := r.tweak
+		r.tweak = func(f *fake) { tweak(f); f.noRights = true }
+		r.die(0, killed)
+		last := 1
+		for ; last <= rescueCrashes; last++ {
+			r.hello(last)
+			r.signalled(last, syscall.SIGKILL)
+			r.started(last + 1)
+		}
+		r.procs[last].noRights = false
+		r.hello(last)
+		r.told(last, ipc.Rescue{})
+		r.say(ipc.Rescued{Connections: 1}, last)
+		r.expectServing(last)
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
 // started waits until process i has been started.
 func (r *rig) started(i int) {
 	r.t.Helper()

@@ -124,6 +124,8 @@ func (p *pool) rescue(w *worker) bool {
 		}
 	}
 	if err != nil {
+		// If the worker is alive and reads, the master is out of descriptors.
+		w.blameless = !errors.Is(err, unix.EPIPE) && !errors.Is(err, ipc.ErrFull)
 		p.kill(w, "take over connections: "+err.Error())
 		return true
 	}
