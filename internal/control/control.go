@@ -107,6 +107,9 @@ func (c *Control) receive() {
 		if errors.Is(err, os.ErrDeadlineExceeded) { // by Stop
 			return
 		}
+		if _, list := m.(ipc.Show); list && errors.Is(err, syscall.EMFILE) {
+			continue // out of descriptors it serves on, and the request for the list times out
+		}
 		if err != nil {
 			c.lost(err)
 			return

@@ -306,6 +306,40 @@ func TestOrdersKeepTheirOrder(t *testing.T) {
 	b.stop()
 }
 
+// A worker without a free descriptor serves on if it is asked for its connections.
+func TestNoFreeDescriptorForList(t *testing.T) {
+	b := newBench(t)
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	lowest, err := unix.FcntlInt(b.end.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(lowest)
+	few := before
+	few.Cur = uint64(lowest)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	sent := errors.Join(b.master.SendFile(ipc.Show{ID: 1}, int(b.end.Fd())), b.master.Send(ipc.Serve{}))
+	select {
+	case <-b.granted:
+	case <-b.drained:
+		t.Error("it drains")
+	case <-time.After(10 * time.Second):
+		t.Error("it receives nothing more")
+	}
+	if err := errors.Join(sent, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)); err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := b.Orders().Take(); ok {
+		t.Errorf("the order is %#v, want none", o)
+	}
+	b.stop()
+}
+
 // A handover channel goes to the engine.
 func TestTakeOver(t *testing.T) {
 	b := newBench(t)

@@ -107,7 +107,8 @@ func (c *Channel) Receive() (Message, error) {
 }
 
 // ReceiveFile is Receive for messages with a descriptor. fd is close-on-exec and owned by the
-// caller; -1: the message had none.
+// caller; -1: the message had none. If this process has no free descriptor for it, the error wraps
+// EMFILE, and m is the message; nil if it is invalid.
 func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 	n, fd, err := c.receive()
 	if errors.Is(err, unix.ECONNRESET) {
@@ -118,6 +119,9 @@ func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 	switch {
 	case err == io.EOF:
 		return nil, -1, io.EOF
+	case errors.Is(err, unix.EMFILE):
+		m, _ = Decode(c.buf[:n])
+		return m, -1, fmt.Errorf("receive: %w", err)
 	case err != nil:
 		return nil, -1, fmt.Errorf("receive: %w", err)
 	}

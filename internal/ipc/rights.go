@@ -73,7 +73,7 @@ func descriptors(control []byte) (fds []int) {
 
 // receiveMessage receives a message with all its descriptors. The error is [ErrTruncated] if
 // there are more than most, and EMFILE if this process has too few free descriptors; the
-// descriptors are then closed.
+// descriptors are then closed, and p has the n bytes of the message nevertheless.
 func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err error) {
 	n, fds, truncated, err := receiveSome(socket, p, flag)
 	switch {
@@ -84,7 +84,7 @@ func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err
 	}
 	if err != nil {
 		Discard(fds...)
-		return 0, nil, err
+		return n, nil, err
 	}
 	return n, fds, nil
 }

@@ -141,6 +141,49 @@ func TestForeignConnections(t *testing.T) {
 	}
 }
 
+// A message for whose descriptor the master has none free is dropped, and is no fault of its worker.
+func TestNoFreeDescriptors(t *testing.T) {
+	channel, worker := controlChannel(t)
+	defer channel.Close()
+	p := &process{channel: channel}
+	for range 2 {
+		if err := worker.SendFile(ipc.Render{}, int(os.Stdin.Fd())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := worker.Send(ipc.Alive{}); err != nil {
+		t.Fatal(err)
+	}
+	withoutDescriptors(t, func() {
+		if m, err := p.Receive(); m != (ipc.Alive{}) || err != nil {
+			t.Errorf("received %v, %v, want Alive", m, err)
+		}
+	})
+}
+
+// withoutDescriptors calls f while this process may open no descriptor.
+func withoutDescriptors(t *testing.T, f func()) {
+	t.Helper()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	lowest, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(lowest)
+	few := before
+	few.Cur = uint64(lowest)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	f()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A window accepts a limited number within a second.
 func TestWindow(t *testing.T) {
 	var w window

@@ -101,12 +101,17 @@ func (p *process) Close() error {
 	return errors.Join(err, p.output.Close(), p.channel.Close())
 }
 
-// Receive returns the next message. Messages that do not concern the pool it handles itself.
+// Receive returns the next message. Messages that do not concern the pool it handles itself. A
+// message for whose descriptor this process has none free is dropped: the worker is not to blame.
 func (p *process) Receive() (ipc.Message, error) {
 	for {
 		m, fd, err := p.channel.ReceiveFile()
-		if err == nil && !p.messages.take(1, mostMessages, time.Now()) {
-			err = errFlood
+		full := errors.Is(err, unix.EMFILE)
+		if (err == nil || full) && !p.messages.take(1, mostMessages, time.Now()) {
+			err, full = errFlood, false
+		}
+		if full {
+			continue
 		}
 		switch job := m.(type) {
 		case ipc.Render:
