@@ -54,6 +54,25 @@ func TestKeeperEnds(t *testing.T) {
 	})
 }
 
+// Orphans are reaped when a keeper has been: it may have hidden that one has ended.
+func TestOrphanBehindKeeper(t *testing.T) {
+	reaped := 0
+	r := keeping()
+	r.reap = func(func(pid int) bool) error { reaped++; return nil }
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		before := reaped
+		r.procs[0].kept.EndKeeper()
+		if synctest.Wait(); reaped != before+1 {
+			t.Errorf("reaped %d times at the end of a keeper, want once", reaped-before)
+		}
+		r.hello(1)
+		r.die(0, Exit{})
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
 // A worker that reports ready must have a keeper: a living process that is no worker and
 // no keeper of another.
 func TestInvalidKeeper(t *testing.T) {

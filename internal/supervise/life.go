@@ -63,9 +63,7 @@ func (p *pool) attend(w *worker) {
 		p.calls <- func() {
 			w.proc.Close()
 			p.died(w, e)
-			if p.Orphans != nil {
-				p.reap() // Reap stops at children of the pool: there may be others behind it
-			}
+			p.reapBehind()
 		}
 	})
 }

@@ -333,6 +333,14 @@ func (p *pool) reap() {
 	}
 }
 
+// reapBehind reaps after a child of the pool has been reaped: Reap stops at such a child, and there
+// may be others behind it.
+func (p *pool) reapBehind() {
+	if p.Orphans != nil {
+		p.reap()
+	}
+}
+
 // move makes a transition. A transition that is not in the table is a bug in this package; no
 // input can cause it.
 func (p *pool) move(s *slot, c change) {

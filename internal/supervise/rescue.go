@@ -71,7 +71,10 @@ func (p *pool) attendKeeper(w *worker, pid int) {
 	kept := w.proc.Kept()
 	p.wg.Go(func() {
 		kept.Wait()
-		p.calls <- func() { p.keeperDied(w, pid) }
+		p.calls <- func() {
+			p.keeperDied(w, pid)
+			p.reapBehind()
+		}
 	})
 }
 
