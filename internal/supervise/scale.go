@@ -125,11 +125,12 @@ func (p *pool) closeSockets() {
 // accepts reports whether a process other than the slot's worker has its socket open: a worker that
 // drained before the slot was reopened, or the keeper of a dead one.
 func (p *pool) accepts(s *slot) bool {
-	if slices.ContainsFunc(p.detached, func(w *worker) bool { return w.slot == s && w.lastOwner }) {
+	// Workers from before an upgrade have a slot of their own with this index.
+	if slices.ContainsFunc(p.detached, func(w *worker) bool { return w.slot.index == s.index && w.lastOwner }) {
 		return true
 	}
 	for _, w := range p.keepers {
-		if w.slot == s && w.exited {
+		if w.slot.index == s.index && w.exited {
 			return true
 		}
 	}

@@ -108,6 +108,45 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// adopt returns a function that takes over workers, which are stubborn, and stores them by pid.
+func (r *rig) adopt(old map[int]*fake) func(int, Handle) (Process, error) {
+	return func(_ int, h Handle) (Process, error) {
+		old[h.PID] = &fake{mu: &r.mu, pid: h.PID, stubborn: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+		return old[h.PID], nil
+	}
+}
+
+// After an upgrade, too, the socket of a slot stays open as long as a worker accepts from it that
+// drained before the slot was reopened.
+func TestResumeReopenedSlot(t *testing.T) {
+	s, old := &sockets{open: 2}, map[int]*fake{}
+	r := &rig{tweak: stubborn}
+	r.change = func(c *Config) {
+		ready := time.Now().Add(-time.Hour)
+		c.Sockets, c.Reattach = s, r.adopt(old)
+		c.Resume = &State{Wanted: 2, Slots: 2, Workers: []WorkerState{
+			{Handle: Handle{PID: 11}, Slot: 0, Version: "1", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 12}, Slot: 1, Version: "1", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 13}, Slot: 1, Detached: true, LastOwner: true, Version: "1", Started: ready, Ready: ready},
+		}}
+	}
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0)
+		r.hello(1)
+		old[11].die(Exit{})
+		old[12].die(Exit{})
+		r.signal(syscall.SIGTTOU)
+		r.die(1, Exit{})
+		s.expect(t, "steer [0 1]", "steer [0]")
+		old[13].die(Exit{})
+		synctest.Wait()
+		s.expect(t, "shrink 1", "steer [0]")
+		r.signal(syscall.SIGINT)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // Requests to the admin endpoint are served until an upgrade suspends them, and again after
 // an upgrade that did not happen.
 func TestRequestsDuringUpgrade(t *testing.T) {
