@@ -33,6 +33,7 @@ type WorkerState struct {
 	Detached    bool   `json:"Leaving"`    // it drains, and has no slot any more
 	HandingOver bool   `json:"Giving"`     // it hands its connections over
 	LastOwner   bool   `json:",omitempty"` // it accepts from the socket of a slot that was closed and reopened
+	QueueEmpty  bool   `json:",omitempty"` // it has reported that it accepts no more connections
 	Movable     bool   `json:"Heir"`       // it can take connections over, and hand its own over
 	Keeper      int    `json:",omitempty"` // the pid of its keeper; 0: none
 	Sandbox     string `json:",omitempty"` // as in package status; "": none
@@ -172,7 +173,7 @@ func (p *pool) state() (State, error) {
 			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
 		}
 		state.Workers = append(state.Workers, WorkerState{
-			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, Movable: w.movable, Keeper: w.keeper, Sandbox: w.sandbox,
+			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, QueueEmpty: w.queueEmpty, Movable: w.movable, Keeper: w.keeper, Sandbox: w.sandbox,
 			Version: w.version, Started: w.started, Ready: w.readySince,
 		})
 	}
@@ -196,7 +197,7 @@ func (p *pool) resume() {
 	for _, ws := range p.Resume.Workers {
 		w := &worker{
 			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
-			sandbox: ws.Sandbox, movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
+			sandbox: ws.Sandbox, movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, queueEmpty: ws.QueueEmpty, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
 		}
 		proc, err := p.Reattach(ws.Slot, ws.Handle)
 		if err != nil {

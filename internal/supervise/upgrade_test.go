@@ -147,6 +147,32 @@ func TestResumeReopenedSlot(t *testing.T) {
 	})
 }
 
+// After an upgrade to a program of the same version, a drain does not wait for the queue of a worker
+// that has reported before the upgrade that it is empty.
+func TestResumeEmptyQueue(t *testing.T) {
+	old, empty := map[int]*fake{}, false
+	r := &rig{}
+	r.change = func(c *Config) {
+		ready := time.Now().Add(-time.Hour)
+		c.Reattach, c.OnQueuesEmpty = r.adopt(old), func() { empty = true }
+		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{
+			{Handle: Handle{PID: 11}, Version: "1", Started: ready, Ready: ready},
+			{Handle: Handle{PID: 12}, Detached: true, QueueEmpty: true, Version: "1", Started: ready, Ready: ready},
+		}}
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		old[11].die(Exit{})
+		old[12].waited = true // it does not report that again
+		r.signal(syscall.SIGTERM)
+		if !empty {
+			t.Error("a worker's download delays the closing of the listening sockets")
+		}
+		old[12].die(Exit{})
+		r.ends(0, "")
+	})
+}
+
 // Requests to the admin endpoint are served until an upgrade suspends them, and again after
 // an upgrade that did not happen.
 func TestRequestsDuringUpgrade(t *testing.T) {
