@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +47,32 @@ func TestReopen(t *testing.T) {
 	}
 	if err := w.reopen(); err == nil {
 		t.Error("reopened after Close")
+	}
+}
+
+// Close does not wait for long if the file is being reopened on a disk that does not respond.
+func TestCloseWhileReopening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := open(t, path, Config{})
+	ring, _ := newRing(t, MinRing)
+	w.Attach(0, ring)
+	write(ring, w.cfg.Doorbell.Out, "last\n")
+	answer := make(chan struct{})
+	w.reopened.Go(func() { <-answer })
+	ended := make(chan struct{})
+	go func() {
+		w.Close()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("Close waits for the disk")
+	}
+	close(answer)
+	<-ended
+	if got := content(t, path); got != "last\n" {
+		t.Errorf("the log has %q, want the last line", got)
 	}
 }
 

@@ -273,12 +273,25 @@ func (w *Writer) Resume() {
 }
 
 // Close writes pending lines and closes the file. Lines that cannot be written in time
-// stay in the rings. The goroutine has ended when Close returns, unless it is stuck in the
+// stay in the rings. The goroutines have ended when Close returns, unless one is stuck in the
 // kernel on a disk that does not respond.
 func (w *Writer) Close() {
-	w.reopened.Wait()
+	w.awaitReopen()
 	if err := w.close(flushTime); err != nil {
 		w.cfg.Alert(err.Error())
+	}
+}
+
+// awaitReopen waits for Reopen, for at most flushTime.
+func (w *Writer) awaitReopen() {
+	done := make(chan struct{})
+	go func() { // ends with Reopen
+		w.reopened.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(flushTime):
 	}
 }
 
