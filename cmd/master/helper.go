@@ -61,7 +61,7 @@ func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
 		c.Env = append(c.Env, helperNoBox+"=1")
 	}
 	c.ExtraFiles = []*os.File{channel, cache}
-	c.Stderr = &p.words
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), &p.words, &p.words // os/exec would open /dev/null for nil
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.Start(); err != nil {
 		return nil, err

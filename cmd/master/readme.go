@@ -57,6 +57,7 @@ func (r *renderer) render(socket *os.File) {
 		defer cancel()
 		c := exec.CommandContext(ctx, r.path, "readme")
 		c.Stdin, c.Stdout, c.Env = socket, socket, []string{identityKey + "=" + r.identity}
+		c.Stderr = io.Discard // os/exec would open /dev/null for nil
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		_ = c.Run() // on errors the worker gets no HTML
 	})

@@ -19,6 +19,7 @@ func TestBareRoot(t *testing.T) {
 	t.Parallel()
 	root := harness.Copies(t, "master", "worker")
 	harness.Write(t, filepath.Join(root, "site", "index.html"), []byte("front"))
+	harness.Write(t, filepath.Join(root, "site", "docs", "README.md"), []byte("# Heading\n"))
 	config, log := filepath.Join(root, "config"), filepath.Join(root, "log")
 	harness.Write(t, config, []byte("workers = 2\naccess-log = /log\n"))
 	before := []string{"chroot", root}
@@ -39,10 +40,13 @@ func TestBareRoot(t *testing.T) {
 	})
 
 	// Reload without the access log: nothing may be opened in its place.
-	harness.Write(t, config, []byte("workers = 2\n"))
+	harness.Write(t, config, []byte("workers = 2\nlist = true\n"))
 	s.Signal(syscall.SIGHUP)
 	old = append(s.AwaitWorkers(2, old...), old...)
 	s.MustServe("/", "front")
+	if body := page(t, s.URL("/docs/")); !strings.Contains(body, "Heading") || strings.Contains(body, "# Heading") {
+		t.Errorf("the README is not rendered: %s", body)
+	}
 	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), "\n") != 1 {
 		t.Errorf("the access log after it was switched off: %q, error %v; want one line", text, err)
 	}
