@@ -10,9 +10,9 @@ import (
 )
 
 // Buffer collects lines and writes them to a file on demand, without ever waiting for a
-// reader: bytes that it does not accept now are kept for the next time. When the buffer is
-// full, further lines are dropped and counted, and the count is logged as soon as there is
-// room. It is not safe for concurrent use.
+// reader: bytes that it does not accept now are kept for the next time. When the buffer or
+// the disk is full, further lines are dropped and counted, and the count is logged as soon as
+// there is room. It is not safe for concurrent use.
 type Buffer struct {
 	out     *Outlet
 	lines   []byte
@@ -53,14 +53,33 @@ func (b *Buffer) Flush() (left bool) {
 		b.compact()
 		return true
 	}
-	// After any other error the rest will never be read.
+	if err != nil {
+		b.lose()
+		return false
+	}
 	b.lines, b.sent = b.lines[:0], 0
 	if n := b.dropped; n > 0 && b.Alert != nil {
 		b.dropped = 0
-		b.Alert(fmt.Sprintf("%d log lines dropped; the reader of standard error is too slow", n))
+		b.Alert(fmt.Sprintf("%d log lines dropped; the disk of standard error was full, or its reader too slow", n))
 		return true
 	}
 	return false
+}
+
+// lose drops what the file does not accept, because its disk is full or its reader gone. If the
+// file ends with half a line, a newline is kept for it.
+func (b *Buffer) lose() {
+	rest := b.lines[b.sent:]
+	b.dropped += bytes.Count(rest, []byte{'\n'})
+	half := b.sent > 0 && b.lines[b.sent-1] != '\n'
+	if b.sent == 0 && bytes.HasPrefix(rest, []byte{'\n'}) { // it was kept before
+		half = true
+		b.dropped--
+	}
+	b.lines, b.sent = b.lines[:0], 0
+	if half {
+		b.lines = append(b.lines, '\n')
+	}
 }
 
 // compact moves the unwritten bytes to the start once half of the buffer has been written.

@@ -90,6 +90,45 @@ func TestBufferWithSlowReader(t *testing.T) {
 	}
 }
 
+// On a full disk lines are dropped and counted. Half a line at the end of the file is ended
+// before the next line.
+func TestBufferOnFullDisk(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	b := NewBuffer(f)
+	said := ""
+	b.Alert = func(line string) { said = line }
+	disk := b.out
+	if b.out, err = ShareOutlet(full); err != nil {
+		t.Fatal(err)
+	}
+	defer b.out.Close()
+	b.Write([]byte("first\nsecond\n"))
+	if b.sent, err = f.WriteString("first\nsec"); err != nil { // as much as the disk had room for
+		t.Fatal(err)
+	}
+	for range 2 {
+		if b.Flush() {
+			t.Error("something is left for a disk that is full")
+		}
+		b.Write([]byte("next\n"))
+	}
+	b.out = disk
+	b.Flush()
+	got, err := os.ReadFile(f.Name())
+	if want := "first\nsec\nnext\n"; err != nil || string(got) != want || !strings.HasPrefix(said, "2 log lines dropped; ") {
+		t.Errorf("the file has %q, %v, want %q; reported %q, want 2 lines dropped", got, err, want, said)
+	}
+}
+
 // pipe returns the ends of a pipe.
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
