@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/logging"
 )
 
 // A reader that is stuck stops nobody: rings fill up, lines are counted, and what
@@ -116,4 +120,58 @@ func TestNextWriterGoesOn(t *testing.T) {
 	if next.Lost() != 6 {
 		t.Errorf("%d lost", next.Lost())
 	}
+}
+
+// If the disk does not respond to a Suspend, all lines are written after Resume, once it does.
+func TestSuspendOnSilentDisk(t *testing.T) {
+	var fds [2]int // a blocking pipe stands for the disk
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	reader := os.NewFile(uintptr(fds[0]), "disk")
+	defer reader.Close()
+	if _, err := unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	disk, err := logging.NewOutlet(fds[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := New(Config{Doorbell: doorbell(t), Alert: func(string) {}})
+	w.path, w.wanted, w.out, w.running = "disk", "disk", &outlet{Outlet: disk, name: "disk"}, true
+	go w.run()
+	ring, _ := newRing(t, 512<<10)
+	const lines = 1000
+	line := strings.Repeat("x", 99) + "\n"
+	for range lines { // more than the pipe holds
+		ring.Write([]byte(line))
+	}
+	w.Attach(0, ring)
+	until(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fds[0], unix.SIOCINQ); return err == nil && n > 0 })
+	if err := w.suspend(time.Millisecond); !errors.Is(err, errSilent) {
+		t.Errorf("Suspend: %v, want %v", err, errSilent)
+	}
+	w.Resume()
+	write(ring, w.cfg.Doorbell.Out, "last\n")
+	read := make(chan string)
+	go func() {
+		var all strings.Builder
+		for buf := make([]byte, 4096); !strings.HasSuffix(all.String(), "last\n"); {
+			n, err := reader.Read(buf)
+			if err != nil {
+				break
+			}
+			all.Write(buf[:n])
+		}
+		read <- all.String()
+	}()
+	select {
+	case got := <-read:
+		if got != strings.Repeat(line, lines)+"last\n" {
+			t.Errorf("%d bytes were written, want %d lines and the last", len(got), lines)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("what a worker logs after Resume is not written")
+	}
+	closed(t, w)
 }

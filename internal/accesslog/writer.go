@@ -333,13 +333,15 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	case err := <-o.result:
 		return err
 	case <-timer.C:
-		w.abandon()
+		if last {
+			w.abandon()
+		}
 		return fmt.Errorf("write access log: %w", errSilent)
 	}
 }
 
-// abandon takes the rings away from a goroutine that is stuck in the kernel: the rings may
-// be unmapped by the time it continues.
+// abandon takes the rings away from a goroutine that is stuck in the kernel at Close: the
+// rings may be unmapped by the time it continues.
 func (w *Writer) abandon() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
