@@ -61,7 +61,11 @@ func (r *Reply) obey(out []byte, now Now) []byte {
 		r.x.Moved = MovedRule
 		return r.page(out, m.Status(), location, now)
 	}
-	f, status := r.rewritten(m.Target())
+	codings := r.x.Codings
+	if m.Status() != proto.StatusOK {
+		codings = proto.Codings{} // an error page is sent without a content coding
+	}
+	f, status := r.rewritten(m.Target(), codings)
 	switch ruled := m.Status(); {
 	case status == proto.StatusNotFound && ruled == proto.StatusGone:
 		return r.page(out, ruled, nil, now)
@@ -76,13 +80,13 @@ func (r *Reply) obey(out []byte, now Now) []byte {
 
 // rewritten opens the file at a rule's target. If a client would be redirected from there to
 // another path, it opens the file at that path.
-func (r *Reply) rewritten(path []byte) (File, proto.Status) {
-	f, status := r.x.site.Open(path, r.x.Codings, &r.x.access)
+func (r *Reply) rewritten(path []byte, codings proto.Codings) (File, proto.Status) {
+	f, status := r.x.site.Open(path, codings, &r.x.access)
 	switch status {
 	case proto.StatusMovedPermanently:
-		f, status = r.x.site.Open(append(path, '/'), r.x.Codings, &r.x.access)
+		f, status = r.x.site.Open(append(path, '/'), codings, &r.x.access)
 	case proto.StatusPermanentRedirect:
-		f, status = r.x.site.Open(cleaned(path), r.x.Codings, &r.x.access)
+		f, status = r.x.site.Open(cleaned(path), codings, &r.x.access)
 	}
 	if status < proto.StatusBadRequest && status != proto.StatusOK {
 		status = proto.StatusNotFound // only one such redirection is followed

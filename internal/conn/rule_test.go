@@ -80,6 +80,30 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestRuledPageIsNotCoded says that a rule's error page is sent as it is, like the site's own
+// pages, even if there is a compressed form of it: its response names no content coding.
+func TestRuledPageIsNotCoded(t *testing.T) {
+	cfg := ruledConfig(t, "/lost /a 404\n/removed /a 410\n/alias /a 200", "")
+	cfg.Site = codedSite{cfg.Site.(*fakeSite)}
+	for path, want := range map[string][2]string{"/lost": {"404", "0123456789"}, "/removed": {"410", "0123456789"}, "/alias": {"200", "gzip"}} {
+		got := answerTo(cfg, get(path, "Accept-Encoding: gzip"))
+		_, body, _ := strings.Cut(got, "\r\n\r\n")
+		if coded := strings.Contains(got, "\r\nContent-Encoding: gzip\r\n"); !strings.HasPrefix(got, "HTTP/1.1 "+want[0]) || body != want[1] || coded != (body == "gzip") {
+			t.Errorf("%s:\n%s", path, got)
+		}
+	}
+}
+
+// codedSite has a compressed form of /a.
+type codedSite struct{ *fakeSite }
+
+func (s codedSite) Open(path []byte, codings proto.Codings, access *proto.Access) (File, proto.Status) {
+	if string(path) == "/a" && len(codings.List()) > 0 {
+		path = []byte("/a.gz")
+	}
+	return s.fakeSite.Open(path, codings, access)
+}
+
 // TestForcedRules says that a forced rule decides although there is a file, and before
 // whatever else the path could be.
 func TestForcedRules(t *testing.T) {
