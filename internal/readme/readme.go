@@ -85,7 +85,8 @@ func policy() *bluemonday.Policy {
 	p.AllowLists()
 	p.AllowElements("table", "thead", "tbody", "tfoot", "tr", "th", "td")
 	p.AllowAttrs("align").Matching(regexp.MustCompile(`^(left|center|right)$`)).OnElements("p", "div", "th", "td", "img")
-	p.AllowAttrs("src").Matching(regexp.MustCompile(`^[^:/?#\\][^:\\]*$`)).OnElements("img") // beside the README
+	// Beside the README. White space at the start is refused, because it is trimmed later.
+	p.AllowAttrs("src").Matching(regexp.MustCompile(`^[^:/?#\\\pZ\pC][^:\\]*$`)).OnElements("img")
 	p.AllowAttrs("alt", "title").OnElements("img")
 	p.AllowAttrs("width", "height").Matching(bluemonday.NumberOrPercent).OnElements("img")
 	return p

@@ -29,7 +29,7 @@ func TestHTML(t *testing.T) {
 func TestHTMLIsSafe(t *testing.T) {
 	for _, markdown := range []string{
 		"<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "[x](data:text/html,x)", "<a href='java&#115;cript:alert(1)'>x</a>",
-		"![x](https://example.org/pixel.png)", "![x](//example.org/pixel.png)", "<img src='\\\\example.org/x'>", "<svg onload=alert(1)>", "<style>*{display:none}</style>",
+		"![x](https://example.org/pixel.png)", "![x](//example.org/pixel.png)", "<img src='\\\\example.org/x'>", "<img src=' //example.org/x'>", "<img src='&#9;//example.org/x'>", "<img src='&nbsp;//example.org/x'>", "<svg onload=alert(1)>", "<style>*{display:none}</style>",
 		"<p style='position:fixed'>", "<iframe src=/>", "<form action=/><input><button>x", "<base href=//example.org>", "<meta http-equiv=refresh content=0>", "<link rel=stylesheet href=x>",
 		"</article></main><h1>x", "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>", "<time>1</time>", "<p id=x class=bar>", "<object data=x>", "<details ontoggle=alert(1) open>",
 	} {
