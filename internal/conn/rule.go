@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bytes"
+	"strings"
 
 	"phalanx/internal/proto"
 	"phalanx/internal/rules"
@@ -111,7 +112,14 @@ func cleaned(path []byte) []byte {
 	if page, ok := bytes.CutSuffix(path, []byte(".html")); ok {
 		return page
 	}
-	return bytes.TrimRight(path, "/")
+	for { // "." as an element counts as nothing, as in the site
+		path = bytes.TrimRight(path, "/")
+		start := bytes.LastIndexByte(path, '/') + 1
+		if last := string(path[start:]); last != "." && !strings.EqualFold(last, "%2e") {
+			return path
+		}
+		path = path[:start]
+	}
 }
 
 // findFields finds the header fields that the site's rules add to the response. A redirection

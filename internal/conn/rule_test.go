@@ -186,7 +186,7 @@ func TestPrefix(t *testing.T) {
 }
 
 func TestCleaned(t *testing.T) {
-	for path, want := range map[string]string{"/a.html": "/a", "/a/": "/a", "/a/index.html": "/a/", "/index.html": "/", "/a//": "/a"} {
+	for path, want := range map[string]string{"/a.html": "/a", "/a/": "/a", "/a/index.html": "/a/", "/index.html": "/", "/a//": "/a", "/a/.": "/a", "/a/%2e/": "/a", "/a/./%2E//": "/a"} {
 		if got := string(cleaned([]byte(path))); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}
