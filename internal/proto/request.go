@@ -101,16 +101,26 @@ func AppendValues(dst [][]byte, head []byte, lower string) [][]byte {
 // absolute URI, else from the Host field (RFC 9112 §3.2.2). It is a name, an IPv4 address or
 // an IP literal in brackets; empty if the client named none.
 func (r *Request) Host(head []byte) []byte {
-	host := r.Value(head, FieldHost)
+	host, _ := r.hostPort(head)
+	return host
+}
+
+// Port returns the port that the client named with the host; empty if it named none.
+func (r *Request) Port(head []byte) []byte {
+	_, port := r.hostPort(head)
+	return port
+}
+
+func (r *Request) hostPort(head []byte) (host, port []byte) {
+	host = r.Value(head, FieldHost)
 	if r.Path.Off > r.Target.Off { // after scheme and authority
 		host = head[r.Target.Off:r.Path.Off]
 		host = host[bytes.IndexByte(host, ':')+len("://"):]
 	}
-	name := len(host)
 	if i := bytes.LastIndexByte(host, ':'); i > bytes.LastIndexByte(host, ']') {
-		name = i
+		return host[:i], host[i+1:]
 	}
-	return host[:name]
+	return host, nil
 }
 
 // cutLine splits p at its first CRLF.

@@ -108,6 +108,26 @@ func TestHost(t *testing.T) {
 	}
 }
 
+// TestHostAndPort takes them from the target, or else from Host.
+func TestHostAndPort(t *testing.T) {
+	for _, tt := range []struct{ target, field, host, port string }{
+		{"/", "example.com", "example.com", ""},
+		{"/", "example.com:8080", "example.com", "8080"},
+		{"/", "example.com:", "example.com", ""},
+		{"/", "[::1]", "[::1]", ""},
+		{"/", "[::1]:80", "[::1]", "80"},
+		{"/", "", "", ""},
+		{"http://a:1/x", "b:2", "a", "1"},
+		{"http://a", "b:2", "a", ""},
+	} {
+		raw := []byte("GET " + tt.target + " HTTP/1.1\r\nHost: " + tt.field + "\r\n\r\n")
+		o := parseEverySplit(t, raw)
+		if host, port := o.req.Host(raw), o.req.Port(raw); string(host) != tt.host || string(port) != tt.port {
+			t.Errorf("9112-3.2.2 %s with Host %q: host %q, port %q", tt.target, tt.field, host, port)
+		}
+	}
+}
+
 // literals are what may and what may not stand in brackets (RFC 3986 §3.2.2).
 var literals = struct{ valid, invalid []string }{
 	valid: []string{

@@ -181,14 +181,14 @@ func (m *Match) same(r Request) bool {
 	target := m.target
 	if m.external {
 		scheme, rest, _ := bytes.Cut(target, []byte("://"))
-		host := rest
+		authority := rest
 		if i := bytes.IndexAny(rest, "/?#"); i >= 0 {
-			host = rest[:i]
+			authority = rest[:i]
 		}
-		if !bytes.EqualFold(host, r.Host) || (string(scheme) == "https") != r.Secure {
+		if (string(scheme) == "https") != r.Secure || !r.at(authority) {
 			return false
 		}
-		target = rest[len(host):]
+		target = rest[len(authority):]
 	}
 	target, _, _ = bytes.Cut(target, []byte("#"))
 	path, query, _ := bytes.Cut(target, []byte("?"))
@@ -198,6 +198,27 @@ func (m *Match) same(r Request) bool {
 	var slash, ok bool
 	m.compared, slash, ok = appendPath(m.compared[:0], path)
 	return ok && slash == m.slash && bytes.Equal(m.compared, m.decoded)
+}
+
+// at reports whether the request is for an authority, a host with or without a port. One
+// without a port is that of every port: behind a proxy, the port in the request may not be the
+// client's.
+func (r Request) at(authority []byte) bool {
+	host, port := authority, []byte(nil)
+	if i := bytes.LastIndexByte(authority, ':'); i > bytes.LastIndexByte(authority, ']') {
+		host, port = authority[:i], authority[i+1:]
+	}
+	switch {
+	case !bytes.EqualFold(host, r.Host):
+		return false
+	case len(port) == 0:
+		return true
+	case len(r.Port) > 0:
+		return bytes.Equal(port, r.Port)
+	case r.Secure:
+		return string(port) == "443"
+	}
+	return string(port) == "80"
 }
 
 // Status returns the status of the rule: that of a redirect, or 200, 404 or 410 with a file.

@@ -25,7 +25,8 @@ func decide(s *rules.Set, url string) string {
 	if scheme, rest, ok := strings.Cut(url, "://"); ok {
 		r.Secure = scheme == "https"
 		host, path, _ := strings.Cut(rest, "/")
-		r.Host, url = []byte(host), "/"+path
+		host, port, _ := strings.Cut(host, ":")
+		r.Host, r.Port, url = []byte(host), []byte(port), "/"+path
 	}
 	path, query, ok := strings.Cut(url, "?")
 	if ok {
@@ -300,6 +301,12 @@ func TestNoLoops(t *testing.T) {
 		{"/* https://www.example.org/:splat 301!", "http://www.example.org/a", "301! https://www.example.org/a"},
 		{"/* https://www.example.org/:splat 301!", "http://example.org/a", "301! https://www.example.org/a"},
 		{"/* https://www.example.org/:splat 301!", "https://www.example.org/a", ""},
+		{"/* https://www.example.org/:splat 301!", "https://www.example.org:8443/a", ""},
+		{"/* https://www.example.org:8443/:splat 301!", "https://www.example.org:8443/a", ""},
+		{"/* https://www.example.org:8443/:splat 301!", "https://www.example.org/a", "301! https://www.example.org:8443/a"},
+		{"/* https://www.example.org:443/:splat 301!", "https://www.example.org/a", ""},
+		{"/* http://www.example.org:80/:splat 301!", "http://www.example.org/a", ""},
+		{"/* http://[::1]:8080/:splat 301!", "http://www.example.org:8080/a", "301! http://[::1]:8080/a"},
 	} {
 		if got := decide(parse(t, test.rules), test.url); got != test.want {
 			t.Errorf("%q: %s is %q, want %q", test.rules, test.url, got, test.want)

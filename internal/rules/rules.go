@@ -142,6 +142,7 @@ type Request struct {
 	Path   []byte // as it was sent, without query; empty stands for "/"
 	Query  []byte // as it was sent, with its "?"; may be empty
 	Host   []byte // without its port; may be empty
+	Port   []byte // empty: the default port
 	Secure bool   // it came by HTTPS
 }
 
