@@ -34,12 +34,22 @@ type format interface {
 // batch is the number of entries that are read or written at a time.
 const batch = 256
 
-// List opens a directory, whose path ends with a slash or with "/.", for
-// listing. The query chooses the order: "?sort=name|size|time&order=asc|desc".
+// List opens a directory, whose path ends with a slash or with "/.", for listing, unless it has
+// an index file that cannot be served. The query chooses the order:
+// "?sort=name|size|time&order=asc|desc".
 func (r *Root) List(path, query []byte, json bool, access *proto.Access) (*Listing, proto.Status) {
 	name, dir, status := r.openListable(path, r.policy.List, access)
 	if status != proto.StatusOK {
 		return nil, status
+	}
+	var space [unix.PathMax]byte
+	switch f, _, err := r.index(append(space[:0], name...), access); err {
+	case nil:
+		f.Close() // it has just been created
+	case unix.ENOENT, errDirectory:
+	default:
+		dir.Close()
+		return nil, statusOf(err)
 	}
 	k := kind{path: "/" + name, format: htmlFormat{}, order: parseOrder(query), archive: r.policy.Archive, granted: access.Granted}
 	if json {

@@ -100,6 +100,25 @@ func TestEmptyDirectory(t *testing.T) {
 	}
 }
 
+// A directory whose index file cannot be served is not listed in its place.
+func TestIndexThatIsNotServed(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "out/", "out/index.html -> /etc/passwd", "out/a: x", "dir/", "dir/index.html/", "dir/a: x", "broken/", "broken/index.html -> nowhere", "none/", "none/a: x")
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		r.policy.List = true
+		for path, want := range map[string]proto.Status{"/out/": 403, "/dir/": 200, "/broken/": 200, "/none/": 200, "/": 200} {
+			l, status := r.List([]byte(path), nil, false, new(proto.Access))
+			if status != want {
+				t.Errorf("9110-15.5.4: %s: %d, want %d", path, status, want)
+			}
+			if l != nil {
+				l.Close()
+			}
+		}
+		checkNothingHeld(t, r)
+	})
+}
+
 // A prefix that a proxy puts in front of the path is in no link.
 func TestLinksAreRelative(t *testing.T) {
 	dir := t.TempDir()

@@ -259,18 +259,11 @@ func (r *Root) find(name []byte, access *proto.Access) (*File, []byte, error) {
 		}
 		return f, name, err
 	}
-	for _, index := range r.policy.Index {
-		if len(name)+len(index) >= cap(name) {
-			continue
-		}
-		full := append(name, index...)
-		r.found(FileIndex, full[len(name):])
-		f, err := r.file(full, access)
-		if err != unix.ENOENT {
-			return f, full, err
-		}
+	f, full, err := r.index(name, access)
+	if err != unix.ENOENT {
+		return f, full, err
 	}
-	err := r.directoryAt(name, access)
+	err = r.directoryAt(name, access)
 	if err == errDirectory && !r.policy.List {
 		r.found(FileUnlisted, nil)
 	}
