@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/rules"
 )
 
 // private changes a complete head so that shared caches do not store the response for other
@@ -21,7 +22,7 @@ func (r *Reply) private(out []byte) []byte {
 		case proto.EqualFold(name, "cache-control"):
 			control = true
 			out = appendUnshared(append(out, "Cache-Control: private"...), value)
-		case proto.EqualFold(name, "expires"), isForCDNs(name): // they cannot say who may store it
+		case proto.EqualFold(name, "expires"), rules.ForCDNs(name): // they cannot say who may store it
 		case proto.EqualFold(name, "vary") && !vary:
 			vary = true
 			out = append(append(append(out, line[:end-2]...), ", Authorization"...), "\r\n"...)
@@ -36,14 +37,6 @@ func (r *Reply) private(out []byte) []byte {
 		out = append(out, "Vary: Authorization\r\n"...)
 	}
 	return append(out, head...)
-}
-
-// isForCDNs reports whether a field overrides Cache-Control for some shared caches (RFC 9213
-// and its forerunners).
-func isForCDNs(name []byte) bool {
-	const targeted = "-cache-control"
-	return len(name) > len(targeted) && proto.EqualFold(name[len(name)-len(targeted):], targeted) ||
-		proto.EqualFold(name, "surrogate-control") || proto.EqualFold(name, "edge-control") || proto.EqualFold(name, "x-accel-expires")
 }
 
 // appendUnshared appends the directives of a Cache-Control that do not address shared caches,

@@ -20,19 +20,27 @@ const (
 // ofContent are fields that describe the content of a file.
 var ofContent = names("Content-Type Content-Language Content-Disposition")
 
-// ofFile are further fields about a file. They do not apply to errors, which must not be
-// cached like files.
-var ofFile = names("Content-Location Cache-Control Expires CDN-Cache-Control Surrogate-Control Pragma Link")
+// ofFile are further fields about a file. Neither they nor those of [ForCDNs] apply to errors,
+// which must not be cached like files.
+var ofFile = names("Content-Location Cache-Control Expires Pragma Link")
 
 // fits reports whether a field applies to a response.
-func (a About) fits(lower string) bool {
+func (a About) fits(o *op) bool {
 	switch a {
 	case File:
 		return true
 	case Parts, Unchanged:
-		return !ofContent[lower]
+		return !ofContent[o.lower]
 	}
-	return !ofContent[lower] && !ofFile[lower]
+	return !ofContent[o.lower] && !ofFile[o.lower] && !o.forCDNs
+}
+
+// ForCDNs reports whether a field overrides Cache-Control for some shared caches (RFC 9213
+// and its forerunners).
+func ForCDNs(name []byte) bool {
+	const targeted = "-cache-control"
+	return len(name) > len(targeted) && proto.EqualFold(name[len(name)-len(targeted):], targeted) ||
+		proto.EqualFold(name, "surrogate-control") || proto.EqualFold(name, "edge-control") || proto.EqualFold(name, "x-accel-expires")
 }
 
 // Amend applies the fields that [Set.Fields] has found to the response head out[from:], in the
@@ -45,7 +53,7 @@ func (m *Match) Amend(out []byte, from int, about About) []byte {
 	own := len(out)
 	for i := range m.fields {
 		f := &m.fields[i]
-		f.applied = about.fits(f.lower)
+		f.applied = about.fits(f.op)
 		switch {
 		case !f.applied:
 		case f.remove:

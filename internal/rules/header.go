@@ -17,10 +17,11 @@ type block struct {
 // op sets a header field, or removes it.
 type op struct {
 	Position
-	name   string // as written
-	lower  string
-	value  []part
-	remove bool
+	name    string // as written
+	lower   string
+	value   []part
+	remove  bool
+	forCDNs bool // see ForCDNs
 }
 
 // field is an op for one request, with the values of its block's placeholders.
@@ -121,7 +122,7 @@ func (b *block) read(line string, at Position) error {
 	name, remove := strings.CutPrefix(line, "!")
 	name, value, hasValue := strings.Cut(strings.TrimSpace(name), ":")
 	name, value = strings.TrimRight(name, " \t"), strings.TrimSpace(value)
-	o := op{Position: at, name: name, lower: strings.ToLower(name), remove: remove}
+	o := op{Position: at, name: name, lower: strings.ToLower(name), remove: remove, forCDNs: ForCDNs([]byte(name))}
 	switch {
 	case !proto.IsToken(name):
 		return at.errorf("%q: a field is written 'Name: value', or '! Name' to remove it", line)

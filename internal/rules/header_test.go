@@ -93,10 +93,11 @@ func TestHeaders(t *testing.T) {
 
 // TestFieldsOfFiles says that errors and lists have no fields that are about a file.
 func TestFieldsOfFiles(t *testing.T) {
-	s := parseHeaders(t, "/*\n  Content-Type: a/b\n  Cache-Control: immutable\n  X-Frame-Options: DENY\n")
+	s := parseHeaders(t, "/*\n  Content-Type: a/b\n  Cache-Control: immutable\n  Netlify-CDN-Cache-Control: max-age=9\n"+
+		"  X-Accel-Expires: 9\n  X-Frame-Options: DENY\n")
 	for about, want := range map[rules.About][]string{
 		rules.Other:     {"X-Frame-Options: DENY"},
-		rules.Unchanged: {"-Expires: then", "-Cache-Control: max-age=43200", "Cache-Control: immutable", "X-Frame-Options: DENY"},
+		rules.Unchanged: {"-Expires: then", "-Cache-Control: max-age=43200", "Cache-Control: immutable", "Netlify-CDN-Cache-Control: max-age=9", "X-Accel-Expires: 9", "X-Frame-Options: DENY"},
 	} {
 		if got := amended(s, "/x", about); !slices.Equal(got, want) {
 			t.Errorf("%v: %q, want %q", about, got, want)
