@@ -37,8 +37,7 @@ func (b *budget) take(n int64) bool { return b.held.Add(n) <= b.max }
 func (b *budget) give(n int64) { b.held.Add(-n) }
 
 // Costs of a listing in bytes: the buffer for reading the directory, and for each entry its
-// name and twice its own size, since a growing slice is partly empty and sorting needs a
-// second one.
+// name and twice its own size, since a growing slice is partly empty and is copied.
 const (
 	listingCost = 16 << 10
 	entryCost   = 2*int64(unsafe.Sizeof(entry{})) + nameCost

@@ -45,14 +45,13 @@ type listed struct {
 	mu         sync.Mutex // guards the fields below, until ready
 	dir        *os.File   // nil: the shares are listed
 	failed     bool
-	cost       int64 // bytes charged to the root's budget
-	whole      bool  // all entries have been read
-	sorter     sorter[entry]
+	cost       int64       // bytes charged to the root's budget
+	whole      bool        // all entries have been read
 	ordered    bool        // entries are sorted
 	sum        hash.Hash64 // hash of what is shown
 	summed     int         // number of entries in sum
-	making     bool        // the README is being rendered
-	wakes      []func()    // called when the README has been rendered
+	making     bool        // entries are being sorted, or the README is being rendered
+	wakes      []func()    // called when that is done
 	readmeName string
 	readme     []byte // HTML
 
@@ -170,13 +169,10 @@ func (c *listed) prepare() (ready bool, _ proto.Status) {
 		}
 		c.whole = true
 		c.dir.Close()
-		c.sorter.list = c.entries
+		c.sort()
 	}
-	if !c.ordered {
-		if !c.sorter.step(c.compare) {
-			return false, proto.StatusOK
-		}
-		c.entries, c.ordered = c.sorter.list, true
+	if !c.ordered && !c.making {
+		c.ordered = true
 		c.beginReadme()
 	}
 	switch {
@@ -189,6 +185,31 @@ func (c *listed) prepare() (ready bool, _ proto.Status) {
 	c.tag = fmt.Appendf(nil, `"%x"`, c.sum.Sum64())
 	c.ready.Store(true)
 	return true, proto.StatusOK
+}
+
+// sort sorts the entries, in a goroutine if there are many: 100,000 take a fifth of a second, in
+// which no other connection would be served. It is called with the lock held.
+func (c *listed) sort() {
+	if len(c.entries) <= batch {
+		slices.SortFunc(c.entries, c.compare)
+		return
+	}
+	c.making = true
+	c.root.making.Go(func() {
+		slices.SortFunc(c.entries, c.compare) // nobody else uses them while making is set
+		c.made(nil)
+	})
+}
+
+// made sets the README, if it is known, and wakes the listings that wait.
+func (c *listed) made(readme []byte) {
+	c.mu.Lock()
+	wakes := c.wakes
+	c.readme, c.making, c.wakes = readme, false, nil
+	c.mu.Unlock()
+	for _, wake := range wakes {
+		wake()
+	}
 }
 
 // charge charges a listing's memory to the budget, and reports whether there is room for it.

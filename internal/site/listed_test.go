@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -66,6 +67,9 @@ func TestListingsAreShared(t *testing.T) {
 			}
 			if n := r.listings.held.Load(); n != one {
 				t.Errorf("%d bytes are held, one takes %d", n, one)
+			}
+			if !slices.IsSortedFunc(all[0].entries, all[0].compare) {
+				t.Error("the entries are not sorted")
 			}
 			want := whole(all[0])
 			if n := bytes.Count(want, []byte("</td></tr>\n")); n != entries {

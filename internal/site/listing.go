@@ -121,8 +121,8 @@ func (l *Listing) ETag() []byte { return l.tag }
 // FileName returns "": a listing is shown, not saved.
 func (l *Listing) FileName() string { return "" }
 
-// Await arranges that wake is called once the README has been made, perhaps after Close. It
-// returns false if the listing does not wait for one.
+// Await arranges that wake is called once the entries have been sorted, or the README made,
+// perhaps after Close. It returns false if the listing does not wait for either.
 func (l *Listing) Await(wake func()) bool { return l.await(wake) }
 
 // Close ends the listing.

@@ -96,23 +96,12 @@ func (r *Root) makeReadme(f *File, name string) {
 	m.mu.Unlock()
 	f.Close()
 	for _, c := range waiting {
-		c.setReadme(html)
+		c.made(html)
 	}
 }
 
-// setReadme sets the README and wakes the listings that wait for it.
-func (c *listed) setReadme(html []byte) {
-	c.mu.Lock()
-	wakes := c.wakes
-	c.readme, c.making, c.wakes = html, false, nil
-	c.mu.Unlock()
-	for _, wake := range wakes {
-		wake()
-	}
-}
-
-// await arranges that wake is called once the README has been made. It returns false if it
-// is not being made.
+// await arranges that wake is called once what is being made has been. It returns false if
+// nothing is.
 func (c *listed) await(wake func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -35,7 +35,7 @@ type Root struct {
 	shares  []share       // of OpenShares: nothing else is beneath the root
 
 	shared shared
-	making sync.WaitGroup // goroutines that make archives and READMEs
+	making sync.WaitGroup // goroutines that make archives and READMEs, and sort listings
 	*bounds
 
 	ruleFiles ruleFiles
