@@ -12,62 +12,6 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// TestFileShrinksWhileSent truncates a file while it is sent: the connection is closed before
-// Content-Length bytes, so that the client notices.
-func TestFileShrinksWhileSent(t *testing.T) {
-	t.Parallel()
-	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		base := harness.Tree(t, map[string]string{"index.html": "front"})
-		harness.Sparse(t, base+"/big.bin", 256<<20)
-		s := harness.Serve(t, base, "--model", model)
-		d := s.Begin("/big.bin", 64<<10)
-		if err := d.Take(1 << 20); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(base+"/big.bin", 1<<20); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Rest(); err == nil || d.Taken >= d.Length {
-			t.Errorf("received %d of %d bytes, error %v; want a truncated response", d.Taken, d.Length, err)
-		}
-		for range 5 {
-			s.MustServe("/", "front")
-		}
-	})
-}
-
-// TestFileGrowsWhileSent appends to a file while it is sent: the client receives Content-Length bytes
-// and nothing else.
-func TestFileGrowsWhileSent(t *testing.T) {
-	t.Parallel()
-	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		base := harness.Tree(t, map[string]string{"index.html": "front"})
-		path := base + "/big.bin"
-		harness.Sparse(t, path, 64<<20)
-		s := harness.Serve(t, base, "--model", model)
-		d := s.Begin("/big.bin", 64<<10)
-		if err := d.Take(1 << 20); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if _, err := f.Write(bytes.Repeat([]byte("LEAK"), 1<<18)); err != nil {
-			t.Fatal(err)
-		}
-		s.MustComplete(d)
-		if model == "serial" {
-			s.MustEnd(d.Client, 2*time.Second, "after the announced length")
-			return
-		}
-		if r := s.MustAsk(d.Client, harness.Request("GET", "/")); string(r.Body) != "front" {
-			t.Errorf("the next response is %d %.60q, want \"front\"", r.Status, r.Body)
-		}
-	})
-}
-
 // TestFileReplacedWhileSent renames a new file over one that is being sent: the client receives all of
 // the old one.
 func TestFileReplacedWhileSent(t *testing.T) {

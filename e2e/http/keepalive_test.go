@@ -150,55 +150,6 @@ func TestStalledClient(t *testing.T) {
 	}
 }
 
-// TestPipeline sends many requests at once and expects the responses in their order. The serial
-// model closes after the first.
-func TestPipeline(t *testing.T) {
-	t.Parallel()
-	files := map[string]string{}
-	var all strings.Builder
-	for i := range 40 {
-		name := fmt.Sprintf("%d.txt", i)
-		files[name] = strings.Repeat(name, 1+i*i)
-		method := "GET"
-		if i%5 == 4 {
-			method = "HEAD"
-		}
-		all.WriteString(harness.Request(method, "/"+name))
-	}
-	base := harness.Tree(t, files)
-	for _, model := range harness.Models() {
-		for _, recv := range []string{"1", "100", "65536"} {
-			t.Run(model+"/"+recv, func(t *testing.T) {
-				t.Parallel()
-				s := harness.Serve(t, base, "--model", model, "--recv", recv)
-				c := s.Dial()
-				if err := c.Send(all.String() + harness.Request("GET", "/0.txt", "Connection: close")); err != nil {
-					t.Fatal(err)
-				}
-				for i := range 40 {
-					method, want := "GET", files[fmt.Sprintf("%d.txt", i)]
-					if i%5 == 4 {
-						method, want = "HEAD", ""
-					}
-					r, err := c.Reply(method)
-					if err != nil || r.Status != 200 || string(r.Body) != want {
-						t.Fatalf("response %d: %v, error %v; want 200 with %d bytes", i, r, err, len(want))
-					}
-					if model == "serial" {
-						// One response and a close, like the original.
-						s.MustEnd(c, 2*time.Second, "after the only response")
-						return
-					}
-				}
-				if r, err := c.Reply("GET"); err != nil || !r.Closes() {
-					t.Errorf("the last response: %v, error %v; want Connection: close", r, err)
-				}
-				s.MustEnd(c, 2*time.Second, "after Connection: close")
-			})
-		}
-	}
-}
-
 // TestConnectionPersistence holds the server to the rules of HTTP/1.1 and 1.0 on when a connection
 // persists.
 func TestConnectionPersistence(t *testing.T) {
@@ -278,25 +229,4 @@ func TestSilentClient(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestHalfClosed sends a request and half-closes the connection: the response is sent and the
-// connection closed.
-func TestHalfClosed(t *testing.T) {
-	t.Parallel()
-	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		s := harness.Serve(t, base, "--model", model)
-		c := s.Dial()
-		if err := c.Send(harness.Request("GET", "/")); err != nil {
-			t.Fatal(err)
-		}
-		if half, ok := c.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
-			t.Fatal("the connection cannot be half closed")
-		}
-		if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
-			t.Errorf("response %v, error %v; want \"front\"", r, err)
-		}
-		s.MustEnd(c, 2*time.Second, "a half-closed client")
-	})
 }

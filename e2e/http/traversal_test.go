@@ -24,7 +24,7 @@ func TestTraversal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	paths := waysOut()
+	paths := waysOut(dir)
 	if len(paths) < 500 {
 		t.Fatalf("%d spellings, want at least 500", len(paths))
 	}
@@ -40,6 +40,9 @@ func TestTraversal(t *testing.T) {
 			}
 			a := &harness.Asker{Port: s.Port}
 			defer a.Close()
+			if len(flags) == 0 {
+				s.MustServe("/a/b/c.txt?/../x", "C")
+			}
 			for _, path := range paths {
 				mustRefuse(s, a, path, path, spa)
 				if strings.HasPrefix(path, "/") {
@@ -76,9 +79,9 @@ func leadsUp(path string) bool {
 	return err == nil && slices.Contains(strings.Split(decoded, "/"), "..")
 }
 
-// waysOut returns paths that lead out of a directory if a server decodes or normalises them once too
-// often, or not often enough.
-func waysOut() (paths []string) {
+// waysOut returns paths that lead out of the document root in dir if a server decodes or normalises
+// them once too often, or not often enough.
+func waysOut(dir string) (paths []string) {
 	up := []string{
 		"..", "%2e%2e", ".%2E", "%252e%252e", "%%32%65%%32%65", "%c0%ae%c0%ae", "%e0%80%ae%e0%80%ae", "%uff0e%uff0e", "\uff0e\uff0e",
 		"..%00", "..;a=b", "..%20", "..%0d%0a", "...", "..%5c..", "..\\..", "..\x7f", ".%00.",
@@ -98,5 +101,7 @@ func waysOut() (paths []string) {
 		"/"+deep+"etc/passwd", "/a/"+deep+"etc/passwd", "/%2fetc/passwd", "/%5cetc%5cpasswd", "/..%2f..%2f..%2fetc%2fpasswd",
 		"/proc/self/environ", "/dev/stdin", "/c:/secret.txt", "/-/../secret.txt", "/..?/secret.txt", "/../?x", "/a/..#", "/secret.txt%00.html",
 		"..", "../secret.txt", "secret.txt", "./secret.txt", "%2e%2e/secret.txt", "file:///etc/passwd", "//../secret.txt", "/.../../secret.txt",
+		dir+"/secret.txt", "/"+dir+"/secret.txt", "/%2f"+dir[1:]+"/secret.txt", "file://"+dir+"/secret.txt",
+		"/../root-too/secret.txt", "/./../secret.txt", "/a/b/c.txt/../../../../secret.txt", "/a%2f..%2f..%2fsecret.txt", "/..;/secret.txt",
 	)
 }
