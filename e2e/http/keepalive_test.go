@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -148,56 +147,6 @@ func TestStalledClient(t *testing.T) {
 		}
 		s.MustServe("/", "front")
 	}
-}
-
-// TestConnectionPersistence holds the server to the rules of HTTP/1.1 and 1.0 on when a connection
-// persists.
-func TestConnectionPersistence(t *testing.T) {
-	t.Parallel()
-	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	cases := []struct {
-		name, text string
-		stays      bool
-		field      string // Connection field of the response
-	}{
-		{"1.1", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
-		{"1.1 close", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false, "close"},
-		{"1.1 in a list", "GET / HTTP/1.1\r\nHost: x\r\nConnection: Foo , CLOSE\r\nFoo: 1\r\n\r\n", false, "close"},
-		{"1.1 second field", "GET / HTTP/1.1\r\nHost: x\r\nConnection: foo\r\nConnection: close\r\n\r\n", false, "close"},
-		{"1.1 not found", "GET /no HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
-		{"1.1 malformed", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", false, "close"},
-		{"1.0", "GET / HTTP/1.0\r\n\r\n", false, "close"},
-		{"1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true, "keep-alive"},
-		{"1.0 both", "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", false, "close"},
-		{"0.9", "GET /\r\n\r\n", false, "close"},
-		{"siege", "GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: Mozilla/5.0 (pc-x86_64-linux-gnu) Siege/4.0.7\r\nConnection: close\r\n\r\n", false, "close"},
-		{"empty line first", "\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", true, ""},
-		{"discarded body", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 23\r\n\r\nGET /no HTTP/1.1\r\nHost:", true, ""},
-	}
-	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
-		s := harness.Serve(t, base, "--model", model)
-		for _, c := range cases {
-			conn := s.Dial()
-			if err := conn.Send(c.text); err != nil {
-				t.Fatal(err)
-			}
-			r, err := conn.Reply("GET")
-			if err != nil {
-				t.Errorf("%s: %v", c.name, err)
-				continue
-			}
-			if field := strings.ToLower(r.Header.Get("Connection")); field != c.field {
-				t.Errorf("%s: Connection: %q, want %q", c.name, field, c.field)
-			}
-			if !c.stays {
-				s.MustEnd(conn, 2*time.Second, c.name)
-				continue
-			}
-			if again := s.MustAsk(conn, harness.Request("GET", "/")); string(again.Body) != "front" {
-				t.Errorf("%s: the next response is %d %q, want \"front\"", c.name, again.Status, again.Body)
-			}
-		}
-	})
 }
 
 // TestSilentClient opens many connections that send nothing, and one that does not read its
