@@ -1,7 +1,6 @@
 package site
 
 import (
-	"os"
 	"testing"
 
 	"phalanx/internal/proto"
@@ -10,9 +9,7 @@ import (
 // A request for a small file allocates nothing once the pools are warm.
 func TestOpenAllocatesNothing(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/a.html", []byte("a"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, dir, "a.html: a")
 	root := openRoot(t, dir)
 	path, access := []byte("/a.html"), new(proto.Access)
 	allocs := testing.AllocsPerRun(200, func() {
@@ -29,10 +26,16 @@ func TestOpenAllocatesNothing(t *testing.T) {
 
 func openRoot(t testing.TB, dir string) *Root {
 	t.Helper()
-	root, err := Open(dir, Policy{Index: []string{"index.html"}})
+	return openWith(t, dir, Policy{Index: []string{"index.html"}})
+}
+
+// openWith opens a root until the end of the test.
+func openWith(t testing.TB, dir string, policy Policy) *Root {
+	t.Helper()
+	root, err := Open(dir, policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { root.Close() })
+	t.Cleanup(root.Close)
 	return root
 }

@@ -33,12 +33,7 @@ func openAreas(t testing.TB, change func(*Policy)) *Root {
 	if change != nil {
 		change(&p)
 	}
-	r, err := Open(dir, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	return r
+	return openWith(t, dir, p)
 }
 
 // However a path is spelt, and whether or not there is something at it, what is in an area

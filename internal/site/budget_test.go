@@ -136,15 +136,7 @@ func TestListingCost(t *testing.T) {
 
 // Roots side by side have one budget.
 func TestBeside(t *testing.T) {
-	open := func() *Root {
-		r, err := Open(t.TempDir(), Policy{List: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { r.Close() })
-		return r
-	}
-	one, two := open(), open()
+	one, two := listingRoot(t, t.TempDir()), listingRoot(t, t.TempDir())
 	two.ShareBounds(one)
 	one.listings.max = listingCost + listingCost/2
 	first, status := one.List([]byte("/"), nil, false, new(proto.Access))

@@ -115,14 +115,10 @@ func TestTypeRules(t *testing.T) {
 	dir := t.TempDir()
 	plant(t, dir, "apple-app-site-association: {}", "apple-app-site-association.br: br", ".well-known/", ".well-known/apple-app-site-association: {}",
 		"a.foo: foo", "a.foo.gz: gz", "dir/", "dir/a.foo: foo", "b.js: js", "c.svgz: gz", "404.html: no", "index.html: home", "d.png: png")
-	r, err := Open(dir, Policy{Index: []string{"index.html"}, Types: []Rule{
+	r := openWith(t, dir, Policy{Index: []string{"index.html"}, Types: []Rule{
 		{"apple-app-site-association", "application/json"}, {"dir/*.foo", "application/x-bar"}, {"*.foo", "text/x-foo; charset=latin1"},
 		{"*.svgz", "application/gzip"}, {"*.html", "application/xhtml+xml"}, {"*.foo", "never/used"},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
 	for _, tt := range []struct {
 		path, accept, kind string
 		varies             bool

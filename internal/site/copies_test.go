@@ -130,9 +130,7 @@ func TestCopies(t *testing.T) {
 		t.Error("a file that has just changed is asked for, or a changed one is not")
 	}
 
-	if err := os.WriteFile(c.dir+"/a.html.gz", []byte("sidecar"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, c.dir, "a.html.gz: sidecar")
 	f, _ := c.Open([]byte("/a.html"), all, fullAccess())
 	if f.Size() != 7 || f.Copied() || f.Coding() != proto.Gzip {
 		t.Errorf("the precompressed file does not come first: %q, %d bytes", f.Coding().Token(), f.Size())

@@ -13,11 +13,7 @@ func TestFallback(t *testing.T) {
 	dir := t.TempDir()
 	plant(t, dir, "app.html: app", "app.html.br: br", ".env: secret", "a.txt: A")
 	policy := Policy{Index: []string{"index.html"}, Fallback: "app.html"}
-	r, err := Open(dir, policy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := openWith(t, dir, policy)
 	r.Now = func() time.Time { return time.Now().Add(time.Hour) }
 	cache := NewCache(r, time.Minute, maxFound)
 	defer cache.Close()

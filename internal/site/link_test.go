@@ -14,12 +14,7 @@ import (
 func linked(t *testing.T, base string, links Symlinks, test func(t *testing.T, r *Root)) {
 	t.Helper()
 	open := func(t *testing.T) *Root {
-		r, err := Open(base, Policy{Index: []string{"index.html"}, List: true, Symlinks: links})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(r.Close)
-		return r
+		return openWith(t, base, Policy{Index: []string{"index.html"}, List: true, Symlinks: links})
 	}
 	t.Run("openat2", func(t *testing.T) { test(t, open(t)) })
 	t.Run("with areas", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -106,14 +107,12 @@ func TestSharedListingIsFresh(t *testing.T) {
 	}
 	first := list()
 	for i := range 50 {
-		name := fmt.Sprintf("%s/new-%d", dir, i)
-		if err := os.WriteFile(name, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		name := fmt.Sprintf("new-%d", i)
+		plant(t, dir, name+": ")
 		if l := list(); len(l.entries) != 4 {
 			t.Fatalf("%d entries after the coming of one", len(l.entries))
 		}
-		if err := os.Remove(name); err != nil {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 		if l := list(); len(l.entries) != 3 || l.listed != first.listed {
@@ -122,9 +121,7 @@ func TestSharedListingIsFresh(t *testing.T) {
 	}
 	old(t, dir)
 	list()
-	if err := os.WriteFile(dir+"/a-file-of-the-name-0000000.txt", []byte("more"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, dir, "a-file-of-the-name-0000000.txt: more")
 	now = now.Add(sharedFor)
 	if l := list(); l.entries[0].size != 4 {
 		t.Errorf("a file of 4 bytes is listed with %d", l.entries[0].size)

@@ -16,7 +16,17 @@ import (
 // page lists a directory of the root as HTML.
 func page(t *testing.T, r *Root, path string) string {
 	t.Helper()
-	l, status := r.List([]byte(path), nil, false, new(proto.Access))
+	return listingOf(t, r, path, false)
+}
+
+func jsonListing(t *testing.T, r *Root, path string) string {
+	t.Helper()
+	return listingOf(t, r, path, true)
+}
+
+func listingOf(t *testing.T, r *Root, path string, json bool) string {
+	t.Helper()
+	l, status := r.List([]byte(path), nil, json, new(proto.Access))
 	if status != proto.StatusOK {
 		t.Fatalf("%s: %d", path, status)
 	}
@@ -24,21 +34,12 @@ func page(t *testing.T, r *Root, path string) string {
 	if status := prepare(l); status != proto.StatusOK {
 		t.Fatal(status)
 	}
-	var html []byte
-	for done := false; !done; {
-		html, done, _ = l.Append(html)
-	}
-	return string(html)
+	return string(whole(l))
 }
 
 func listingRoot(t *testing.T, dir string) *Root {
 	t.Helper()
-	r, err := Open(dir, Policy{List: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	return r
+	return openWith(t, dir, Policy{List: true})
 }
 
 // A name is shown as what it is: it has no power over the page, nor over how

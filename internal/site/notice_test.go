@@ -31,11 +31,7 @@ func TestNotices(t *testing.T) {
 	var told []chan error
 	var stops []func()
 	for i, dir := range dirs {
-		r, err := Open(dir, Policy{Rules: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
+		r := openWith(t, dir, Policy{Rules: true})
 		if i > 0 {
 			r.ShareBounds(roots[0])
 		}
@@ -60,12 +56,12 @@ func TestNotices(t *testing.T) {
 			t.Fatalf("root %d was told nothing", i)
 		}
 	}
-	writeFiles(t, dirs[0], map[string]string{"_redirects": "/a /one"})
+	plant(t, dirs[0], "_redirects: /a /one")
 	next(0)
 	next(2)
 	stops[0]()
-	writeFiles(t, dirs[0], map[string]string{"_redirects": "/a /two"})
-	writeFiles(t, dirs[1], map[string]string{"_redirects": "/a /three"})
+	plant(t, dirs[0], "_redirects: /a /two")
+	plant(t, dirs[1], "_redirects: /a /three")
 	next(1)
 	next(2)
 	for i, want := range []string{"/one", "/three", "/two"} {

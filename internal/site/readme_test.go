@@ -3,7 +3,6 @@ package site
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -98,9 +97,7 @@ func TestReadme(t *testing.T) {
 	if calls.Load() != before {
 		t.Error("what is known is rendered again")
 	}
-	if err := os.WriteFile(dir+"/md/README.md", []byte("# b"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, dir, "md/README.md: # b")
 	old(t, dir+"/md/README.md")
 	r.Now = func() time.Time { return time.Now().Add(2 * sharedFor) }
 	html, changed := awaited(t, r, "/md/")

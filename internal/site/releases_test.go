@@ -148,20 +148,15 @@ func TestNotFollowed(t *testing.T) {
 	outside := t.TempDir()
 	plant(t, outside, "home/", "www/", "home/plain/", "home/out -> ../www", "home/abs -> "+outside+"/www", "home/link -> plain")
 	for _, base := range []string{"home/plain", "home/out", "home/abs"} {
-		r, err := Open(filepath.Join(outside, base), Policy{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := openWith(t, filepath.Join(outside, base), Policy{})
 		if r.Follows() || len(r.Directories()) != 1 || r.Directories()[0] != r.dir {
 			t.Errorf("%s is followed", base)
 		}
-		r.Close()
 	}
-	r, err := Open(filepath.Join(outside, "home/out"), Policy{Symlinks: LinksBeneath})
-	if err != nil || !r.Follows() || r.Name() != "www" {
-		t.Errorf("with links beneath, the directory that a base leads to is in its own: %v", err)
+	r := openWith(t, filepath.Join(outside, "home/out"), Policy{Symlinks: LinksBeneath})
+	if !r.Follows() || r.Name() != "www" {
+		t.Error("with links beneath, the directory that a base leads to is in its own")
 	}
-	r.Close()
 }
 
 // Where the releases lie in a directory of their own, the sandbox needs no other.
@@ -178,14 +173,10 @@ func TestReach(t *testing.T) {
 	}{
 		{"sub", "releases", LinksInside}, {"sub", ".", LinksBeneath}, {"flat", "releases", LinksInside}, {"flat", "releases", LinksBeneath},
 	} {
-		r, err := Open(filepath.Join(dir, tt.base), Policy{Symlinks: tt.links})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := openWith(t, filepath.Join(dir, tt.base), Policy{Symlinks: tt.links})
 		if !same(r.Directories()[0], filepath.Join(dir, tt.reach)) || len(r.Directories()) != 1 {
 			t.Errorf("%s, mode %d: not %s", tt.base, tt.links, tt.reach)
 		}
-		r.Close()
 	}
 }
 
@@ -307,13 +298,9 @@ func TestRelativeBase(t *testing.T) {
 	swap(t, dir+"/current", "releases/1")
 	t.Chdir(dir + "/releases")
 	for base, name := range map[string]string{"../current": "releases/1", "../releases/../current/": "releases/1", ".": "", "1": "", "2/..": ""} {
-		r, err := Open(base, Policy{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := openWith(t, base, Policy{})
 		if r.Name() != name || r.Follows() != (name != "") {
 			t.Errorf("%s: %q", base, r.Name())
 		}
-		r.Close()
 	}
 }

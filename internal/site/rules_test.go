@@ -2,7 +2,6 @@ package site
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,20 +11,6 @@ import (
 	"phalanx/internal/proto"
 	"phalanx/internal/rules"
 )
-
-// writeFiles writes files beneath a directory.
-func writeFiles(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // found returns where the first rule for a path leads, "" if there is none.
 func found(r *Root, path string) string {
@@ -39,14 +24,8 @@ func found(r *Root, path string) string {
 // TestFilesOfRules says that they are read, given ones beside them, and never served.
 func TestFilesOfRules(t *testing.T) {
 	dir := t.TempDir()
-	writeFiles(t, dir, map[string]string{
-		"_redirects": "/a /file\n/b /file", "_headers": "/x\n  A: file\n", "a.txt": "a", "sub/_redirects": "served", "_headers.txt": "served",
-	})
-	r, err := Open(dir, Policy{Rules: true, List: true, Archive: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	plant(t, dir, "_redirects: /a /file\n/b /file", "_headers: /x\n  A: file\n", "a.txt: a", "sub/", "sub/_redirects: served", "_headers.txt: served")
+	r := openWith(t, dir, Policy{Rules: true, List: true, Archive: true})
 	if r.Rules() != nil {
 		t.Error("rules before they are read")
 	}
@@ -79,14 +58,10 @@ func TestFilesOfRules(t *testing.T) {
 			f.Close()
 		}
 	}
-	if list := listOf(t, r); strings.Contains(list, `"_redirects"`) || strings.Contains(list, `"_headers"`) || !strings.Contains(list, "_headers.txt") {
+	if list := jsonListing(t, r, "/"); strings.Contains(list, `"_redirects"`) || strings.Contains(list, `"_headers"`) || !strings.Contains(list, "_headers.txt") {
 		t.Error(list)
 	}
-	off, err := Open(dir, Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer off.Close()
+	off := openWith(t, dir, Policy{})
 	if err := off.ReadRules(nil); err != nil || off.Rules() != nil {
 		t.Error(err, off.Rules())
 	}
@@ -97,41 +72,10 @@ func TestFilesOfRules(t *testing.T) {
 	}
 }
 
-// listOf returns the list of the root, as JSON.
-func listOf(t *testing.T, r *Root) string {
-	t.Helper()
-	l, status := r.List([]byte("/"), nil, true, new(proto.Access))
-	if status != proto.StatusOK {
-		t.Fatal(status)
-	}
-	defer l.Close()
-	for {
-		ready, status := l.Prepare()
-		if status != proto.StatusOK {
-			t.Fatal(status)
-		}
-		if ready {
-			break
-		}
-	}
-	var out []byte
-	for done := false; !done; {
-		var err error
-		if out, done, err = l.Append(out); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return string(out)
-}
-
 // TestWatchRules says that a change is taken whole within a second, or not at all.
 func TestWatchRules(t *testing.T) {
 	dir := t.TempDir()
-	r, err := Open(dir, Policy{Rules: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := openWith(t, dir, Policy{Rules: true})
 	if err := r.ReadRules(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -147,15 +91,15 @@ func TestWatchRules(t *testing.T) {
 			return nil
 		}
 	}
-	writeFiles(t, dir, map[string]string{"_redirects": "/a /one"})
+	plant(t, dir, "_redirects: /a /one")
 	if err := next(); err != nil || found(r, "/a") != "/one" {
 		t.Errorf("%v, %q", err, found(r, "/a"))
 	}
-	writeFiles(t, dir, map[string]string{"_redirects": "/a /two\nbad\n"})
+	plant(t, dir, "_redirects: /a /two\nbad\n")
 	if err := next(); err == nil || !strings.HasPrefix(err.Error(), "_redirects:2: ") || found(r, "/a") != "/one" {
 		t.Errorf("%v, %q", err, found(r, "/a"))
 	}
-	writeFiles(t, dir, map[string]string{".new": "/a /three"})
+	plant(t, dir, ".new: /a /three")
 	if err := os.Rename(dir+"/.new", dir+"/_redirects"); err != nil {
 		t.Fatal(err)
 	}
@@ -178,35 +122,24 @@ func TestWatchRules(t *testing.T) {
 // behind a symbolic link, whose way there is exchanged, and by another name of the file.
 func TestWatchRulesFromElsewhere(t *testing.T) {
 	dir := t.TempDir()
-	writeFiles(t, dir, map[string]string{"one/_redirects": "/a /one", "two/_redirects": "/a /two", "other/_headers": "/*\n  A: 1\n"})
-	for link, target := range map[string]string{"data": "one", "_redirects": "data/_redirects"} {
-		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	plant(t, dir, "one/", "two/", "other/", "one/_redirects: /a /one", "two/_redirects: /a /two", "other/_headers: /*\n  A: 1\n",
+		"data -> one", "_redirects -> data/_redirects", "next -> two")
 	if err := os.Link(dir+"/other/_headers", dir+"/_headers"); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(dir, Policy{Rules: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := openWith(t, dir, Policy{Rules: true})
 	if err := r.ReadRules(nil); err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan error, 100) // more than the test can cause
 	defer r.WatchRules(func(err error) { told <- err })()
-	if err := os.Symlink("two", dir+"/next"); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.Rename(dir+"/next", dir+"/data"); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-told; err != nil || found(r, "/a") != "/two" {
 		t.Errorf("%v, %q", err, found(r, "/a"))
 	}
-	writeFiles(t, dir, map[string]string{"other/_headers": "# none\n"})
+	plant(t, dir, "other/_headers: # none\n")
 	if err := <-told; err != nil || r.Rules().Headers() {
 		t.Errorf("%v, and there are still header fields", err)
 	}
@@ -215,29 +148,17 @@ func TestWatchRulesFromElsewhere(t *testing.T) {
 // TestRulesThatCannotBeRead are an error, not the same as no rules.
 func TestRulesThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.MkdirAll(dir+"/_headers", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	r, err := Open(dir, Policy{Rules: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	plant(t, dir, "_headers/")
+	r := openWith(t, dir, Policy{Rules: true})
 	if err := r.ReadRules(nil); err == nil || err.Error() != "_headers: is a directory" {
 		t.Error(err)
 	}
 	os.Remove(dir + "/_headers")
-	if err := os.Symlink("/etc/passwd", dir+"/_headers"); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, dir, "_headers -> /etc/passwd")
 	if err := r.ReadRules(nil); err == nil || err.Error() != "_headers: is a symbolic link that leads out of the document root" {
 		t.Error(err)
 	}
-	none, err := Open(dir, Policy{Rules: true, Symlinks: LinksNone})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer none.Close()
+	none := openWith(t, dir, Policy{Rules: true, Symlinks: LinksNone})
 	if err := none.ReadRules(nil); err == nil || err.Error() != "_headers: is a symbolic link, and --symlinks none follows none" {
 		t.Error(err)
 	}
@@ -246,16 +167,11 @@ func TestRulesThatCannotBeRead(t *testing.T) {
 // TestCleanPaths is the whole rule: a page has no slash, a directory has one.
 func TestCleanPaths(t *testing.T) {
 	dir := t.TempDir()
-	writeFiles(t, dir, map[string]string{
-		"index.html": "home", "about.html": "about", "both.html": "page", "both/index.html": "directory", "dir/index.html": "directory",
-		"plain": "plain", "plain.html": "beside plain", "empty/x.txt": "x", "v1.2.html": "dots", "a b.html": "space", ".html": "none",
-		"deep/page.html": "deep", "style.css": "css", "folder.html/index.html": "odd",
-	})
-	clean, err := Open(dir, Policy{Index: []string{"index.html"}, Clean: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer clean.Close()
+	plant(t, dir, "both/", "dir/", "empty/", "deep/", "folder.html/",
+		"index.html: home", "about.html: about", "both.html: page", "both/index.html: directory", "dir/index.html: directory",
+		"plain: plain", "plain.html: beside plain", "empty/x.txt: x", "v1.2.html: dots", "a b.html: space", ".html: none",
+		"deep/page.html: deep", "style.css: css", "folder.html/index.html: odd")
+	clean := openWith(t, dir, Policy{Index: []string{"index.html"}, Clean: true})
 	for path, want := range map[string]string{
 		"/": "home", "": "home", "/index.html": "308", "/index": "308",
 		"/about": "about", "/about.html": "308", "/about/": "308", "/about.html/": "404", "/abou%74": "about", "/about.htm%6c": "about",

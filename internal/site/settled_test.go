@@ -25,9 +25,7 @@ func TestSettledIsNeverAmbiguous(t *testing.T) {
 		end := time.Now().Add(300 * time.Millisecond)
 		for n := 0; time.Now().Before(end) || len(known) == 0; n++ {
 			text := time.Unix(int64(n), 0).UTC().Format(time.RFC3339)
-			if err := os.WriteFile(dir+"/f", []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			plant(t, dir, "f: "+text)
 			for range n % 200 {
 				f, _ := r.Open([]byte("/f"), proto.Codings{}, new(proto.Access))
 				key, settled := written{f.Modified(), f.Size()}, f.Settled()

@@ -17,17 +17,11 @@ import (
 func sharesOf(t *testing.T, names ...string) *Root {
 	t.Helper()
 	dir := t.TempDir()
+	plant(t, dir, "photos/deep/", "elsewhere/")
 	for _, name := range []string{"movie.mkv", "other.txt", "photos/a.jpg", "photos/deep/b.jpg", "elsewhere/real.iso"} {
-		full := filepath.Join(dir, name)
-		if os.MkdirAll(filepath.Dir(full), 0o755) != nil || os.WriteFile(full, []byte(name), 0o644) != nil {
-			t.Fatal("write")
-		}
+		plant(t, dir, name+": "+name)
 	}
-	for link, target := range map[string]string{"link.iso": "elsewhere/real.iso", "photos/out": "../other.txt"} {
-		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	plant(t, dir, "link.iso -> elsewhere/real.iso", "photos/out -> ../other.txt")
 	var paths []string
 	for _, name := range names {
 		paths = append(paths, filepath.Join(dir, name))
@@ -81,25 +75,6 @@ func opened(r *Root, path string) string {
 	text := make([]byte, f.Size())
 	n, _ := unix.Pread(f.Fd(), text, 0)
 	return string(text[:n])
-}
-
-func jsonListing(t *testing.T, r *Root, path string) string {
-	t.Helper()
-	l, status := r.List([]byte(path), nil, true, new(proto.Access))
-	if status != proto.StatusOK {
-		t.Fatalf("list %s: %d", path, status)
-	}
-	defer l.Close()
-	var text []byte
-	for ready := false; !ready; {
-		if ready, status = l.Prepare(); status != proto.StatusOK {
-			t.Fatal(status)
-		}
-	}
-	for done := false; !done; {
-		text, done, _ = l.Append(text)
-	}
-	return string(text)
 }
 
 func TestOpenSharesMissing(t *testing.T) {
