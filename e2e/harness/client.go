@@ -114,12 +114,29 @@ func (c *Client) Encrypt(cfg *tls.Config) error {
 // Dial opens a connection to the server, which is closed at the end of the test.
 func (s *Server) Dial() *Client {
 	s.T.Helper()
-	c, err := Connect(s.Port)
+	return s.DialNarrow(0)
+}
+
+// DialNarrow is Dial with a receive buffer as for ConnectNarrow.
+func (s *Server) DialNarrow(buffer int) *Client {
+	s.T.Helper()
+	c, err := ConnectNarrow(s.Port, buffer)
 	if err != nil {
 		s.T.Fatal(err)
 	}
 	s.T.Cleanup(func() { c.Close() })
 	return c
+}
+
+// DialAll opens n connections and sends text over each.
+func (s *Server) DialAll(n int, text string) (all []*Client) {
+	s.T.Helper()
+	for range n {
+		c := s.Dial()
+		s.MustSend(c, text)
+		all = append(all, c)
+	}
+	return all
 }
 
 // Send writes text as it is.
@@ -205,6 +222,25 @@ func Exchange(port int, text string) (*Reply, error) {
 	}
 	defer c.Close()
 	return c.Ask(text)
+}
+
+// MustSend writes text as it is; an error fails the test.
+func (s *Server) MustSend(c *Client, text string) {
+	s.T.Helper()
+	if err := c.Send(text); err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+// MustReply reads the response to the GET of each client, and fails the test
+// unless it is 200 with the wanted body.
+func (s *Server) MustReply(clients []*Client, want string) {
+	s.T.Helper()
+	for i, c := range clients {
+		if r, err := c.Reply("GET"); err != nil || r.Status != 200 || string(r.Body) != want {
+			s.T.Errorf("client %d of %d: %v, error %v; want 200 with %.40q", i+1, len(clients), r, err, want)
+		}
+	}
 }
 
 // MustAsk sends a request and reads the response; an error fails the test.

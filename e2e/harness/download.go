@@ -16,14 +16,8 @@ type Download struct {
 // ConnectNarrow, and reads the head of the response.
 func (s *Server) Begin(path string, buffer int) *Download {
 	s.T.Helper()
-	c, err := ConnectNarrow(s.Port, buffer)
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	s.T.Cleanup(func() { c.Close() })
-	if err := c.Send(Request("GET", path)); err != nil {
-		s.T.Fatal(err)
-	}
+	c := s.DialNarrow(buffer)
+	s.MustSend(c, Request("GET", path))
 	r, err := c.Head()
 	if err != nil {
 		s.T.Fatal(err)

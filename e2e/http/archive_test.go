@@ -102,9 +102,7 @@ func TestArchiveFlagAndDrain(t *testing.T) {
 	for _, engine := range []string{"epoll", "netpoll"} {
 		on := harness.Serve(t, base, "--archive", "--engine", engine)
 		c := on.Dial()
-		if err := c.Send("GET /?archive=tar HTTP/1.0\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		on.MustSend(c, "GET /?archive=tar HTTP/1.0\r\n\r\n")
 		r, err := c.Head()
 		if err != nil || r.Status != 200 || !r.Closes() || r.Length >= 0 {
 			t.Fatalf("%v, error %v; want 200 with Connection: close and no Content-Length", r, err)

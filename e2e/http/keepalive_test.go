@@ -164,9 +164,7 @@ func TestSilentClient(t *testing.T) {
 			}
 			if model != "serial" {
 				half := s.Dial()
-				if err := half.Send("GET / HTTP/1.1\r\n"); err != nil {
-					t.Fatal(err)
-				}
+				s.MustSend(half, "GET / HTTP/1.1\r\n")
 				s.Begin("/big.bin", 4<<10)
 			}
 			began := time.Now()

@@ -41,9 +41,7 @@ func TestLongListing(t *testing.T) {
 		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--list", "--model", model, "--workers", strconv.Itoa(harness.PoolSize(model, 2))}})
 		before := rss(t, s, "VmRSS")
 		slow := s.Dial()
-		if err := slow.Send(harness.Request("GET", "/?format=json")); err != nil {
-			t.Fatal(err)
-		}
+		s.MustSend(slow, harness.Request("GET", "/?format=json"))
 		asked := time.Now()
 		if r := s.MustGet("/entry-000001.txt"); r.Status != 200 || time.Since(asked) > harness.InTime(3*time.Second) {
 			t.Errorf("during a long listing a file took %v, status %d; want 200 within 3 s", time.Since(asked), r.Status)

@@ -187,9 +187,7 @@ func TestRescueDuringPasswordHash(t *testing.T) {
 	s := harness.Serve(t, base, "--workers", "1", "--auth", "private/**="+file)
 	c := s.Dial()
 	pid, before := s.Workers()[0], harness.CPU(s.PID())
-	if err := c.Send(harness.Request("GET", "/private/a.txt", basic("ann:right"))); err != nil {
-		t.Fatal(err)
-	}
+	s.MustSend(c, harness.Request("GET", "/private/a.txt", basic("ann:right")))
 	harness.Await(t, 20*time.Second, "CPU time used for the hash", func() bool { return harness.CPU(s.PID()) > before+50*time.Millisecond })
 	harness.Kill(t, pid, syscall.SIGKILL)
 	r, err := c.Reply("GET")

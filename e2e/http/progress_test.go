@@ -88,14 +88,8 @@ func gather(s *harness.Server, n int) *crowd {
 	c := &crowd{quit: make(chan struct{})}
 	s.T.Cleanup(c.leave)
 	for range n {
-		conn, err := harness.ConnectNarrow(s.Port, 16<<10)
-		if err != nil {
-			s.T.Fatal(err)
-		}
-		s.T.Cleanup(func() { conn.Close() })
-		if err := conn.Send(harness.Request("GET", "/huge.bin")); err != nil {
-			s.T.Fatal(err)
-		}
+		conn := s.DialNarrow(16 << 10)
+		s.MustSend(conn, harness.Request("GET", "/huge.bin"))
 		c.readers = append(c.readers, &reader{conn: conn})
 	}
 	for _, r := range c.readers {

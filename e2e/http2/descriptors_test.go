@@ -48,9 +48,7 @@ func TestStreamsDoNotExhaustDescriptors(t *testing.T) {
 					}
 					f.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*n + 1), BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
 				}
-				if err := c.Send(text.String()); err != nil {
-					t.Fatal(err)
-				}
+				s.MustSend(c, text.String())
 				// Wait for the response to the first request of each connection.
 				c.SetReadDeadline(time.Now().Add(30 * time.Second))
 				for answered := false; !answered; {
@@ -64,9 +62,7 @@ func TestStreamsDoNotExhaustDescriptors(t *testing.T) {
 			for _, path := range []string{"/a.txt", "/399"} {
 				c := s.Dial()
 				c.SetReadDeadline(time.Now().Add(30 * time.Second))
-				if err := c.Send(harness.Request("GET", path, "Connection: close")); err != nil {
-					t.Fatal(err)
-				}
+				s.MustSend(c, harness.Request("GET", path, "Connection: close"))
 				if r, err := c.Reply("GET"); err != nil || r.Status != 200 {
 					t.Errorf("%s: %v, error %v; want 200", path, r, err)
 				}

@@ -37,20 +37,9 @@ func TestWorkerKilled(t *testing.T) {
 		victim := s.Workers()[0]
 		harness.Hold(t, victim)
 		// Sixty connections to three queues: it is practically impossible that one of them is empty.
-		var waiting []*harness.Client
-		for range 60 {
-			c := s.Dial()
-			if err := c.Send(harness.Request("GET", "/", "Connection: close")); err != nil {
-				t.Fatal(err)
-			}
-			waiting = append(waiting, c)
-		}
+		waiting := s.DialAll(60, harness.Request("GET", "/", "Connection: close"))
 		harness.Kill(t, victim, syscall.SIGKILL)
-		for i, c := range waiting {
-			if r, err := c.Reply("GET"); err != nil || r.Status != 200 || string(r.Body) != "front" {
-				t.Errorf("client %d of %d in the queues: %v %v", i+1, len(waiting), r, err)
-			}
-		}
+		s.MustReply(waiting, "front")
 		for pid, c := range owned {
 			if pid == victim && model != "process" {
 				s.MustEnd(c, 2*time.Second, "the victim's own client")

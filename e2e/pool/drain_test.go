@@ -51,14 +51,7 @@ func TestAcceptQueueIsServed(t *testing.T) {
 		for _, pid := range workers {
 			harness.Hold(t, pid)
 		}
-		var waiting []*harness.Client
-		for range 30 {
-			c := s.Dial()
-			if err := c.Send(harness.Request("GET", "/")); err != nil {
-				t.Fatal(err)
-			}
-			waiting = append(waiting, c)
-		}
+		waiting := s.DialAll(30, harness.Request("GET", "/"))
 		s.Interrupt()
 		for _, pid := range workers {
 			harness.Kill(t, pid, syscall.SIGCONT)
@@ -88,9 +81,7 @@ func TestPipelineIsServed(t *testing.T) {
 		s := harness.Serve(t, base, "--model", model)
 		d := s.Begin("/big.bin", 64<<10)
 		for range 5 {
-			if err := d.Send(harness.Request("GET", "/")); err != nil {
-				t.Fatal(err)
-			}
+			s.MustSend(d.Client, harness.Request("GET", "/"))
 		}
 		s.Interrupt()
 		s.AwaitRefusal()

@@ -22,19 +22,11 @@ func TestReload(t *testing.T) {
 	s := harness.Serve(t, base, "--workers", "3")
 	idle := s.OneForEach()
 	half := s.Dial()
-	if err := half.Send("GET / HTTP/1.1\r\nHost: phal"); err != nil {
-		t.Fatal(err)
-	}
+	s.MustSend(half, "GET / HTTP/1.1\r\nHost: phal")
 	var downloads []*harness.Client
 	for range 6 {
-		c, err := harness.ConnectNarrow(s.Port, 64<<10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if err := c.Send(harness.Request("GET", "/big")); err != nil {
-			t.Fatal(err)
-		}
+		c := s.DialNarrow(64 << 10)
+		s.MustSend(c, harness.Request("GET", "/big"))
 		if _, err := c.In.Peek(1); err != nil {
 			t.Fatal(err)
 		}
@@ -50,9 +42,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("connection to worker %d: status %d, closes %v; want 200 on a connection that stays open", pid, r.Status, r.Closes())
 		}
 	}
-	if err := half.Send("anx\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	s.MustSend(half, "anx\r\n\r\n")
 	if r, err := half.Reply("GET"); err != nil || r.Status != 200 || string(r.Body) != "front" {
 		t.Errorf("the request sent in two halves: %v, error %v", r, err)
 	}
@@ -86,9 +76,7 @@ func TestReloadWithoutHandover(t *testing.T) {
 			s := harness.Serve(t, base, args...)
 			old := s.Workers()
 			c := s.Dial()
-			if err := c.Send(harness.Request("GET", "/huge", "Range: bytes=0-99999999", "Connection: close")); err != nil {
-				t.Fatal(err)
-			}
+			s.MustSend(c, harness.Request("GET", "/huge", "Range: bytes=0-99999999", "Connection: close"))
 			if _, err := c.In.Peek(1); err != nil {
 				t.Fatal(err)
 			}

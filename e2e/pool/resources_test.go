@@ -23,14 +23,7 @@ func TestOutOfDescriptors(t *testing.T) {
 				Args:   append(harness.Verbosely(base), "--model", model, "--workers", strconv.Itoa(harness.PoolSize(model, 2))),
 			})
 			workers := s.Workers()
-			var crowd []*harness.Client
-			for range 200 {
-				c := s.Dial()
-				if err := c.Send(harness.Request("GET", "/")); err != nil {
-					t.Fatal(err)
-				}
-				crowd = append(crowd, c)
-			}
+			crowd := s.DialAll(200, harness.Request("GET", "/"))
 			// Clients that have received their response are idle and make room for the others.
 			answers := map[int]int{}
 			for _, c := range crowd {

@@ -27,17 +27,11 @@ func TestRequestsDuringStall(t *testing.T) {
 			worker := s.Workers()[0]
 			harness.Hold(t, worker)
 			for _, c := range clients {
-				if err := c.Send(harness.Request("GET", "/")); err != nil {
-					t.Fatal(err)
-				}
+				s.MustSend(c, harness.Request("GET", "/"))
 			}
 			<-time.After(keepAlive + time.Second/2)
 			harness.Kill(t, worker, syscall.SIGCONT)
-			for i, c := range clients {
-				if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
-					t.Errorf("client %d: %v", i, err)
-				}
-			}
+			s.MustReply(clients, "front")
 		})
 	}
 }

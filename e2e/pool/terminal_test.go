@@ -96,9 +96,7 @@ func bystanders(s *harness.Server) (check func()) {
 	half := s.Dial()
 	s.MustAsk(half, harness.Request("GET", "/"))
 	last := harness.Request("GET", "/last.html")
-	if err := half.Send(last[:20]); err != nil {
-		s.T.Fatal(err)
-	}
+	s.MustSend(half, last[:20])
 	return func() {
 		s.T.Helper()
 		r := s.MustAsk(half, last[20:])

@@ -20,14 +20,8 @@ func TestUpgrade(t *testing.T) {
 	dir := harness.Copies(t, "master", "worker")
 	s := harness.ServeAs(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: append(harness.Verbosely(base), "--workers", "2")})
 	idle := s.OneForEach()
-	download, err := harness.ConnectNarrow(s.Port, 64<<10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer download.Close()
-	if err := download.Send(harness.Request("GET", "/big")); err != nil {
-		t.Fatal(err)
-	}
+	download := s.DialNarrow(64 << 10)
+	s.MustSend(download, harness.Request("GET", "/big"))
 	if _, err := download.In.Peek(1); err != nil {
 		t.Fatal(err)
 	}

@@ -27,14 +27,7 @@ func TestClosingSlotKilled(t *testing.T) {
 				}
 			}
 			harness.Hold(t, victim)
-			var clients []*harness.Client
-			for range 30 { // about half of them are in the victim's queue
-				c := s.Dial()
-				if err := c.Send(harness.Request("GET", "/")); err != nil {
-					t.Fatal(err)
-				}
-				clients = append(clients, c)
-			}
+			clients := s.DialAll(30, harness.Request("GET", "/")) // about half of them are in the victim's queue
 			s.Signal(syscall.SIGTTOU)
 			s.Log.Await(t, 5*time.Second, "a line that the slot was closed", s.Exited, func(all []harness.Event) bool {
 				return len(harness.WithMessage(all, "slot closed")) == 1
@@ -42,15 +35,9 @@ func TestClosingSlotKilled(t *testing.T) {
 			harness.Kill(t, victim, syscall.SIGKILL)
 			if engine == "epoll" {
 				clients = append(clients, idle[victim])
-				if err := idle[victim].Send(harness.Request("GET", "/")); err != nil {
-					t.Fatal(err)
-				}
+				s.MustSend(idle[victim], harness.Request("GET", "/"))
 			}
-			for i, c := range clients {
-				if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
-					t.Errorf("client %d: %v", i, err)
-				}
-			}
+			s.MustReply(clients, "front")
 			s.AwaitText(fmt.Sprintf("worker 1 (pid %d) died while draining: killed by SIGKILL", victim))
 			harness.Await(t, 20*time.Second, "one worker", func() bool { return len(s.Workers()) == 1 })
 			s.Stop(5 * time.Second)

@@ -46,9 +46,7 @@ func (p *poisoned) deaths() int {
 func TestPoisonRequest(t *testing.T) {
 	t.Parallel()
 	p := poison(t)
-	if err := p.poison.Send(harness.Request("GET", "/killpoints/panic")); err != nil {
-		t.Fatal(err)
-	}
+	p.MustSend(p.poison, harness.Request("GET", "/killpoints/panic"))
 	p.MustEnd(p.poison, 5*time.Second, "the client whose request crashes workers")
 	p.AwaitText("1 closed whose request may have killed it")
 	if n := p.deaths(); n != 2 {
@@ -64,9 +62,7 @@ func TestPoisonRequest(t *testing.T) {
 func TestCrashWithDamagedMemory(t *testing.T) {
 	t.Parallel()
 	p := poison(t)
-	if err := p.poison.Send(harness.Request("GET", "/killpoints/segv")); err != nil {
-		t.Fatal(err)
-	}
+	p.MustSend(p.poison, harness.Request("GET", "/killpoints/segv"))
 	p.MustEnd(p.poison, 5*time.Second, "the client whose request damages memory")
 	p.AwaitText("rescued 1 connection ")
 	p.AwaitText("2 closed whose request may have killed it")

@@ -21,14 +21,7 @@ func TestWorkerSignalledBeforeStop(t *testing.T) {
 				first := s.Workers()[0]
 				harness.Hold(t, first)
 				harness.Kill(t, first, syscall.SIGTERM)
-				var clients []*harness.Client
-				for range 20 {
-					c := s.Dial()
-					if err := c.Send(harness.Request("GET", "/")); err != nil {
-						t.Fatal(err)
-					}
-					clients = append(clients, c)
-				}
+				clients := s.DialAll(20, harness.Request("GET", "/"))
 				harness.Kill(t, first, syscall.SIGCONT)
 				if when == "next worker" {
 					s.Log.Await(t, 5*time.Second, "another worker", s.Exited, func(all []harness.Event) bool {
@@ -36,11 +29,7 @@ func TestWorkerSignalledBeforeStop(t *testing.T) {
 					})
 				}
 				s.Interrupt()
-				for i, c := range clients {
-					if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
-						t.Errorf("client %d: %v", i, err)
-					}
-				}
+				s.MustReply(clients, "front")
 				if code := s.Wait(15 * time.Second); code != 0 {
 					t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
 				}

@@ -59,24 +59,13 @@ func TestAcceptQueueWhileStopping(t *testing.T) {
 			s := harness.Serve(t, base, append(args, "--workers", "1")...)
 			victim := s.Workers()[0]
 			harness.Hold(t, victim)
-			var clients []*harness.Client
-			for range 20 {
-				c := s.Dial()
-				if err := c.Send(harness.Request("GET", "/")); err != nil {
-					t.Fatal(err)
-				}
-				clients = append(clients, c)
-			}
+			clients := s.DialAll(20, harness.Request("GET", "/"))
 			s.Interrupt()
 			s.Log.Await(t, 5*time.Second, "a line that the drain started", s.Exited, func(all []harness.Event) bool {
 				return len(harness.WithMessage(all, "drain started")) == 1
 			})
 			harness.Kill(t, victim, syscall.SIGKILL)
-			for i, c := range clients {
-				if r, err := c.Reply("GET"); err != nil || string(r.Body) != "front" {
-					t.Errorf("client %d: %v", i, err)
-				}
-			}
+			s.MustReply(clients, "front")
 			s.Wait(15 * time.Second)
 		})
 	}
