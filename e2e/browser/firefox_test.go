@@ -195,10 +195,7 @@ func TestSiteInFirefox(t *testing.T) {
 func TestConnectionsOfFirefox(t *testing.T) {
 	t.Parallel()
 	const pictures = 60
-	icon, err := os.ReadFile(filepath.Join(harness.SiteDir(t), "img/icon-512.png"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	icon := harness.Read(t, filepath.Join(harness.SiteDir(t), "img/icon-512.png"))
 	files := map[string]string{}
 	page := "<!DOCTYPE html><html lang=en><title>pictures</title><link rel=icon href=data:,>"
 	for i := range pictures {

@@ -59,10 +59,7 @@ func TestBaseThroughSymlink(t *testing.T) {
 // TestPrivilegedPort refuses to start on a port that only root may bind.
 func TestPrivilegedPort(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, "/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	port := harness.Atoi(strings.TrimSpace(string(text))) - 1
 	if port < 1 {
 		t.Logf("any user may bind any port on this machine")

@@ -28,10 +28,7 @@ func TestApt(t *testing.T) {
 		apt.run("update")
 		for _, deb := range harness.FilesOf(t, base) {
 			if strings.Contains(deb, "shield") {
-				data, err := os.ReadFile(filepath.Join(base, deb))
-				if err != nil {
-					t.Fatal(err)
-				}
+				data := harness.Read(t, filepath.Join(base, deb))
 				partial := apt.at("apt/var/cache/apt/archives/partial/" + deb)
 				harness.Write(t, partial, data[:len(data)/2])
 				harness.Aged(t, partial)
@@ -67,10 +64,7 @@ func repository(t *testing.T, names []string) string {
 		harness.Write(t, dpkg.at(name+"/opt/"+name), harness.Noise(name, 200_000))
 		deb := filepath.Join(base, fmt.Sprintf("%s_1.0+ex_all.deb", name))
 		dpkg.run("--root-owner-group", "-Znone", "-b", name, deb)
-		data, err := os.ReadFile(deb)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := harness.Read(t, deb)
 		fmt.Fprintf(&packages, "%sFilename: %s\nSize: %d\nSHA256: %x\n\n", control, filepath.Base(deb), len(data), sha256.Sum256(data))
 	}
 	harness.Write(t, filepath.Join(base, "Packages"), packages.Bytes())

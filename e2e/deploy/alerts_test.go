@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -31,10 +30,7 @@ func TestAlertRules(t *testing.T) {
 // named returns the first submatches of an expression in a file.
 func named(t *testing.T, path, expression string) (names []string) {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, path)
 	for _, match := range regexp.MustCompile(expression).FindAllSubmatch(text, -1) {
 		names = append(names, string(match[1]))
 	}

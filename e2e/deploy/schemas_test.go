@@ -3,7 +3,6 @@ package deploy
 import (
 	"cmp"
 	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,10 +22,7 @@ type schema = map[string]any
 // fields are errors.
 func schemas(t *testing.T) (location string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(moduleDir(t), "api", "openapi-spec", "swagger.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, filepath.Join(moduleDir(t), "api", "openapi-spec", "swagger.json"))
 	var api struct{ Definitions map[string]schema }
 	if err := json.Unmarshal(text, &api); err != nil {
 		t.Fatal(err)

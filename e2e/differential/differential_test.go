@@ -109,10 +109,7 @@ func compareTable(t *testing.T, found map[string][]string) {
 // tableOf returns the second cells of a Markdown table by the first.
 func tableOf(t *testing.T, path string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, path)
 	rows := map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(strings.TrimSpace(line), " | ")

@@ -63,10 +63,7 @@ func Moment(t *testing.T, r *Reply, field string) time.Time {
 // that line.
 func Snippet(t *testing.T, page, begin string) string {
 	t.Helper()
-	text, err := os.ReadFile(Repository(t, page))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := Read(t, Repository(t, page))
 	_, rest, found := strings.Cut(string(text), "\n"+begin+"\n")
 	block, _, ended := strings.Cut(rest, "```")
 	if !found || !ended {

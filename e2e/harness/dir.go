@@ -53,6 +53,16 @@ func Write(t *testing.T, path string, content []byte) {
 	}
 }
 
+// Read returns the content of a file.
+func Read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
 // Sparse creates a sparse file of size bytes.
 func Sparse(t *testing.T, path string, size int64) {
 	t.Helper()

@@ -10,11 +10,7 @@ import (
 // Original returns the content of a program under test.
 func Original(t *testing.T, name string) []byte {
 	t.Helper()
-	content, err := os.ReadFile(Binary(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
+	return Read(t, Binary(name))
 }
 
 // Copies copies programs under test to a new directory, where a test may replace

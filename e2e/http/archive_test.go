@@ -18,10 +18,7 @@ import (
 func memory(t *testing.T, s *harness.Server) (most int) {
 	t.Helper()
 	for _, pid := range append(s.Workers(), s.PID()) {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := harness.Read(t, fmt.Sprintf("/proc/%d/status", pid))
 		_, rest, _ := strings.Cut(string(text), "VmHWM:")
 		most = max(most, harness.Atoi(strings.Fields(rest)[0]))
 	}
@@ -49,9 +46,7 @@ func TestArchiveOfManyFiles(t *testing.T) {
 		if i < 100 && os.MkdirAll(dir, 0o755) != nil {
 			t.Fatal(dir)
 		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("file %d é.txt", i)), []byte(strconv.Itoa(i)), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		harness.Write(t, filepath.Join(dir, fmt.Sprintf("file %d é.txt", i)), []byte(strconv.Itoa(i)))
 	}
 	for _, engine := range []string{"epoll", "netpoll"} {
 		s := harness.Serve(t, base, "--archive", "--engine", engine, "--workers", "2")

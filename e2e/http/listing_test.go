@@ -125,10 +125,7 @@ func rss(t *testing.T, s *harness.Server, field string) int {
 	t.Helper()
 	most := 0
 	for _, pid := range s.Workers() {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := harness.Read(t, fmt.Sprintf("/proc/%d/status", pid))
 		for line := range strings.Lines(string(text)) {
 			if value, ok := strings.CutPrefix(line, field+":"); ok {
 				most = max(most, harness.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))<<10)

@@ -98,10 +98,7 @@ func (v *visitor) fetch(method, target string) *harness.Reply {
 // check compares the responses to all kinds of requests for a file with the file itself.
 func (v *visitor) check(dir, file string) {
 	v.T.Helper()
-	data, err := os.ReadFile(filepath.Join(dir, file))
-	if err != nil {
-		v.T.Fatal(err)
-	}
+	data := harness.Read(v.T, filepath.Join(dir, file))
 	info, err := os.Stat(filepath.Join(dir, file))
 	if err != nil {
 		v.T.Fatal(err)

@@ -53,10 +53,7 @@ func TestClients(t *testing.T) {
 			v := visit{port: s.Port, ca: a.file, cfg: a.config(), files: harness.FilesOf(t, site), dir: harness.OpenDir(t)}
 			fetch(t, v)
 			for _, file := range v.files {
-				want, err := os.ReadFile(filepath.Join(site, file))
-				if err != nil {
-					t.Fatal(err)
-				}
+				want := harness.Read(t, filepath.Join(site, file))
 				got, err := os.ReadFile(filepath.Join(v.dir, file))
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%s: %d bytes, want the %d of the file; error %v", file, len(got), len(want), err)

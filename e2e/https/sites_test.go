@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -174,10 +173,7 @@ func (v *several) checkLogs(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	harness.Await(t, 10*time.Second, "all sites in the access log", func() bool {
-		text, err := os.ReadFile(filepath.Join(filepath.Dir(v.config), "access.log"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := harness.Read(t, filepath.Join(filepath.Dir(v.config), "access.log"))
 		for line := range strings.Lines(string(text)) {
 			site, _, _ := strings.Cut(line, " ")
 			seen[site] = true

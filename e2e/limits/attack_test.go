@@ -114,10 +114,7 @@ func TestAttacks(t *testing.T) {
 // machine describes the machine and the commit that the figures belong to.
 func machine(t *testing.T) string {
 	t.Helper()
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := harness.Read(t, "/proc/cpuinfo")
 	_, model, _ := strings.Cut(string(info), "model name\t: ")
 	model, _, _ = strings.Cut(model, "\n")
 	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()

@@ -34,10 +34,7 @@ func pages(t *testing.T) []string {
 func TestManual(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, pages(t), func(t *testing.T, page string) {
-		text, err := os.ReadFile(harness.Repository(t, page))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := harness.Read(t, harness.Repository(t, page))
 		if commands := session(t, page, string(text)); commands != "" {
 			run(t, commands)
 		}
@@ -113,10 +110,7 @@ func cells(prose string) string {
 // /srv, /var/lib and /var/log.
 func run(t *testing.T, commands string) {
 	t.Helper()
-	setup, err := os.ReadFile("testdata/setup.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
+	setup := harness.Read(t, "testdata/setup.sh")
 	for _, tool := range []string{"unshare", "ip", "curl", "openssl", "nginx", "haproxy", "pgrep", "htpasswd"} {
 		harness.Tool(t, "run sh scripts/test-tools.sh", tool)
 	}

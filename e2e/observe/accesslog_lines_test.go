@@ -104,10 +104,7 @@ func inJSON(text string) string {
 // linesOf returns the lines of a file, which must not end with an incomplete one.
 func linesOf(t *testing.T, path string) []string {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, path)
 	if len(text) == 0 {
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,10 +73,7 @@ func (p *prometheus) mustKnow(files ...string) {
 	p.t.Helper()
 	known := p.names()
 	for _, file := range files {
-		text, err := os.ReadFile(harness.Repository(p.t, "deploy", "prometheus", file))
-		if err != nil {
-			p.t.Fatal(err)
-		}
+		text := harness.Read(p.t, harness.Repository(p.t, "deploy", "prometheus", file))
 		asked := regexp.MustCompile(`phalanx_[a-z0-9_]+`).FindAllString(string(text), -1)
 		for _, name := range asked {
 			if !slices.Contains(known, name) && name != "phalanx_http_requests_per_second" && name != "phalanx_acme_failures" {
@@ -118,10 +114,7 @@ func visitUntil(ctx context.Context, urls ...string) error {
 // panelQueries returns each query of the dashboard, with Grafana's variables replaced, by panel.
 func panelQueries(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile(harness.Repository(t, "deploy", "grafana", "phalanx.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, harness.Repository(t, "deploy", "grafana", "phalanx.json"))
 	var dashboard struct {
 		Panels []struct {
 			ID      int

@@ -218,10 +218,7 @@ func (c *counter) Read(p []byte) (int, error) {
 // lastLines reduces a file to its last n lines and returns how many it has.
 func lastLines(t *testing.T, path string, n int) int {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, path)
 	for more := bytes.Count(text, []byte("\n")) - n; more > 0; more-- {
 		_, text, _ = bytes.Cut(text, []byte("\n"))
 	}

@@ -182,10 +182,7 @@ func reload(s *harness.Server, file *os.File) {
 	if file == nil {
 		return
 	}
-	text, err := os.ReadFile(file.Name())
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	text := harness.Read(s.T, file.Name())
 	s.Log = harness.NewJournal()
 	// Writing to a journal cannot fail.
 	_, _ = s.Log.Write(text)

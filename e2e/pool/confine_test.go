@@ -116,10 +116,7 @@ func privilegedPort(t *testing.T) int {
 // powerless checks in /proc that a worker is not root, has no capabilities and is sandboxed.
 func powerless(t *testing.T, pid int) {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	status := harness.Read(t, fmt.Sprintf("/proc/%d/status", pid))
 	for _, want := range []string{`CapPrm:\s0+`, `CapEff:\s0+`, `CapAmb:\s0+`, `NoNewPrivs:\s1`, `Seccomp:\s2`, `Uid:\s[1-9]\d*\s`} {
 		if !regexp.MustCompile(`(?m)^` + want + `\s*`).Match(status) {
 			t.Errorf("/proc/PID/status does not match %s:\n%s", want, status)

@@ -65,10 +65,7 @@ func holdingsOf(s *harness.Server) holdings {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	status := harness.Read(s.T, fmt.Sprintf("/proc/%d/status", s.PID()))
 	h := holdings{descriptors: len(fds)}
 	for line := range strings.Lines(string(status)) {
 		if kib, ok := strings.CutPrefix(line, "RssAnon:"); ok {

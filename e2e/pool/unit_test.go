@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -44,10 +43,7 @@ func TestUnitSystemCallFilter(t *testing.T) {
 	}
 	harness.Kill(t, master, syscall.SIGINT)
 	s.Wait(20 * time.Second)
-	text, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, out)
 	admitted := admittedByUnit(t)
 	// The unit's master does not run as root: its workers neither change their user nor drop
 	// capabilities (TestUnprivileged).
@@ -69,10 +65,7 @@ func TestUnitSystemCallFilter(t *testing.T) {
 // network and, without a socket unit, ports below 1024.
 func TestUnitExposure(t *testing.T) {
 	t.Parallel()
-	unit, err := os.ReadFile(filepath.Join("..", "..", "dist", "phalanx.service"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	unit := harness.Read(t, filepath.Join("..", "..", "dist", "phalanx.service"))
 	exposed(t, string(unit), 1.4)
 	service, install, _ := strings.Cut(string(unit), "[Install]")
 	for name, most := range map[string]float64{"socket": 1.1, "log": 1.4} {
@@ -100,10 +93,7 @@ func exposed(t *testing.T, unit string, most float64) {
 // admittedByUnit returns the system calls that the unit's filter admits.
 func admittedByUnit(t *testing.T) map[string]bool {
 	t.Helper()
-	unit, err := os.ReadFile(filepath.Join("..", "..", "dist", "phalanx.service"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	unit := harness.Read(t, filepath.Join("..", "..", "dist", "phalanx.service"))
 	admitted := map[string]bool{}
 	for line := range strings.Lines(string(unit)) {
 		filter, ok := strings.CutPrefix(strings.TrimSpace(line), "SystemCallFilter=")

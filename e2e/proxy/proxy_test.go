@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -29,10 +28,7 @@ const (
 // example returns an example configuration of deploy for one node and port.
 func example(t *testing.T, name string, port int, node string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.Read(t, "../../deploy/"+name)
 	var lines []string
 	for line := range strings.Lines(string(text)) {
 		if strings.Contains(line, "192.0.2.2:") || strings.Contains(line, "192.0.2.3:") {
@@ -49,9 +45,7 @@ func start(t *testing.T, config string, ports []int, command ...string) {
 	t.Helper()
 	dir := harness.MemoryDir(t)
 	path := filepath.Join(dir, "config")
-	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	harness.Write(t, path, []byte(config))
 	for i := range command {
 		command[i] = strings.NewReplacer("CONFIG", path, "DIR", dir).Replace(command[i])
 	}
@@ -124,10 +118,7 @@ type line struct {
 func logged(t *testing.T, file, path string) (found line) {
 	t.Helper()
 	harness.Await(t, 10*time.Second, "a log line about "+path, func() bool {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := harness.Read(t, file)
 		for one := range strings.Lines(string(text)) {
 			var l line
 			if json.Unmarshal([]byte(one), &l) == nil && l.Target == path {

@@ -141,10 +141,7 @@ type balancer struct {
 // the end of the test.
 func (l *lab) balance(program, file string, replace ...string) *balancer {
 	l.t.Helper()
-	text, err := os.ReadFile(harness.Repository(l.t, "deploy", file))
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	text := harness.Read(l.t, harness.Repository(l.t, "deploy", file))
 	dir := harness.OpenDir(l.t)
 	b := &balancer{l: l, log: filepath.Join(dir, "log")}
 	config := filepath.Join(dir, file)

@@ -75,10 +75,7 @@ func debs(t *testing.T) (first, second string) {
 // install installs a package with dpkg.
 func (m *machine) install(deb string) {
 	m.t.Helper()
-	data, err := os.ReadFile(deb)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	data := harness.Read(m.t, deb)
 	m.write("/var/cache/"+filepath.Base(deb), string(data))
 	m.must("dpkg", "-i", "/var/cache/"+filepath.Base(deb))
 }
