@@ -12,8 +12,6 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
-	"phalanx/internal/site"
-	"phalanx/internal/website"
 )
 
 // newDownload returns a connection whose client has requested a file larger than its socket's buffer, of which nothing
@@ -22,14 +20,9 @@ func newDownload(t *testing.T) (r *relay, large []byte) {
 	t.Helper()
 	dir := t.TempDir()
 	large = servetest.Noise(t, dir+"/large", 300_000)
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(root.Close)
 	listener, addr := servetest.Listen(t)
 	defer unix.Close(listener)
-	r = newRelay(t, relayConfig(website.Uncached(root)), listener, addr, servetest.Get("/large"))
+	r = newRelay(t, relayConfig(uncachedFiles(t, dir)), listener, addr, servetest.Get("/large"))
 	t.Cleanup(r.close)
 	r.write(1 << 16)
 	if p := r.l.peers[r.fd]; !p.turn.linked() {

@@ -17,8 +17,6 @@ import (
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
-	"phalanx/internal/site"
-	"phalanx/internal/website"
 )
 
 // relay is a connection that is served by one loop after another. Each loop is forgotten at any point, with
@@ -250,19 +248,13 @@ func relayed(f *testing.F) (cfg serve.Config, listener int, addr string) {
 			f.Fatal(err)
 		}
 	}
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		f.Fatal(err)
-	}
+	files := uncachedFiles(f, dir)
 	listener, addr = servetest.Listen(f)
-	f.Cleanup(func() {
-		root.Close()
-		unix.Close(listener)
-	})
+	f.Cleanup(func() { unix.Close(listener) })
 	began := time.Now()
 	return serve.Config{
 		Recv: 4096, Log: zerolog.Nop(), Clock: func() (time.Time, time.Duration) { return began, time.Hour },
-		Conn: conn.Config{Site: website.Uncached(root), Server: "test", KeepAlive: time.Minute, Expires: time.Hour},
+		Conn: conn.Config{Site: files, Server: "test", KeepAlive: time.Minute, Expires: time.Hour},
 	}, listener, addr
 }
 
@@ -342,14 +334,9 @@ func loopback(t testing.TB) *clientip.Networks {
 func TestRescueOfHandedOverConnection(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/small", 100)
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
 	listener, addr := servetest.Listen(t)
 	defer unix.Close(listener)
-	cfg := serve.Config{Recv: 4096, Log: zerolog.Nop(), Conn: conn.Config{Site: website.Uncached(root), Server: "test", KeepAlive: time.Minute}}
+	cfg := serve.Config{Recv: 4096, Log: zerolog.Nop(), Conn: conn.Config{Site: uncachedFiles(t, dir), Server: "test", KeepAlive: time.Minute}}
 	ask := servetest.Get("/small")
 	for _, one := range []struct {
 		name           string

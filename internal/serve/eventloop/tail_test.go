@@ -48,14 +48,9 @@ func TestRescueTail(t *testing.T) {
 	dir := t.TempDir()
 	large := servetest.Noise(t, dir+"/large", 100_000)
 	servetest.Noise(t, dir+"/next", 50_000)
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
 	listener, addr := servetest.Listen(t)
 	defer unix.Close(listener)
-	files := &opening{Site: website.Uncached(root)}
+	files := &opening{Site: uncachedFiles(t, dir)}
 	r := newRelay(t, relayConfig(files), listener, addr, servetest.Get("/large")+servetest.Get("/next"))
 	defer r.close()
 	killed := false
@@ -227,14 +222,9 @@ func TestSharedFile(t *testing.T) {
 func TestServesBeyondRecords(t *testing.T) {
 	dir := t.TempDir()
 	large := servetest.Noise(t, dir+"/large", 100_000)
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
 	listener, addr := servetest.Listen(t)
 	defer unix.Close(listener)
-	r := newRelayOf(t, 1, relayConfig(website.Uncached(root)), listener, addr, strings.Repeat(servetest.Get("/large"), 3))
+	r := newRelayOf(t, 1, relayConfig(uncachedFiles(t, dir)), listener, addr, strings.Repeat(servetest.Get("/large"), 3))
 	defer r.close()
 	if got := r.finish(); bytes.Count(got, large) != 3 {
 		t.Errorf("the client received %d bytes, want three files", len(got))
@@ -253,18 +243,14 @@ func TestServesBeyondRecords(t *testing.T) {
 func TestMinimumRateWithRate(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/large", 300_000)
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
 	listener, addr := servetest.Listen(t)
 	defer unix.Close(listener)
+	files := uncachedFiles(t, dir)
 	for _, tt := range []struct {
 		least, take int
 		over        bool
 	}{{500, 2000, true}, {5000, 1 << 16, false}} {
-		cfg := relayConfig(website.Uncached(root))
+		cfg := relayConfig(files)
 		cfg.Rate, cfg.Conn.MinRate = serve.Rate{Bytes: 1000}, tt.least
 		r := newRelay(t, cfg, listener, addr, servetest.Get("/large"))
 		r.write(1 << 16)
@@ -285,14 +271,27 @@ func TestMinimumRateWithRate(t *testing.T) {
 	}
 }
 
-// cachedFiles returns a site of a directory's files, with a cache.
-func cachedFiles(t *testing.T, dir string) conn.Site {
+// openRoot opens a directory until the end of the test.
+func openRoot(t testing.TB, dir string) *site.Root {
 	t.Helper()
 	root, err := site.Open(dir, site.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(root.Close)
+	return root
+}
+
+// uncachedFiles returns a site of a directory's files.
+func uncachedFiles(t testing.TB, dir string) conn.Site {
+	t.Helper()
+	return website.Uncached(openRoot(t, dir))
+}
+
+// cachedFiles returns a site of a directory's files, with a cache.
+func cachedFiles(t *testing.T, dir string) conn.Site {
+	t.Helper()
+	root := openRoot(t, dir)
 	cache := site.NewCache(root, time.Hour, 10)
 	t.Cleanup(cache.Close)
 	return website.Cached(root, cache)

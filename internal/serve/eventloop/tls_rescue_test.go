@@ -20,8 +20,6 @@ import (
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
-	"phalanx/internal/site"
-	"phalanx/internal/website"
 )
 
 // secureRelay is a relay whose client speaks TLS in a goroutine of its own.
@@ -43,11 +41,6 @@ func newSecureRelay(t *testing.T, dir string) *secureRelay {
 // acceptedRelay returns a relay whose loop does not know the connection yet.
 func acceptedRelay(t *testing.T, dir string) *secureRelay {
 	t.Helper()
-	root, err := site.Open(dir, site.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close() })
 	credentials, client := servetest.Credentials(t, nil)
 	listener, addr := servetest.Listen(t)
 	t.Cleanup(func() { unix.Close(listener) })
@@ -55,11 +48,12 @@ func acceptedRelay(t *testing.T, dir string) *secureRelay {
 		t.Fatal(err)
 	}
 	r := &secureRelay{client: client, relay: &relay{t: t, fds: 1024, cfg: serve.Config{Recv: 4096, Log: zerolog.Nop(), Conn: conn.Config{
-		Site: website.Uncached(root), KeepAlive: time.Minute, Expires: time.Hour,
+		Site: uncachedFiles(t, dir), KeepAlive: time.Minute, Expires: time.Hour,
 	}}}}
 	r.begin()
 	r.l.credentials(credentials)
 	r.credentials = credentials
+	var err error
 	if r.conn, err = net.Dial("tcp", addr); err != nil {
 		t.Fatal(err)
 	}
