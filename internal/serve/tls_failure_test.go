@@ -23,22 +23,6 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// hello returns a client's ClientHello record.
-func hello(t *testing.T, client *tls.Config) []byte {
-	t.Helper()
-	r := &recorder{recording: true, Conn: closedConn{}}
-	if err := tls.Client(r, client).HandshakeContext(t.Context()); !errors.Is(err, io.EOF) {
-		t.Fatal(err)
-	}
-	return r.kept
-}
-
-// closedConn is a connection at EOF.
-type closedConn struct{ net.Conn }
-
-func (closedConn) Read([]byte) (int, error) { return 0, io.EOF }
-func (closedConn) Close() error             { return nil }
-
 // all reads to the end of a connection; a reset is an end too.
 func all(c net.Conn) string {
 	p, _ := io.ReadAll(c)
@@ -76,7 +60,7 @@ var unsecured = []struct {
 		return all(c)
 	}, "", "neither TLS nor HTTP"},
 	{"half a hello, then the end", tlsconn.ReasonTruncated, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
-		p := hello(t, client)
+		p := servetest.Hello(t, client)
 		servetest.Send(t, c, string(p[:len(p)/2]))
 		c.CloseWrite()
 		return all(c)
@@ -185,7 +169,7 @@ func TestHelloOnPlainPort(t *testing.T) {
 			})
 			_, client := servetest.Credentials(t, nil)
 			c := s.Dial()
-			c.Write(hello(t, client))
+			c.Write(servetest.Hello(t, client))
 			if got := all(c); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 				t.Errorf("the response is %q, want 400", got)
 			}
@@ -204,7 +188,7 @@ func TestHelloOnPlainPort(t *testing.T) {
 // A handshake times out after ten seconds, however its bytes arrive.
 func TestHandshakeTimeout(t *testing.T) {
 	credentials, client := servetest.Credentials(t, nil)
-	p := hello(t, client)
+	p := servetest.Hello(t, client)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		row := new(scoreboard.Row)
 		s := servetest.StartSecure(t, t.TempDir(), run, credentials, func(cfg *serve.Config) {

@@ -155,7 +155,7 @@ func TestSecureDrain(t *testing.T) {
 		credentials, client := servetest.Credentials(t, nil)
 		s := servetest.StartSecure(t, dir, run, credentials, nil)
 		idle, busy, half := s.DialTLS(client), s.DialTLS(client), s.Dial()
-		p := hello(t, client)
+		p := servetest.Hello(t, client)
 		half.Write(p[:len(p)/2])
 		res, r := servetest.Begin(t, busy, "/f", 1<<20)
 		servetest.Send(t, busy, servetest.Get("/f", "Range: bytes=0-9"))

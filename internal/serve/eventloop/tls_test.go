@@ -1,8 +1,6 @@
 package eventloop
 
 import (
-	"crypto/tls"
-	"net"
 	"runtime"
 	"testing"
 	"time"
@@ -14,23 +12,6 @@ import (
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
-
-// hello returns a client's ClientHello record.
-func hello(t *testing.T, client *tls.Config) []byte {
-	t.Helper()
-	ours, theirs := net.Pipe()
-	defer ours.Close()
-	go func() {
-		tls.Client(theirs, client).Handshake() // ends with the pipe
-	}()
-	p := make([]byte, 16<<10)
-	ours.SetDeadline(time.Now().Add(10 * time.Second))
-	n, err := ours.Read(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p[:n]
-}
 
 // A turn of the loop processes a bounded number of handshake records, in the order of their arrival, however many clients
 // wait: only one if each takes long.
@@ -54,7 +35,7 @@ func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 	defer unix.Close(l.wake)
 	credentials, client := servetest.Credentials(t, nil)
 	l.credentials(credentials)
-	p := hello(t, client)
+	p := servetest.Hello(t, client)
 	const clients = 20
 	peers := make([]*peer, clients)
 	answered := func(fd int) bool {

@@ -56,6 +56,23 @@ func (s *Server) DialTLS(client *tls.Config) *tls.Conn {
 	return Handshake(s.t, s.Dial(), client)
 }
 
+// Hello returns a client's ClientHello record.
+func Hello(t testing.TB, client *tls.Config) []byte {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go func() {
+		tls.Client(theirs, client).Handshake() // ends with the pipe
+	}()
+	p := make([]byte, 16<<10)
+	ours.SetDeadline(time.Now().Add(10 * time.Second))
+	n, err := ours.Read(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p[:n]
+}
+
 // Handshake shakes hands on a connection.
 func Handshake(t testing.TB, c net.Conn, client *tls.Config) *tls.Conn {
 	t.Helper()
