@@ -33,17 +33,10 @@ func TestClientSteps(t *testing.T) {
 		if tt.named != "" {
 			fields = []string{"X-Forwarded-For: " + tt.named}
 		}
-		r, err := NewRequest("GET", "/a%20b.txt", fields)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := asking(t, "GET", "/a%20b.txt", fields...)
 		r.From, _ = clientip.Parse(tt.from)
 		cfg, root := open(t, dir, func(_ *site.Policy, c *conn.Config) { c.Trust, c.Access = o.Trust(), o.Access() })
-		report, err := Run(cfg, []*site.Root{root}, r, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := report.String()
+		text := reportOf(t, cfg, []*site.Root{root}, r, time.Now()).String()
 		for _, want := range append(tt.want, "HTTP/1.1 "+tt.status) {
 			if !strings.Contains(text, want) {
 				t.Errorf("from %q, named %q: no %q in\n%s", tt.from, tt.named, want, text)

@@ -38,15 +38,7 @@ func TestExplainCopies(t *testing.T) {
 		root.Copies, root.Now = site.NewCopies(dir, nil), func() time.Time { return at }
 		cfg := website.Config(o)
 		sites.Configure(&cfg, website.Uncached)
-		request, err := NewRequest("GET", "/a.html", []string{"Accept-Encoding: br, gzip"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := Run(cfg, sites.Roots, request, at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r.String()
+		return reportOf(t, cfg, sites.Roots, asking(t, "GET", "/a.html", "Accept-Encoding: br, gzip"), at).String()
 	}
 	says := func(at time.Time, want string) {
 		t.Helper()

@@ -104,14 +104,7 @@ func TestContentTagIsExplained(t *testing.T) {
 	} {
 		cfg, root := open(t, dir, nil)
 		root.Digests = site.NewDigests(-1, c.all, nil)
-		request, err := NewRequest("GET", c.url, []string{"Want-Repr-Digest: sha-256=1"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		report, err := Run(cfg, []*site.Root{root}, request, c.at)
-		if err != nil {
-			t.Fatal(err)
-		}
+		report := reportOf(t, cfg, []*site.Root{root}, asking(t, "GET", c.url, "Want-Repr-Digest: sha-256=1"), c.at)
 		text := strings.Join(strings.Fields(report.String()), " ")
 		for _, want := range c.want {
 			if !strings.Contains(text, want) {

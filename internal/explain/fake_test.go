@@ -241,6 +241,26 @@ var cases = []kase{
 	}},
 }
 
+// asking returns a request with the fields.
+func asking(t testing.TB, method, url string, fields ...string) Request {
+	t.Helper()
+	r, err := NewRequest(method, url, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// reportOf explains a request at the time.
+func reportOf(t testing.TB, cfg conn.Config, roots []*site.Root, r Request, at time.Time) Report {
+	t.Helper()
+	report, err := Run(cfg, roots, r, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
 // report explains the case at the time.
 func (k kase) report(t testing.TB, dir string, now time.Time) Report {
 	t.Helper()
@@ -254,10 +274,7 @@ func (k kase) report(t testing.TB, dir string, now time.Time) Report {
 func (k kase) run(t testing.TB, dir string, now time.Time) (Report, error) {
 	t.Helper()
 	cfg, root := open(t, dir, k.change)
-	r, err := NewRequest(k.method, k.url, k.fields)
-	if err != nil {
-		t.Fatalf("%s: %v", k.name, err)
-	}
+	r := asking(t, k.method, k.url, k.fields...)
 	if k.old {
 		r.Version = "HTTP/1.0"
 	}

@@ -71,13 +71,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	cfg, root := open(t, dir, listing)
 	before := count()
 	for _, k := range cases {
-		r, err := NewRequest(k.method, k.url, k.fields)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err = Run(cfg, []*site.Root{root}, r, fixed); err != nil {
-			t.Fatal(err)
-		}
+		reportOf(t, cfg, []*site.Root{root}, asking(t, k.method, k.url, k.fields...), fixed)
 	}
 	if after := count(); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)

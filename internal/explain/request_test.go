@@ -32,10 +32,7 @@ func TestNewRequest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := NewRequest(tt.method, tt.url, tt.fields)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := asking(t, tt.method, tt.url, tt.fields...)
 			if got := strings.Join(r.lines(), "|"); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}

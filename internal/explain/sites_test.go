@@ -48,18 +48,11 @@ func TestSites(t *testing.T) {
 		{strict, "http://other.example/", -1, `no --site has the host "other.example", and --strict-host is given`},
 		{strict, "http://www.example.org/", 1, `the host "www.example.org" has a --site`},
 	} {
-		r, err := NewRequest("", test.url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
 		mine := roots
 		if test.sites.sites[0] == nil {
 			mine = []*site.Root{nil, roots[1]}
 		}
-		report, err := Run(conn.Config{Sites: test.sites}, mine, r, fixed)
-		if err != nil {
-			t.Fatal(err)
-		}
+		report := reportOf(t, conn.Config{Sites: test.sites}, mine, asking(t, "", test.url), fixed)
 		if report.Site != test.site || (report.Status == proto.StatusMisdirectedRequest) != (test.site < 0) {
 			t.Errorf("%s: site %d, status %d", test.url, report.Site, report.Status)
 		}

@@ -31,10 +31,7 @@ func TestReportsAreWhatAWorkerSends(t *testing.T) {
 			continue // its boundary, and so its length, is another one each time
 		}
 		t.Run(k.name, func(t *testing.T) {
-			r, err := NewRequest(k.method, k.url, k.fields)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := asking(t, k.method, k.url, k.fields...)
 			if k.old {
 				r.Version = "HTTP/1.0"
 			}
