@@ -46,11 +46,7 @@ func TestAuth(t *testing.T) {
 // A file of passwords in the document root is refused, however it gets there.
 func TestPasswordFileInRoot(t *testing.T) {
 	base, outside := t.TempDir(), t.TempDir()
-	for _, file := range []string{base + "/htpasswd", outside + "/htpasswd"} {
-		if err := os.WriteFile(file, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	touch(t, base+"/htpasswd", outside+"/htpasswd")
 	if err := os.Symlink(base+"/htpasswd", outside+"/link"); err != nil {
 		t.Fatal(err)
 	}

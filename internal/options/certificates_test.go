@@ -44,16 +44,7 @@ func TestCertificatePairs(t *testing.T) {
 func TestCheckKeys(t *testing.T) {
 	dir := t.TempDir()
 	base, link := filepath.Join(dir, "site"), filepath.Join(dir, "link")
-	for _, d := range []string{base, filepath.Join(dir, "site-keys")} {
-		if err := os.Mkdir(d, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, file := range []string{"site/key.pem", "site-keys/key.pem", "key.pem"} {
-		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	touch(t, base+"/key.pem", dir+"/site-keys/key.pem", dir+"/key.pem")
 	for to, from := range map[string]string{base: link, filepath.Join(base, "key.pem"): filepath.Join(dir, "inside.pem"), filepath.Join(dir, "key.pem"): filepath.Join(base, "outside.pem")} {
 		if err := os.Symlink(to, from); err != nil {
 			t.Fatal(err)
@@ -113,16 +104,7 @@ func TestCheckConfidential(t *testing.T) {
 // What is shared counts, and not the directory that would be served without it.
 func TestCheckSharedKeys(t *testing.T) {
 	dir := t.TempDir()
-	for _, d := range []string{"keys", "state/acme/ca"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, file := range []string{"keys/key.pem", "keys/cert.pem", "other", "state/acme/ca/account.key"} {
-		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	touch(t, dir+"/keys/key.pem", dir+"/keys/cert.pem", dir+"/other", dir+"/state/acme/ca/account.key")
 	if err := os.Symlink("keys/key.pem", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package options
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -51,10 +49,7 @@ func TestParseCommand(t *testing.T) {
 
 // Explain serves with the flags, the variables and the file of the server.
 func TestExplainOptions(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "conf")
-	if err := os.WriteFile(file, []byte("list = true\nport = 81\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := saved(t, "list = true\nport = 81\n")
 	env := map[string]string{"PHALANX_PORT": "82", "PHALANX_CONFIG": file}
 	args := []string{"explain", "/a", "--header", "X-A: b", "-H", "A: b", "--cors", "-v"}
 	c, err := ParseCommand("phalanx", args, func(key string) string { return env[key] })

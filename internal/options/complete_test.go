@@ -36,11 +36,7 @@ func TestComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"side.conf", "odd\nname"} {
-		if err := os.WriteFile(name, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	touch(t, "side.conf", "odd\nname")
 	if err := os.Symlink("sites", "sit"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,6 @@
 package options
 
 import (
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -10,10 +8,7 @@ import (
 
 // The directory is the one that is named, of the file of --config, or the current one.
 func TestParseCompress(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "conf")
-	if err := os.WriteFile(file, []byte("base = /srv/of-file\ndotfiles = true\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := saved(t, "base = /srv/of-file\ndotfiles = true\n")
 	every := []string{"br", "zstd", "gzip"}
 	for args, want := range map[string]struct {
 		base     Base

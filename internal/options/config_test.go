@@ -15,7 +15,6 @@ import (
 
 // A flag beats its variable, and a variable beats the file.
 func TestConfigFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "phalanx.conf")
 	text := `# the site
 base = www
 port = 81
@@ -34,9 +33,7 @@ admin = /run/phalanx/admin.sock
 access-log = access.log
 request-id = true
 `
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := saved(t, text)
 	env := map[string]string{"PHALANX_PORT": "82", "PHALANX_KEEPALIVE": "6s", "PHALANX_INDEX": "c.html\nd.html"}
 	o, err := ParseMaster([]string{"--keepalive", "7s", "--config", file}, func(key string) string { return env[key] })
 	if err != nil {
@@ -88,10 +85,7 @@ func TestConfigFileErrors(t *testing.T) {
 		"header = X-C: #fff\n":      ":1: --header \"X-C:\": must be 'Name: value', such as 'X-Frame-Options: DENY'; a value with \" #\" needs quotes",
 		"\xff\xfep\x00":             ": is not in UTF-8; save it as UTF-8",
 	} {
-		file := filepath.Join(dir, "conf")
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		file := saved(t, text)
 		_, err := ParseMaster([]string{"--config", file}, func(string) string { return "" })
 		if c, ok := err.(*exitcode.Error); !ok || c.Code != exitcode.Config || !strings.HasPrefix(strings.TrimPrefix(c.Text, "--config "), file+want) || strings.Contains(c.Text, "\n") {
 			t.Errorf("%q: %v, want %q", text, err, want)
@@ -126,11 +120,8 @@ func TestConfigFileErrorsAtOnce(t *testing.T) {
 
 // A file as editors of any system leave it, with comments where people put them.
 func TestConfigFileForms(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "phalanx.conf")
 	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist\r\nclean-urls # a = b\r\ncors = # too\r\nverbose = 2"
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := saved(t, text)
 	o, err := ParseMaster([]string{"--config", file}, noEnv)
 	if err != nil || o.Port != 81 || o.Base != "a # b" || o.SPA != "a#b" || !o.List || !o.Clean || !o.CORS || o.Verbose != 2 || !slices.Equal(o.Header, []Field{"X-A: b;c"}) {
 		t.Errorf("%+v, %v", o, err)

@@ -1,8 +1,6 @@
 package options
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -10,10 +8,7 @@ import (
 // The argument is a directory, wherever it stands; it counts for more than a
 // variable and the file of --config.
 func TestDirectory(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "conf")
-	if err := os.WriteFile(file, []byte("base = site\nlist = true\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := saved(t, "base = site\nlist = true\n")
 	for args, want := range map[string]Base{
 		"shell":                    "shell",
 		".":                        ".",

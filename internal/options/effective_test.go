@@ -1,6 +1,7 @@
 package options
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,6 +19,16 @@ func printed(t *testing.T, env map[string]string, args ...string) string {
 		t.Fatalf("config %q: %v", args, err)
 	}
 	return info.Text
+}
+
+// touch makes empty files, and the directories that they are in.
+func touch(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // saved writes a config file.

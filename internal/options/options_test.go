@@ -113,9 +113,7 @@ func TestSlots(t *testing.T) {
 func TestCheckBase(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	touch(t, file)
 	t.Chdir(filepath.Dir(dir))
 	got, err := CheckBase(Base(filepath.Base(dir)))
 	if err != nil || string(got) != dir {

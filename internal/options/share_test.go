@@ -1,7 +1,6 @@
 package options
 
 import (
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -12,9 +11,7 @@ import (
 
 func TestParseShare(t *testing.T) {
 	there := filepath.Join(t.TempDir(), "a:b")
-	if err := os.WriteFile(there, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	touch(t, there)
 	for _, tt := range []struct {
 		args []string
 		env  map[string]string
@@ -70,12 +67,7 @@ func TestParseShareErrors(t *testing.T) {
 
 func TestCheckShare(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"a/x", "b/x", "b/.hidden"} {
-		full := filepath.Join(dir, name)
-		if os.MkdirAll(filepath.Dir(full), 0o755) != nil || os.WriteFile(full, nil, 0o644) != nil {
-			t.Fatal("write")
-		}
-	}
+	touch(t, dir+"/a/x", dir+"/b/x", dir+"/b/.hidden")
 	t.Chdir(dir)
 	for _, tt := range []struct {
 		paths    string
