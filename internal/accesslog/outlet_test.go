@@ -230,9 +230,7 @@ func TestTryCreatesNothing(t *testing.T) {
 		if _, err := os.Stat(path); (err == nil) != exists {
 			t.Errorf("the file exists: %v", err)
 		}
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, os.WriteFile(path, nil, 0o600))
 	}
 }
 

@@ -23,9 +23,7 @@ func openAsRoot(t *testing.T, path string) error {
 // shared makes a directory to which every user may write.
 func shared(t *testing.T, dir string) string {
 	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.MkdirAll(dir, 0o755))
 	if err := os.Chmod(dir, 0o777); err != nil { // not less the umask
 		t.Fatal(err)
 	}

@@ -21,22 +21,14 @@ func TestReopen(t *testing.T) {
 	w.Attach(0, ring)
 	write(ring, w.cfg.Doorbell.Out, "one\n")
 	until(t, "one", func() bool { return content(t, path) == "one\n" })
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.reopen(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.Rename(path, path+".1"))
+	noError(t, w.reopen())
 	write(ring, w.cfg.Doorbell.Out, "two\n")
 	until(t, "two", func() bool { return content(t, path) == "two\n" })
 
 	// Where there is no way to open it, the old file stays in use.
-	if err := os.Rename(path, path+".2"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.Rename(path, path+".2"))
+	noError(t, os.Mkdir(path, 0o700))
 	if err := w.reopen(); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("reopened a directory: %v", err)
 	}
@@ -83,9 +75,7 @@ func TestNoFile(t *testing.T) {
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	for _, step := range []struct{ to, line string }{{path, "one\n"}, {"", "two\n"}, {path, "three\n"}} {
-		if err := w.Use(step.to); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, w.Use(step.to))
 		write(ring, w.cfg.Doorbell.Out, step.line)
 		until(t, step.line, func() bool { a, _ := ring.Readable(); return len(a) == 0 })
 	}
@@ -114,12 +104,8 @@ func TestRotationLosesNothing(t *testing.T) {
 		<-written
 		if n%(workers*each/1000/rotations) == 0 {
 			rotated := fmt.Sprintf("%s.%02d", path, len(files))
-			if err := os.Rename(path, rotated); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.reopen(); err != nil {
-				t.Fatal(err)
-			}
+			noError(t, os.Rename(path, rotated))
+			noError(t, w.reopen())
 			files = append(files, rotated)
 		}
 	}
@@ -167,21 +153,15 @@ func produce(ring *Ring, doorbell, id, n int, thousand chan<- int) {
 // The rest of half a line is not the beginning of another file.
 func TestReopenAfterHalfALine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, unix.Mkfifo(path, 0o600))
 	w := open(t, path, Config{})
 	ring, _ := newRing(t, 512<<10)
 	line := strings.Repeat("z", 200_000) + "\n"
 	ring.Write([]byte(line + "next\n"))
 	w.Attach(0, ring)
 	until(t, "half a line", func() bool { return ring.Waiting() < len(line) })
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.reopen(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.Rename(path, path+".1"))
+	noError(t, w.reopen())
 	until(t, "the new file", func() bool { return content(t, path) == "next\n" })
 	if w.Lost() != 1 {
 		t.Errorf("%d lost", w.Lost())

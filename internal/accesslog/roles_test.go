@@ -80,9 +80,7 @@ func TestKilledWorker(t *testing.T) {
 	}
 	shared := os.NewFile(uintptr(fd), "ring")
 	defer shared.Close()
-	if err := shared.Truncate(sharedRing); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, shared.Truncate(sharedRing))
 	ring, mem, err := mapRing(fd)
 	if err != nil {
 		t.Fatal(err)
@@ -104,9 +102,7 @@ func TestKilledWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, cmd.Start())
 	until(t, "lines by the doorbell", func() bool { return content(t, path) != "" })
 	n := killAfter(t, cmd, said, 300)
 	w.Detach(0)

@@ -101,9 +101,7 @@ func TestNextWriterGoesOn(t *testing.T) {
 	for id, ring := range rings {
 		next.Attach(id, ring)
 	}
-	if err := next.Use(path); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, next.Use(path))
 	defer closed(t, next)
 	buf := make([]byte, 300_000)
 	got := ""

@@ -41,9 +41,7 @@ func open(t *testing.T, path string, cfg Config) *Writer {
 		cfg.Alert = func(string) {}
 	}
 	w := New(cfg)
-	if err := w.Use(path); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.Use(path))
 	t.Cleanup(func() {
 		if err := w.close(time.Second); err != nil && !errors.Is(err, os.ErrClosed) {
 			t.Log(err)
@@ -67,9 +65,7 @@ func doorbell(t *testing.T) Doorbell {
 func fifo(t *testing.T) (path string, reader *os.File) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "fifo")
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, unix.Mkfifo(path, 0o600))
 	reader, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -80,9 +76,7 @@ func fifo(t *testing.T) (path string, reader *os.File) {
 
 func closed(t *testing.T, w *Writer) {
 	t.Helper()
-	if err := w.close(10 * time.Second); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.close(10*time.Second))
 }
 
 // until waits for something that comes.
@@ -197,9 +191,7 @@ func TestIdleWriterSleeps(t *testing.T) {
 // A FIFO that nobody reads does not stop the start, nor the end.
 func TestFIFOWithoutReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, unix.Mkfifo(path, 0o600))
 	w := open(t, path, Config{})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
@@ -304,9 +296,7 @@ func TestLongLines(t *testing.T) {
 // Half a line of a master that was killed does not swallow the next one.
 func TestBeginsOnItsOwnLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(path, []byte("whole\nhal"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.WriteFile(path, []byte("whole\nhal"), 0o600))
 	for range 2 {
 		w := open(t, path, Config{})
 		ring, _ := newRing(t, MinRing)
@@ -324,9 +314,7 @@ func TestSuspend(t *testing.T) {
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	ring.Write([]byte("one\n"))
-	if err := w.suspend(time.Second); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.suspend(time.Second))
 	if got := content(t, path); got != "one\n" {
 		t.Errorf("%q", got)
 	}
@@ -338,9 +326,7 @@ func TestSuspend(t *testing.T) {
 	}
 	w.Resume()
 	until(t, "two", func() bool { return content(t, path) == "one\ntwo\n" })
-	if err := w.suspend(time.Second); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.suspend(time.Second))
 	ring.Write([]byte("three\n"))
 	closed(t, w)
 	if got := content(t, path); got != "one\ntwo\nthree\n" {
@@ -366,9 +352,7 @@ func TestWithoutFile(t *testing.T) {
 	w.Attach(1, ring)
 	ring.Write([]byte("line\n"))
 	path := filepath.Join(t.TempDir(), "log")
-	if err := w.Use(path); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.Use(path))
 	w.Close()
 	if got := content(t, path); got != "line\n" {
 		t.Errorf("the file has %q", got)
