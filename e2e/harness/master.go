@@ -112,10 +112,7 @@ func ServeAs(t *testing.T, p Plan) *Server {
 // AwaitServing waits until the log says that the pool serves, and where.
 func (s *Server) AwaitServing() {
 	s.T.Helper()
-	serving := s.Log.Await(s.T, 15*time.Second, "serving", s.Exited, func(all []Event) bool {
-		return len(WithMessage(all, "serving")) > 0
-	})
-	first := WithMessage(serving, "serving")[0]
+	first := s.AwaitMessages(1, "serving")[0]
 	s.Port, s.Secure = first.Number("port"), strings.HasPrefix(first.Text("url"), "https:")
 	if s.Port == 0 {
 		s.T.Fatalf("the serving line names no port:\n%s", s.Log)

@@ -1,17 +1,24 @@
 package harness
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
 
+// AwaitMessages waits until the log has n lines with a message and returns all of them.
+func (s *Server) AwaitMessages(n int, message string) []Event {
+	s.T.Helper()
+	events := s.Log.Await(s.T, 30*time.Second, fmt.Sprintf("%d lines %q", n, message), s.Exited, func(all []Event) bool {
+		return len(WithMessage(all, message)) >= n
+	})
+	return WithMessage(events, message)
+}
+
 // AwaitRequests waits until the log has n request lines and returns all of them.
 func (s *Server) AwaitRequests(n int) []Event {
 	s.T.Helper()
-	events := s.Log.Await(s.T, 10*time.Second, "line for each request", s.Exited, func(all []Event) bool {
-		return len(WithMessage(all, "request")) >= n
-	})
-	return WithMessage(events, "request")
+	return s.AwaitMessages(n, "request")
 }
 
 // AwaitRequestOf waits for the first request line of a client.

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"phalanx/e2e/harness"
 )
@@ -65,9 +64,7 @@ func replaced(t *testing.T, s *harness.Server, sig syscall.Signal) {
 	old := s.Workers()
 	s.Signal(sig)
 	if sig == syscall.SIGUSR2 {
-		s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, "master upgraded")) > 0
-		})
+		s.AwaitMessages(1, "master upgraded")
 	}
 	s.AwaitWorkers(len(old), old...)
 }

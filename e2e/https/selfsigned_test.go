@@ -19,10 +19,7 @@ func TestSelfSigned(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.ServeAs(t, plan(base, "--tls-self-signed"))
-	events := s.Log.Await(t, 10*time.Second, "the fingerprint", s.Exited, func(all []harness.Event) bool {
-		return len(harness.WithMessage(all, "self-signed certificate")) == 1
-	})
-	said := harness.WithMessage(events, "self-signed certificate")[0]
+	said := s.AwaitMessages(1, "self-signed certificate")[0]
 	_, state, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/")
 	if err != nil {
 		t.Fatal(err)

@@ -208,9 +208,7 @@ func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		old := s.Workers()
 		s.Signal(syscall.SIGUSR2)
-		s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, "master upgraded")) == n
-		})
+		s.AwaitMessages(n, "master upgraded")
 		s.AwaitWorkers(2, old...)
 	}
 	close(quit)

@@ -55,9 +55,7 @@ func TestAdminToken(t *testing.T) {
 	}
 	put(file, "another-secret-altogether\n", 0o600)
 	s.Signal(syscall.SIGHUP)
-	s.Log.Await(t, 20*time.Second, "the reload", s.Exited, func(all []harness.Event) bool {
-		return len(harness.WithMessage(all, "workers replaced")) > 0
-	})
+	s.AwaitMessages(1, "workers replaced")
 	harness.Await(t, 5*time.Second, "a status with the new token", func() bool { _, err := status("--admin-token-file", wrong); return err == nil })
 	s.Stop(5 * time.Second)
 }

@@ -52,9 +52,7 @@ func TestBareRoot(t *testing.T) {
 	}
 
 	s.Signal(syscall.SIGUSR2)
-	s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
-		return len(harness.WithMessage(all, "master upgraded")) == 1
-	})
+	s.AwaitMessages(1, "master upgraded")
 	s.AwaitWorkers(2, old...)
 	s.MustServe("/", "front")
 	endpoint := harness.EndpointAt(t, filepath.Join(root, "admin.sock"))

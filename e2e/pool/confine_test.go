@@ -62,9 +62,7 @@ func TestUnprivileged(t *testing.T) {
 		case "an upgrade": // which also replaces the workers
 			s.Signal(syscall.SIGUSR2)
 		}
-		s.Log.Await(t, 30*time.Second, after, s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, "workers replaced")) == replaced
-		})
+		s.AwaitMessages(replaced, "workers replaced")
 		s.AwaitWorkers(2)
 		client := s.Dial()
 		s.MustAsk(client, harness.Request("GET", "/"))

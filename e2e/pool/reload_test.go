@@ -130,9 +130,7 @@ func TestScale(t *testing.T) {
 	idle := s.OneForEach()
 	for n := 1; n <= 3; n++ { // pending signals of one kind are delivered once
 		s.Signal(syscall.SIGTTOU)
-		s.Log.Await(t, 5*time.Second, "a line that the slot was closed", s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, "slot closed")) == n
-		})
+		s.AwaitMessages(n, "slot closed")
 	}
 	harness.Await(t, 20*time.Second, "one worker", func() bool { return len(s.Workers()) == 1 })
 	for pid, c := range idle {

@@ -37,9 +37,7 @@ func TestUnitSystemCallFilter(t *testing.T) {
 		done   string
 	}{{syscall.SIGHUP, "workers replaced"}, {syscall.SIGUSR2, "master upgraded"}} {
 		harness.Kill(t, master, order.signal)
-		s.Log.Await(t, 30*time.Second, order.done, s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, order.done)) > 0
-		})
+		s.AwaitMessages(1, order.done)
 	}
 	harness.Kill(t, master, syscall.SIGINT)
 	s.Wait(20 * time.Second)

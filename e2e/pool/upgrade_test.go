@@ -28,9 +28,7 @@ func TestUpgrade(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		old := s.Workers()
 		s.Signal(syscall.SIGUSR2)
-		s.Log.Await(t, 10*time.Second, "the upgrade", s.Exited, func(all []harness.Event) bool {
-			return len(harness.WithMessage(all, "master upgraded")) == n
-		})
+		s.AwaitMessages(n, "master upgraded")
 		s.AwaitWorkers(2, old...)
 		for _, c := range idle {
 			if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {

@@ -29,9 +29,7 @@ func TestClosingSlotKilled(t *testing.T) {
 			harness.Hold(t, victim)
 			clients := s.DialAll(30, harness.Request("GET", "/")) // about half of them are in the victim's queue
 			s.Signal(syscall.SIGTTOU)
-			s.Log.Await(t, 5*time.Second, "a line that the slot was closed", s.Exited, func(all []harness.Event) bool {
-				return len(harness.WithMessage(all, "slot closed")) == 1
-			})
+			s.AwaitMessages(1, "slot closed")
 			harness.Kill(t, victim, syscall.SIGKILL)
 			if engine == "epoll" {
 				clients = append(clients, idle[victim])

@@ -24,9 +24,7 @@ func TestWorkerSignalledBeforeStop(t *testing.T) {
 				clients := s.DialAll(20, harness.Request("GET", "/"))
 				harness.Kill(t, first, syscall.SIGCONT)
 				if when == "next worker" {
-					s.Log.Await(t, 5*time.Second, "another worker", s.Exited, func(all []harness.Event) bool {
-						return len(harness.WithMessage(all, "worker started")) == 2
-					})
+					s.AwaitMessages(2, "worker started")
 				}
 				s.Interrupt()
 				s.MustReply(clients, "front")

@@ -61,9 +61,7 @@ func TestAcceptQueueWhileStopping(t *testing.T) {
 			harness.Hold(t, victim)
 			clients := s.DialAll(20, harness.Request("GET", "/"))
 			s.Interrupt()
-			s.Log.Await(t, 5*time.Second, "a line that the drain started", s.Exited, func(all []harness.Event) bool {
-				return len(harness.WithMessage(all, "drain started")) == 1
-			})
+			s.AwaitMessages(1, "drain started")
 			harness.Kill(t, victim, syscall.SIGKILL)
 			s.MustReply(clients, "front")
 			s.Wait(15 * time.Second)
