@@ -251,14 +251,7 @@ func TestDeployBySymlink(t *testing.T) {
 // lead points the link to a release.
 func lead(t *testing.T, dir string, r release) {
 	t.Helper()
-	next := filepath.Join(dir, "next")
-	err := os.Symlink(filepath.Join("releases", string(r.letter)), next)
-	if err == nil {
-		err = os.Rename(next, filepath.Join(dir, "current"))
-	}
-	if err != nil {
-		t.Error(err)
-	}
+	swapLink(t, filepath.Join(dir, "current"), filepath.Join("releases", string(r.letter)))
 }
 
 // switches points the link to one release after the other.

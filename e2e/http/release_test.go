@@ -37,11 +37,15 @@ func plantRelease(t *testing.T, dir string, n int) {
 }
 
 // swapLink points a link to another target in one step.
-func swapLink(link, target string) error {
-	if err := os.Symlink(target, link+".next"); err != nil {
-		return err
+func swapLink(t *testing.T, link, target string) {
+	t.Helper()
+	err := os.Symlink(target, link+".next")
+	if err == nil {
+		err = os.Rename(link+".next", link)
 	}
-	return os.Rename(link+".next", link)
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // visit requests everything that a release has until stop is closed, and checks that each response is
@@ -132,11 +136,7 @@ func deployByLink(t *testing.T, l layout, args []string) {
 	for n := range numReleases {
 		plantRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
 	}
-	swap := func(n int) {
-		if err := swapLink(filepath.Join(dir, l.link), fmt.Sprintf(l.target, n)); err != nil {
-			t.Error(err)
-		}
-	}
+	swap := func(n int) { swapLink(t, filepath.Join(dir, l.link), fmt.Sprintf(l.target, n)) }
 	swap(0)
 	s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", filepath.Join(dir, l.base)}, args...)})
 	d := s.Begin("/large.bin", 16<<10)
@@ -198,13 +198,9 @@ func TestDanglingReleaseLink(t *testing.T) {
 		plantRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
 	}
 	link := filepath.Join(dir, "current")
-	if err := swapLink(link, "releases/0"); err != nil {
-		t.Fatal(err)
-	}
+	swapLink(t, link, "releases/0")
 	s, e := harness.Seen(t, link, "--workers", "2")
-	if err := swapLink(link, "releases/none"); err != nil {
-		t.Fatal(err)
-	}
+	swapLink(t, link, "releases/none")
 	s.AwaitText("stays in service until that is corrected")
 	if r := s.MustGet("/page.txt"); r.Header.Get("X-Release") != "a" {
 		t.Errorf("release %q is served, want a", r.Header.Get("X-Release"))
@@ -213,9 +209,7 @@ func TestDanglingReleaseLink(t *testing.T) {
 		p := e.Pool()
 		return len(p.Problems) == 1 && strings.Contains(p.Problems[0].Text, "the previous one stays in service")
 	})
-	if err := swapLink(link, "releases/1"); err != nil {
-		t.Fatal(err)
-	}
+	swapLink(t, link, "releases/1")
 	harness.Await(t, 5*time.Second, "the next release", func() bool {
 		return s.MustGet("/page.txt").Header.Get("X-Release") == "b" && len(e.Pool().Problems) == 0
 	})
