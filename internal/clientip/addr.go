@@ -54,9 +54,6 @@ func (a Addr) IP() netip.Addr {
 // Known reports whether the address is known.
 func (a Addr) Known() bool { return a.kind != kindUnknown }
 
-// IsUnix reports whether the address is that of a unix socket's client.
-func (a Addr) IsUnix() bool { return a.kind == kindUnix }
-
 // MaxText is the length in bytes of the longest address with port, as AppendTo writes it.
 const MaxText = len("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
 

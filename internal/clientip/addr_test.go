@@ -26,7 +26,7 @@ func TestAddr(t *testing.T) {
 			t.Errorf("%s is longer than the longest", tt.text)
 		}
 		if a.Host() != tt.host || a.String() != tt.text || a.IP() != tt.ip || a.Port() != tt.port ||
-			a.Known() != (tt.host != "unknown") || a.IsUnix() != (tt.host == "unix:") {
+			a.Known() != (tt.host != "unknown") || (a.kind == kindUnix) != (tt.host == "unix:") {
 			t.Errorf("%q, %q, %v, %d; want %q, %q, %v, %d", a.Host(), a, a.IP(), a.Port(), tt.host, tt.text, tt.ip, tt.port)
 		}
 	}

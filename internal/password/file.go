@@ -75,9 +75,6 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// Users returns the number of users.
-func (f *File) Users() int { return len(f.users) }
-
 // add adds the user of a line, or returns what is wrong with the line.
 func (f *File) add(file, line string) (reason string) {
 	user, rest, ok := strings.Cut(line, ":")

@@ -21,8 +21,8 @@ func TestParse(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if f.Users() != 11 {
-			t.Errorf("%s: %d users", name, f.Users())
+		if len(f.users) != 11 {
+			t.Errorf("%s: %d users", name, len(f.users))
 		}
 		for user := range f.users {
 			right := "pw-" + user
@@ -146,8 +146,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if file.Users() == 0 || len(file.hashes) != file.Users() {
-			t.Fatalf("%d users, %d hashes", file.Users(), len(file.hashes))
+		if len(file.users) == 0 || len(file.hashes) != len(file.users) {
+			t.Fatalf("%d users, %d hashes", len(file.users), len(file.hashes))
 		}
 		for user, h := range file.users {
 			if strings.ContainsAny(user, ":\n\x00") {
