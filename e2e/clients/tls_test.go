@@ -2,7 +2,6 @@ package clients
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -40,7 +39,7 @@ type tlsSeen struct {
 	movable bool
 }
 
-func serveTLS(t *testing.T, size int, change func(*tlsconn.Options)) *tlsServer {
+func serveTLS(t *testing.T, size int) *tlsServer {
 	t.Helper()
 	src, err := certificate.SelfSigned([]string{"localhost", "127.0.0.1"}, time.Now(), time.Hour)
 	if err != nil {
@@ -51,9 +50,6 @@ func serveTLS(t *testing.T, size int, change func(*tlsconn.Options)) *tlsServer 
 		t.Fatal(err)
 	}
 	o := tlsconn.Options{Certificates: set, TicketKeys: [][32]byte{{1}}, Protocols: []string{"http/1.1"}, Time: time.Now}
-	if change != nil {
-		change(&o)
-	}
 	s := &tlsServer{size: size, began: time.Now(), ca: filepath.Join(t.TempDir(), "ca.pem")}
 	if s.cfg, err = tlsconn.NewConfig(o); err != nil {
 		t.Fatal(err)
@@ -102,12 +98,7 @@ func (s *tlsServer) serve(c net.Conn) {
 		if head = append(head, turn.Plain...); step != tlsconn.Failed {
 			head, turn.Out = s.answer(conn, head, turn.Out)
 		}
-		switch step {
-		case tlsconn.Failed:
-			if conn.Reason() == tlsconn.ReasonPlainHTTP {
-				turn.Out = append(turn.Out, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"...)
-			}
-		case tlsconn.Closed:
+		if step == tlsconn.Closed {
 			turn.Out = conn.CloseNotify(turn.Out)
 		}
 		if _, err := c.Write(turn.Out); err != nil || step == tlsconn.Closed || step == tlsconn.Failed {
@@ -171,28 +162,11 @@ func (s *tlsServer) ended(t *testing.T, n int) []tlsSeen {
 	return nil
 }
 
-// client runs a program with an input and returns its output.
-func client(t *testing.T, input string, name string, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Stdin = strings.NewReader(input)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	if err != nil {
-		err = fmt.Errorf("%s %q: %w: %s", name, args, err, errs.String())
-	}
-	return out.String(), err
-}
-
 // TestTLSLayerWithCurl requests responses of several sizes with several versions, ciphers and curves of curl.
 func TestTLSLayerWithCurl(t *testing.T) {
+	curl := visit(t, "curl")
 	for _, size := range []int{1, 64 << 10} {
-		s := serveTLS(t, size, nil)
+		s := serveTLS(t, size)
 		for i, c := range []struct {
 			args    []string
 			movable bool
@@ -210,9 +184,9 @@ func TestTLSLayerWithCurl(t *testing.T) {
 			for _, n := range []int{0, 1, 8192, 3 << 20} {
 				args = append(args, fmt.Sprintf("https://%s/%d", s.address, n))
 			}
-			out, err := client(t, "", "curl", args...)
-			if want := string(body(1)) + string(body(8192)) + string(body(3<<20)); err != nil || out != want {
-				t.Errorf("curl %v: %d bytes, want the %d expected ones; error %v", c.args, len(out), len(want), err)
+			out := curl.output(args...)
+			if want := string(body(1)) + string(body(8192)) + string(body(3<<20)); out != want {
+				t.Errorf("curl %v: %d bytes, want the %d expected ones", c.args, len(out), len(want))
 			}
 			seen := s.ended(t, i+1)[i]
 			if seen.movable != c.movable || seen.reason != tlsconn.ReasonNone && seen.reason != tlsconn.ReasonUnclosed {
@@ -228,7 +202,7 @@ func TestTLSLayerWithCurl(t *testing.T) {
 // TestTLSLayerWithOpenSSL lets s_client update keys (K requests an update of the server's too), resume a
 // session, repeat its hello for another group, renegotiate, which is refused, and offer an old version.
 func TestTLSLayerWithOpenSSL(t *testing.T) {
-	s := serveTLS(t, 64<<10, nil)
+	s := serveTLS(t, 64<<10)
 	session := filepath.Join(t.TempDir(), "session")
 	get := func(n int) string { return fmt.Sprintf("GET /%d HTTP/1.1\r\n\r\n", n) }
 	for i, c := range []struct {
@@ -356,13 +330,4 @@ func (o *output) await(t *testing.T, done chan struct{}, text string) {
 		}
 	}
 	t.Errorf("no %.100q in the output within a minute", text)
-}
-
-// TestTLSLayerWithPlainHTTP sends a plain HTTP request to the TLS port: 400 over plain HTTP.
-func TestTLSLayerWithPlainHTTP(t *testing.T) {
-	s := serveTLS(t, 1, nil)
-	out, err := client(t, "", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://"+s.address+"/")
-	if err != nil || out != "400" {
-		t.Errorf("curl: status %q, error %v; want 400", out, err)
-	}
 }
