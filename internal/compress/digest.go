@@ -24,7 +24,7 @@ func (s *Store) AddDigest(ctx context.Context, file *os.File, copied bool) (made
 	if !site.Digestible(&st, copied, s.now()) || st.Nlink == 0 {
 		return false, ErrNotWorth
 	}
-	name := string(site.AppendDigestName(nil, &st, copied))
+	name := site.DigestName(&st, copied)
 	if unix.Fstatat(s.dir, name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && there.Size == int64(len(proto.Digest{})) {
 		s.use(name)
 		return false, nil
@@ -36,7 +36,7 @@ func (s *Store) AddDigest(ctx context.Context, file *os.File, copied bool) (made
 	if err := unix.Fstat(int(file.Fd()), &now); err != nil {
 		return false, err
 	}
-	if string(site.AppendDigestName(nil, &now, copied)) != name {
+	if site.DigestName(&now, copied) != name {
 		return false, ErrChanged
 	}
 	if err := s.writeDigest(name, sum); err != nil {

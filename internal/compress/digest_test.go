@@ -31,7 +31,7 @@ func TestAddDigest(t *testing.T) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		t.Fatal(err)
 	}
-	got := must(os.ReadFile(filepath.Join(dir, string(site.AppendDigestName(nil, &st, false)))))
+	got := must(os.ReadFile(filepath.Join(dir, site.DigestName(&st, false))))
 	if want := sha256.Sum256(text(300_000)); string(got) != string(want[:]) {
 		t.Errorf("digest %x", got)
 	}

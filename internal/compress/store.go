@@ -55,7 +55,7 @@ func (s *Store) Add(ctx context.Context, file *os.File, coding proto.Coding) (si
 	if !site.Copied(&st, s.now()) || st.Nlink == 0 {
 		return 0, false, ErrNotWorth
 	}
-	name := string(site.AppendCopyName(nil, &st, coding))
+	name := site.CopyName(&st, coding)
 	if unix.Fstatat(s.dir, name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil {
 		s.use(name)
 		if there.Size == 0 {

@@ -65,7 +65,7 @@ func TestStore(t *testing.T) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		t.Fatal(err)
 	}
-	name := string(site.AppendCopyName(nil, &st, proto.Brotli))
+	name := site.CopyName(&st, proto.Brotli)
 	if coded := must(os.ReadFile(filepath.Join(dir, name))); int64(len(coded)) != size || len(name) > site.MaxCopyName {
 		t.Errorf("%s has %d bytes, want %d", name, len(coded), size)
 	}

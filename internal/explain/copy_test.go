@@ -53,7 +53,7 @@ func TestExplainCopies(t *testing.T) {
 	if err := unix.Stat(base+"/a.html", &st); err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(cache, string(site.AppendCopyName(nil, &st, proto.Brotli)))
+	name := filepath.Join(cache, site.CopyName(&st, proto.Brotli))
 	for content, want := range map[string]string{"": "compresses by less than 5 percent", "short": "but a br copy in --cache-dir"} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -54,10 +54,10 @@ type State stamp
 // StateOf returns the state of a file.
 func StateOf(st *unix.Stat_t) State { return State(stampOf(st)) }
 
-// AppendCopyName appends the name of the copy of a file in this state. Device, inode, size
-// and both times identify a state, because the change time cannot be set.
-func AppendCopyName(dst []byte, st *unix.Stat_t, coding proto.Coding) []byte {
-	return appendCopyName(dst, stampOf(st), coding)
+// CopyName returns the name of the copy of a file in this state. Device, inode, size and both
+// times identify a state, because the change time cannot be set.
+func CopyName(st *unix.Stat_t, coding proto.Coding) string {
+	return string(appendCopyName(nil, stampOf(st), coding))
 }
 
 func appendCopyName(dst []byte, s stamp, coding proto.Coding) []byte {

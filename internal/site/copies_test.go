@@ -63,7 +63,7 @@ func (c *copying) write(name string, size int) unix.Stat_t {
 // put puts a copy of a state into the cache.
 func (c *copying) put(st unix.Stat_t, coding proto.Coding, content string) {
 	c.t.Helper()
-	if err := os.WriteFile(filepath.Join(c.cache, string(AppendCopyName(nil, &st, coding))), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(c.cache, CopyName(&st, coding)), []byte(content), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -165,7 +165,7 @@ func TestNoCopies(t *testing.T) {
 	if c.wanted() != 1 {
 		t.Error("not asked for although it could not be before")
 	}
-	name := filepath.Join(c.cache, string(AppendCopyName(nil, &st, proto.Brotli)))
+	name := filepath.Join(c.cache, CopyName(&st, proto.Brotli))
 	if err := os.Symlink(c.dir+"/useless.html", name); err != nil {
 		t.Fatal(err)
 	}

@@ -42,10 +42,10 @@ func NewDigests(dir int, all bool, ask func(copied bool, fd int) bool) *Digests 
 	return &Digests{dir: dir, all: all, ask: ask, known: make(map[stamp]proto.Digest), asked: make(map[stamp]time.Time)}
 }
 
-// AppendDigestName appends the name of the digest of a file in this state. The change time of
-// a copy is left out: a copy is never changed, and the time says only when it was used.
-func AppendDigestName(dst []byte, st *unix.Stat_t, copied bool) []byte {
-	return appendDigestName(dst, digested(stampOf(st), copied))
+// DigestName returns the name of the digest of a file in this state. The change time of a copy
+// is left out: a copy is never changed, and the time says only when it was used.
+func DigestName(st *unix.Stat_t, copied bool) string {
+	return string(appendDigestName(nil, digested(stampOf(st), copied)))
 }
 
 func appendDigestName(dst []byte, s stamp) []byte {

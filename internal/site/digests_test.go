@@ -61,7 +61,7 @@ func (d *digesting) write(name string, content []byte, modified time.Time) (st u
 func (d *digesting) make(st unix.Stat_t, content []byte, copied bool) {
 	d.t.Helper()
 	sum := sha256.Sum256(content)
-	if err := os.WriteFile(filepath.Join(d.cache, string(AppendDigestName(nil, &st, copied))), sum[:], 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(d.cache, DigestName(&st, copied)), sum[:], 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -126,7 +126,7 @@ func TestDigests(t *testing.T) {
 func TestDamagedDigest(t *testing.T) {
 	d := newDigesting(t, true)
 	st := d.write("a.txt", make([]byte, maxAtOnce+1), time.Unix(1.7e9, 0))
-	name := filepath.Join(d.cache, string(AppendDigestName(nil, &st, false)))
+	name := filepath.Join(d.cache, DigestName(&st, false))
 	for _, size := range []int{0, 31, 33} {
 		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
 			t.Fatal(err)
@@ -160,7 +160,7 @@ func TestDigestsOfCodings(t *testing.T) {
 	st := d.write("a.txt", plain, time.Unix(1.7e9, 0))
 	d.Copies = NewCopies(d.Digests.dir, nil)
 	copied := bytes.Repeat([]byte("copy"), 100)
-	path := filepath.Join(d.cache, string(AppendCopyName(nil, &st, proto.Gzip)))
+	path := filepath.Join(d.cache, CopyName(&st, proto.Gzip))
 	if err := os.WriteFile(path, copied, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestDigestsOfCodings(t *testing.T) {
 
 	copied = bytes.Repeat([]byte("copy"), 4000)
 	st = d.write("a.txt", bytes.Repeat([]byte("a"), 50_000), time.Unix(1.7e9, 0))
-	path = filepath.Join(d.cache, string(AppendCopyName(nil, &st, proto.Gzip)))
+	path = filepath.Join(d.cache, CopyName(&st, proto.Gzip))
 	if err := os.WriteFile(path, copied, 0o600); err != nil {
 		t.Fatal(err)
 	}
