@@ -112,9 +112,8 @@ func TestSecondServerIsRefused(t *testing.T) {
 			other.Close()
 			t.Fatalf("a second server joined with --bind %q", bind)
 		}
-		var e *exitcode.Error
 		want := "--port " + strconv.Itoa(s.Port) + ": already in use by " + self(t) + "; stop it or choose another port"
-		if !errors.As(err, &e) || e.Code != 1 || err.Error() != want {
+		if exitcode.Code(err) != exitcode.Failure || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -295,8 +294,7 @@ func TestBind(t *testing.T) {
 		"192.0.2.1": "--bind 192.0.2.1: not an address of this machine",
 	} {
 		_, err := try(Address{Host: bind, Short: true}, 1)
-		var e *exitcode.Error
-		if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), want) {
+		if exitcode.Code(err) != exitcode.Config || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("--bind %s: %v", bind, err)
 		}
 	}
@@ -304,8 +302,7 @@ func TestBind(t *testing.T) {
 
 func TestPrivilegedPort(t *testing.T) {
 	err := explain(Address{Port: 80, Short: true}, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", unix.EACCES)})
-	var e *exitcode.Error
-	if !errors.As(err, &e) || e.Code != 78 || !strings.HasPrefix(err.Error(), "--port 80: permission denied") {
+	if exitcode.Code(err) != exitcode.Config || !strings.HasPrefix(err.Error(), "--port 80: permission denied") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -85,8 +85,7 @@ func TestUnixGuard(t *testing.T) {
 			s.Close()
 			t.Fatalf("%v is listened at", a)
 		}
-		var e *exitcode.Error
-		if !errors.As(err, &e) || e.Code != code || err.Error() != "--listen "+a.String()+": "+want {
+		if exitcode.Code(err) != code || err.Error() != "--listen "+a.String()+": "+want {
 			t.Errorf("%v: %v", a, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package options
 
 import (
-	"errors"
 	"reflect"
 	"slices"
 	"strconv"
@@ -106,8 +105,7 @@ func TestListenErrors(t *testing.T) {
 		"unix:/" + strings.Repeat("a", 107): "is too long for the path of a unix socket; the limit is 107 bytes",
 	} {
 		_, err := ParseMaster([]string{"--listen", v}, noEnv)
-		var usage *exitcode.Error
-		if !errors.As(err, &usage) || usage.Code != 64 || err.Error() != "--listen "+human.Quoted(v)+": "+want {
+		if exitcode.Code(err) != exitcode.Usage || err.Error() != "--listen "+human.Quoted(v)+": "+want {
 			t.Errorf("%s:\n got %v\nwant %s", v, err, want)
 		}
 	}
@@ -131,8 +129,7 @@ func TestListenContradictions(t *testing.T) {
 		strings.Join(many, " "):                             "--listen: given " + strconv.Itoa(MaxListen+1) + " times; the limit is " + strconv.Itoa(MaxListen),
 	} {
 		_, err := ParseMaster(strings.Fields(args), noEnv)
-		var usage *exitcode.Error
-		if !errors.As(err, &usage) || usage.Code != 64 || err.Error() != want {
+		if exitcode.Code(err) != exitcode.Usage || err.Error() != want {
 			t.Errorf("%s:\n got %v\nwant %s", args, err, want)
 		}
 	}

@@ -1,7 +1,6 @@
 package options
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -131,8 +130,7 @@ func TestCheckBase(t *testing.T) {
 		{dir, ": permission denied; make it readable (chmod a+rx) or run as its owner", denied},
 	} {
 		_, err := checkBase(Base(tt.base), os.Stat, tt.open)
-		var config *exitcode.Error
-		if !errors.As(err, &config) || err.Error() != "--base "+tt.base+tt.want || config.Code != 78 {
+		if exitcode.Code(err) != exitcode.Config || err.Error() != "--base "+tt.base+tt.want {
 			t.Errorf("CheckBase(%q): %v", tt.base, err)
 		}
 	}

@@ -167,8 +167,7 @@ type wrongArgument struct {
 func TestParseMasterErrors(t *testing.T) {
 	for _, tt := range append(wrongArguments(), wrongRules()...) {
 		_, err := ParseMaster(tt.args, noEnv)
-		var usage *exitcode.Error
-		if !errors.As(err, &usage) || err.Error() != tt.want || usage.Code != 64 {
+		if exitcode.Code(err) != exitcode.Usage || err.Error() != tt.want {
 			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
 		}
 	}

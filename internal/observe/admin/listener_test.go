@@ -37,10 +37,9 @@ func refused(t *testing.T, addr string, code int, words string) {
 		t.Errorf("%q is listened on", addr)
 		return
 	}
-	var e *exitcode.Error
-	if !errors.As(err, &e) || e.Code != code || !strings.HasPrefix(err.Error(), "--admin ") ||
+	if exitcode.Code(err) != code || !strings.HasPrefix(err.Error(), "--admin ") ||
 		!strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("%q: %d, %q, want %d and %q", addr, e.Code, err, code, words)
+		t.Errorf("%q: %d, %q, want %d and %q", addr, exitcode.Code(err), err, code, words)
 	}
 }
 
