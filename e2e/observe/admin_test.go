@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -150,36 +149,6 @@ func TestAdminSocketFile(t *testing.T) {
 	next.Stop(5 * time.Second)
 	e.MustBeGone()
 	e.Order("status").Rejects(t, 1, path, "no such socket")
-}
-
-// TestAdminForeignFile refuses to start if --admin is the path of something other than a socket, and leaves
-// it alone.
-func TestAdminForeignFile(t *testing.T) {
-	t.Parallel()
-	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	dir := harness.Tree(t, map[string]string{"file": "precious", "directory/file": ""})
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	for name, words := range map[string]string{
-		"file": "is not a socket", "directory": "is not a socket", "pipe": "is not a socket", "link": "is not a socket",
-		"gone/admin.sock": "does not exist", "file/admin.sock": "does not exist",
-	} {
-		path := filepath.Join(dir, name)
-		port := harness.FreePort(t)
-		args := []string{"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--admin", path}
-		harness.Attempt(t, harness.Plan{Args: args}).Rejects(t, 78, "--admin "+path, words, "choose another")
-		harness.MustBeFree(t, port)
-	}
-	if text, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(text) != "precious" {
-		t.Errorf("the file is %q, error %v; want it unchanged", text, err)
-	}
-	if target, err := os.Readlink(filepath.Join(dir, "link")); err != nil || target != "file" {
-		t.Errorf("the link points to %q, error %v; want it unchanged", target, err)
-	}
 }
 
 // TestCommandsRefusedOverTCP checks that reload, stop and scale need a unix socket.

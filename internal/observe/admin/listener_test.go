@@ -114,6 +114,9 @@ func TestForeignFileIsLeftAlone(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "mine" {
+		t.Errorf("the file is %q, error %v; want it unchanged", text, err)
+	}
 }
 
 func TestStaleSocketIsReplaced(t *testing.T) {
