@@ -69,20 +69,8 @@ func TestNotifySystemd(t *testing.T) {
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	f, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	l.Close()
-	early, err := harness.Connect(port)
+	f, url := passed(t, "127.0.0.1:0")
+	early, err := (&door{url: url}).connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +84,8 @@ func TestSocketActivation(t *testing.T) {
 		Files:  []*os.File{f},
 	})
 	s.AwaitServing()
-	if s.Port != port {
-		t.Fatalf("the server serves on port %d, want %d", s.Port, port)
+	if got := "http://" + harness.Loopback(s.Port); got != url {
+		t.Fatalf("the server serves %s, want %s", got, url)
 	}
 	f.Close()
 	if r, err := early.Reply("GET"); err != nil || string(r.Body) != "front" {
