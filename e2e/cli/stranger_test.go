@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,14 +62,8 @@ func TestFirstCommands(t *testing.T) {
 			case tt.serves != "":
 				plan.Env = append(plan.Env, "PHALANX_VERBOSE=1", "PHALANX_LOG_FORMAT=json")
 				s := harness.ServeAs(t, plan)
-				r, err := http.Get("http://localhost:" + strconv.Itoa(s.Port) + "/")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer r.Body.Close()
-				body, err := io.ReadAll(r.Body)
-				if err != nil || r.StatusCode != 200 || !strings.Contains(string(body), tt.serves) {
-					t.Errorf("%d %s, error %v; want 200 with %q", r.StatusCode, body, err, tt.serves)
+				if status, body := fetch(t, "http://localhost:"+strconv.Itoa(s.Port)+"/", ""); status != 200 || !strings.Contains(body, tt.serves) {
+					t.Errorf("%d %s, want 200 with %q", status, body, tt.serves)
 				}
 			case tt.code != 0:
 				harness.Attempt(t, plan).Rejects(t, tt.code, tt.says...)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -49,3 +51,36 @@ func Refused(port int) bool {
 
 // Loopback returns the address of a port on 127.0.0.1.
 func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Listening returns a listening socket, to be passed to a server as systemd does, and its address
+// as --listen has it. where is the address of a TCP socket or the path of a unix socket.
+func Listening(t *testing.T, where string) (*os.File, string) {
+	t.Helper()
+	if strings.Contains(where, "/") {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: where, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		l.SetUnlinkOnClose(false)
+		f, err := l.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f, "unix:" + where
+	}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, "http://" + l.Addr().String()
+}

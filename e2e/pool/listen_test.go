@@ -295,7 +295,7 @@ func TestSeveralActivatedSockets(t *testing.T) {
 	var files []*os.File
 	var all []*door
 	for _, where := range []string{"127.0.0.1:0", "127.0.0.1:0", path} {
-		f, url := passed(t, where)
+		f, url := harness.Listening(t, where)
 		files = append(files, f)
 		all = append(all, &door{url: url})
 	}
@@ -343,7 +343,7 @@ func TestSeveralActivatedSockets(t *testing.T) {
 func TestActivatedSocketForHTTPS(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	f, url := passed(t, "127.0.0.1:0")
+	f, url := harness.Listening(t, "127.0.0.1:0")
 	d := &door{url: strings.Replace(url, "http:", "https:", 1)}
 	activated := func(args ...string) harness.Plan {
 		return harness.Plan{
@@ -364,36 +364,4 @@ func TestActivatedSocketForHTTPS(t *testing.T) {
 	}
 	s.Stop(5 * time.Second)
 	harness.Attempt(t, activated()).Rejects(t, 64, "https: no certificate; add --tls-cert")
-}
-
-// passed returns a listening socket and its address.
-func passed(t *testing.T, where string) (*os.File, string) {
-	t.Helper()
-	if strings.Contains(where, "/") {
-		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: where, Net: "unix"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		l.SetUnlinkOnClose(false)
-		f, err := l.File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f, "unix:" + where
-	}
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(t.Context(), "tcp", where)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	f, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f, "http://" + l.Addr().String()
 }

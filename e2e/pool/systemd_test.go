@@ -69,7 +69,7 @@ func TestNotifySystemd(t *testing.T) {
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	f, url := passed(t, "127.0.0.1:0")
+	f, url := harness.Listening(t, "127.0.0.1:0")
 	early, err := (&door{url: url}).connect()
 	if err != nil {
 		t.Fatal(err)

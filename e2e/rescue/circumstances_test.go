@@ -3,7 +3,6 @@ package rescue
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -82,18 +81,7 @@ func TestRescueBehindSocketActivation(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, base+"/big.bin", 256<<20)
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := l.(*net.TCPListener).File()
-	l.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
+	socket, _ := harness.Listening(t, "127.0.0.1:0")
 	s := harness.ServeAs(t, harness.Plan{
 		Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh"},
 		Args:   append(harness.Verbosely(base), "--workers", "1"),
