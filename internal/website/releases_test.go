@@ -19,12 +19,7 @@ func swapped(t *testing.T) (*site.Releases, func()) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"1", "2"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name, "page"), []byte("of release "+name), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(dir, name, "page"), "of release "+name)
 	}
 	base := filepath.Join(dir, "current")
 	lead := func(to string) {
@@ -127,12 +122,7 @@ func TestReleasesAllocateNothing(t *testing.T) {
 func TestFollowedSites(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"plain", "a/1", "a/2"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name, "page"), []byte("of "+name), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(dir, name, "page"), "of "+name)
 	}
 	link := filepath.Join(dir, "a/current")
 	if err := os.Symlink("1", link); err != nil {

@@ -2,7 +2,6 @@ package website
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
 
@@ -17,12 +16,7 @@ func several(t *testing.T, args ...string) *Sites {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"base", "a", "b", "c"} {
-		if err := os.Mkdir(name, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name+"/"+name, []byte(name), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, name+"/"+name, name)
 	}
 	o, err := options.CheckSites(parse(t, args...))
 	if err != nil {
@@ -112,10 +106,7 @@ func TestOneSite(t *testing.T) {
 func TestBadSite(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{"good/index.html": "", "bad/_redirects": "/a\n/b\n", "good/_headers": ""} {
-		os.Mkdir(name[:strings.Index(name, "/")], 0o755)
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, name, text)
 	}
 	o := parse(t, "--base", "good", "--site", "a.org=good", "--site", "b.org=bad")
 	s, err := OpenSites(o)

@@ -1,7 +1,9 @@
 package website
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"testing"
@@ -12,6 +14,14 @@ import (
 	"phalanx/internal/proto"
 	"phalanx/internal/site"
 )
+
+// write writes a file, and creates its directory.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func parse(t *testing.T, args ...string) options.Options {
 	t.Helper()
@@ -49,9 +59,7 @@ func TestConfig(t *testing.T) {
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a.txt": "file", "404.html": "nothing"} {
-		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, dir+"/"+name, text)
 	}
 	root, err := site.Open(dir, site.Policy{List: true})
 	if err != nil {
