@@ -57,23 +57,31 @@ func over(s *harness.Server, began time.Time, names string) bool {
 	return !missing || time.Since(began) > *killFor+more
 }
 
-// points counts the deaths at each point, and reports log lines that are not about deaths and
-// rescues. The point is "" if the master did not read the dead worker's last line.
-func points(t *testing.T, s *harness.Server) map[string]int {
+// points counts the deaths at each point, and reports which of the named points have none, and log
+// lines that are not about deaths and rescues. The point is "" if the master did not read the dead
+// worker's last line.
+func points(t *testing.T, s *harness.Server, names string) (at map[string]int, deaths int) {
 	t.Helper()
-	at := map[string]int{}
+	at = map[string]int{}
 	_, lines := s.Log.All()
 	for _, line := range lines {
 		m := killedAt.FindStringSubmatch(line)
 		switch {
 		case m != nil:
 			at[m[1]]++
+			deaths++
 		case strings.Contains(line, " rescued ") && !strings.Contains(closedWhy.ReplaceAllString(line, ""), "; "), strings.Contains(line, " died during startup: killed by SIGKILL: killed at point "):
 		default:
 			t.Errorf("unexpected line on standard error: %s", line)
 		}
 	}
-	return at
+	for _, point := range strings.Fields(names) {
+		if at[point] == 0 {
+			t.Errorf("no worker was killed at point %q", point)
+		}
+	}
+	t.Logf("%d deaths: %v", deaths, at)
+	return at, deaths
 }
 
 // TestKilledAtEveryPoint kills workers at every marked point while clients of every kind use the
@@ -86,19 +94,8 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		<-time.After(100 * time.Millisecond)
 	}
 	c.report()
-	at := points(t, s)
-	deaths := 0
-	for _, n := range at {
-		deaths += n
-	}
-	t.Logf("%d deaths: %v", deaths, at)
-	if at[""] > 0 {
+	if at, _ := points(t, s, names); at[""] > 0 {
 		t.Errorf("%d deaths at an unknown point", at[""])
-	}
-	for _, point := range strings.Fields(names) {
-		if at[point] == 0 {
-			t.Errorf("no worker was killed at point %q", point)
-		}
 	}
 }
 
@@ -113,13 +110,7 @@ func TestKilledInHandovers(t *testing.T) {
 		<-time.After(harness.Between(rng, 50*time.Millisecond, time.Second))
 	}
 	c.report()
-	at := points(t, s)
-	for _, point := range strings.Fields(names) {
-		if at[point] == 0 {
-			t.Errorf("no worker was killed at point %q", point)
-		}
-	}
-	t.Logf("%v", at)
+	points(t, s, names)
 }
 
 // TestKilledInUpgrades kills workers while they hand connections over, in one upgrade of the master
@@ -133,16 +124,10 @@ func TestKilledInUpgrades(t *testing.T) {
 		<-time.After(harness.Between(rng, 50*time.Millisecond, 1500*time.Millisecond))
 	}
 	c.report()
-	at := points(t, s)
-	for _, point := range strings.Fields(names) {
-		if at[point] == 0 {
-			t.Errorf("no worker was killed at point %q", point)
-		}
-	}
+	points(t, s, names)
 	if !upgraded(s.PID()) {
 		t.Error("the master was never upgraded")
 	}
-	t.Logf("%v", at)
 }
 
 // upgraded reports whether a master reads its signals from a signalfd, as one does after an

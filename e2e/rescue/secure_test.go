@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -73,19 +72,10 @@ func TestKilledAtEveryPointSecure(t *testing.T) {
 		<-time.After(100 * time.Millisecond)
 	}
 	c.report()
-	at := points(t, s)
-	deaths := 0
-	for _, n := range at {
-		deaths += n
-	}
+	_, deaths := points(t, s, names)
 	said := closings(t, s)
-	t.Logf("%d deaths: %v; %d handshakes and %d connections ended, %d closed according to the log", deaths, at, c.shaking, c.sealing, said)
+	t.Logf("%d handshakes and %d connections ended, %d closed according to the log", c.shaking, c.sealing, said)
 	if c.sealing > deaths || c.sealing+c.shaking > said {
 		t.Errorf("%d handshakes and %d connections ended in %d deaths, and the log says %d", c.shaking, c.sealing, deaths, said)
-	}
-	for _, point := range strings.Fields(names) {
-		if at[point] == 0 {
-			t.Errorf("no worker was killed at point %q", point)
-		}
 	}
 }

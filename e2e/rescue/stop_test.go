@@ -126,7 +126,8 @@ func TestKilledAtPointsWhileStopping(t *testing.T) {
 		if code := s.Wait(harness.Patience); code != 0 {
 			t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
 		}
-		for point, n := range points(t, s) {
+		at, _ := points(t, s, "")
+		for point, n := range at {
 			deaths[point] += n
 		}
 		if t.Failed() {
