@@ -12,14 +12,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// onTerminal returns what is logged on a terminal of so many columns.
-func onTerminal(t *testing.T, columns uint16, o Options, log func(zerolog.Logger)) []string {
+// open opens a terminal of so many columns. What was written to it is received once it is closed.
+func open(t *testing.T, columns uint16) (terminal *os.File, written <-chan string) {
 	t.Helper()
 	screen, terminal, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer screen.Close()
+	t.Cleanup(func() { screen.Close() })
 	if err := pty.Setsize(screen, &pty.Winsize{Rows: 24, Cols: columns}); err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +28,13 @@ func onTerminal(t *testing.T, columns uint16, o Options, log func(zerolog.Logger
 		b, _ := io.ReadAll(screen) // ends with EIO when the other side is closed
 		read <- string(b)
 	}()
+	return terminal, read
+}
+
+// onTerminal returns what is logged on a terminal of so many columns.
+func onTerminal(t *testing.T, columns uint16, o Options, log func(zerolog.Logger)) []string {
+	t.Helper()
+	terminal, read := open(t, columns)
 	o.now = noon
 	log(New(terminal, Auto, 3, o).With().Int("slot", 0).Int("pid", 7).Logger())
 	terminal.Close()

@@ -1,7 +1,6 @@
 package logging
 
 import (
-	"io"
 	"os"
 	"strings"
 	"testing"
@@ -12,19 +11,7 @@ import (
 // A status line is one line however often it is shown, fits the terminal, and goes away
 // for the lines of the log.
 func TestStatus(t *testing.T) {
-	screen, terminal, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer screen.Close()
-	if err := pty.Setsize(screen, &pty.Winsize{Rows: 24, Cols: 12}); err != nil {
-		t.Fatal(err)
-	}
-	read := make(chan string)
-	go func() {
-		b, _ := io.ReadAll(screen) // ends with EIO when the other side is closed
-		read <- string(b)
-	}()
+	terminal, read := open(t, 12)
 	s := NewStatus(terminal, terminal, "xterm")
 	log := New(terminal, Auto, 1, Options{NoColor: true, Erase: true, now: noon})
 	if !s.Show("draining: 1") || !s.Show("draining: 22, and more") {
