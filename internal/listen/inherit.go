@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
@@ -135,7 +136,7 @@ func (s *sockets) locate(fd int) error {
 	case *unix.SockaddrInet4:
 		s.network, s.host, s.Port = "tcp4", netip.AddrFrom4(a.Addr).String(), a.Port
 	case *unix.SockaddrInet6:
-		s.network, s.host, s.Port = "tcp6", netip.AddrFrom16(a.Addr).String(), a.Port
+		s.network, s.host, s.Port = "tcp6", host6(a), a.Port
 		if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 {
 			s.network, s.host = "tcp", "" // all addresses, IPv4 too
 		}
@@ -147,6 +148,16 @@ func (s *sockets) locate(fd int) error {
 		return fmt.Errorf("inherit listening socket: it is of family %T", local)
 	}
 	return nil
+}
+
+// host6 returns an IPv6 address with the number of its interface if it is link-local: others
+// cannot join it without (ipv6(7)).
+func host6(a *unix.SockaddrInet6) string {
+	ip := netip.AddrFrom16(a.Addr)
+	if a.ZoneId != 0 {
+		ip = ip.WithZone(strconv.FormatUint(uint64(a.ZoneId), 10))
+	}
+	return ip.String()
 }
 
 // activated returns the sockets of an address for a listening socket from systemd

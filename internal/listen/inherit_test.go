@@ -2,6 +2,7 @@ package listen
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -109,6 +110,50 @@ func TestInherit(t *testing.T) {
 	if slot, err := again.Grow(); slot != 3 || err != nil {
 		t.Errorf("slot %d, %v", slot, err)
 	}
+}
+
+// Another socket can join a link-local address only at its interface.
+func TestInheritLinkLocal(t *testing.T) {
+	for want, a := range map[string]*unix.SockaddrInet6{
+		"fe80::1%2": {Addr: netip.MustParseAddr("fe80::1").As16(), ZoneId: 2}, "::1": {Addr: netip.IPv6Loopback().As16()},
+	} {
+		if got := host6(a); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	for _, a := range linkLocal(t) {
+		s, err := try(a, 1)
+		if err != nil {
+			continue // the interface has just got it, or lost it
+		}
+		defer s.Close()
+		again, err := Inherit(copied(t, s.Set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if slot, err := again.Grow(); slot != 1 || err != nil {
+			t.Errorf("%v: slot %d, %v", a, slot, err)
+		}
+	}
+}
+
+// linkLocal returns the link-local addresses of this machine, which may have none.
+func linkLocal(t *testing.T) (all []Address) {
+	t.Helper()
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range interfaces {
+		addresses, _ := i.Addrs() // none if it has just gone
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+				all = append(all, Address{Host: p.Addr().WithZone(i.Name).String()})
+			}
+		}
+	}
+	return all
 }
 
 // An upgrade carries over which socket belongs to somebody else, also where all

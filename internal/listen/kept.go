@@ -129,5 +129,6 @@ func (a Address) listensAt(fd int) bool {
 		return at.host == "" || at.host == netip.IPv4Unspecified().String()
 	}
 	host, _, _ = strings.Cut(host, "%") // the kernel returns the interface as a number
-	return host == at.host
+	is, _, _ := strings.Cut(at.host, "%")
+	return host == is
 }
