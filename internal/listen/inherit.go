@@ -137,7 +137,9 @@ func (s *sockets) locate(fd int) error {
 		s.network, s.host, s.Port = "tcp4", netip.AddrFrom4(a.Addr).String(), a.Port
 	case *unix.SockaddrInet6:
 		s.network, s.host, s.Port = "tcp6", host6(a), a.Port
-		if only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 {
+		// The kernel leaves IPV6_V6ONLY off also for an IPv4 address in IPv6 form.
+		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		if err == nil && only == 0 && netip.AddrFrom16(a.Addr).IsUnspecified() {
 			s.network, s.host = "tcp", "" // all addresses, IPv4 too
 		}
 	case *unix.SockaddrUnix:

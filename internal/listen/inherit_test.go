@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -78,6 +79,27 @@ func TestActivated(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A socket for an IPv4 address in IPv6 form opens no other address: the slots share it.
+func TestActivatedMapped(t *testing.T) {
+	if !hasIPv6() {
+		t.Skip("this machine has no IPv6")
+	}
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddr("::ffff:127.0.0.1").As16()
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet6{Addr: at}), unix.Listen(fd, 10)); err != nil {
+		t.Fatal(err)
+	}
+	s := mustActivate(t, fd, 3)
+	if s.Host != "::ffff:127.0.0.1" || len(s.files) != 3 || len(s.group) != 1 {
+		t.Errorf("%v, %d sockets for %d slots", s.Address, len(s.group), len(s.files))
+	}
+	dial(t, "127.0.0.1", s.Port)
+	unix.Close(acceptAny(t, s))
 }
 
 // Where others cannot join, all slots have the one socket.
