@@ -2,6 +2,7 @@ package listen
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -126,9 +127,19 @@ func (a Address) listensAt(fd int) bool {
 		return false
 	}
 	if host == "" {
-		return at.host == "" || at.host == netip.IPv4Unspecified().String()
+		return at.host == "" || at.host == netip.IPv4Unspecified().String() && !dualStack()
 	}
 	host, _, _ = strings.Cut(host, "%") // the kernel returns the interface as a number
 	is, _, _ := strings.Cut(at.host, "%")
 	return host == is
+}
+
+// dualStack reports whether a socket for all addresses, IPv4 and IPv6, can be opened.
+func dualStack() bool {
+	l, err := open("tcp", "", 0, claiming)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).IP.To4() == nil
 }

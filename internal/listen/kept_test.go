@@ -92,3 +92,28 @@ func TestKeptForOthers(t *testing.T) {
 		}
 	}
 }
+
+// A socket for all IPv4 addresses does not serve IPv6, which was configured meanwhile, unless
+// this machine has none.
+func TestKeptForIPv4(t *testing.T) {
+	before := mustOpen(t, Address{Host: "0.0.0.0"}, 2)
+	kept := keptBy(t, before.Set)
+	before.Close()
+	forgotten, want := 0, 0
+	if hasIPv6() {
+		want = 2
+	}
+	after, err := Open(Config{Addresses: []Address{{Port: before.Port}}, Slots: 2, Kept: kept,
+		Forget: func(k []Kept) { forgotten += len(k) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	if forgotten != want {
+		t.Errorf("%d of 2 sockets are forgotten, want %d", forgotten, want)
+	}
+	if hasIPv6() {
+		dial(t, "::1", before.Port)
+		unix.Close(acceptAny(t, one{after, after.all[0]}))
+	}
+}
