@@ -171,6 +171,27 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// An account that the authority has lost is registered again, also if its address for mail has
+// changed.
+func TestAccountLost(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	cfg := setting(t, a, w, "one.test")
+	client := run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+	client.stop()
+	a.Stop()
+	a.Restart()
+	cfg.Email, cfg.Hosts = "admin@one.test", []string{"two.test", "one.test"}
+	client = run(t, cfg, a.RootFile)
+	w.wait(t, "another certificate", func() bool { return len(w.hosts()) == 2 })
+	client.stop()
+	if kept, err := client.kept.account(); err != nil || kept.Email != cfg.Email || len(w.lines) > 0 {
+		t.Errorf("%+v, %v, lines %q", kept, err, w.lines)
+	}
+}
+
 // failures are those of the first host.
 func (r *running) failures() int {
 	return r.Status().Hosts[0].Failures

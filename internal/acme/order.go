@@ -71,7 +71,12 @@ func (c *Client) registered(ctx context.Context) (protocol.Account, error) {
 			c.Log.Info().Str("account", a.Location).Str("terms", directory.Meta.TermsOfService).Msg("account registered; terms of service agreed to")
 		}
 	case c.account.Email != c.Email:
-		if _, err := c.library.UpdateAccount(ctx, protocol.Account{Location: a.Location, PrivateKey: a.PrivateKey, Contact: a.Contact}); err != nil {
+		_, err := c.library.UpdateAccount(ctx, protocol.Account{Location: a.Location, PrivateKey: a.PrivateKey, Contact: a.Contact})
+		if problem, refused := problemIn(err); refused && problem.Type == protocol.ProblemTypeAccountDoesNotExist {
+			c.account.Location = "" // the authority has lost it
+			return c.registered(ctx)
+		}
+		if err != nil {
 			return a, err
 		}
 	default:
