@@ -73,14 +73,14 @@ func (c *Client) load(names []string) {
 	c.hosts = hosts
 	for _, h := range hosts {
 		if h.failures > 0 {
-			h.failures, h.retryAt = 0, c.Delays.again(h.attempt)
+			h.failures, h.retryAt = 0, c.Delays.again(h.attempt, c.Now())
 		}
 	}
 }
 
 // restored returns a host with the certificate from the state.
 func (c *Client) restored(name string, last attempt) *host {
-	h := &host{name: name, attempt: last, retryAt: c.Delays.again(last)}
+	h := &host{name: name, attempt: last, retryAt: c.Delays.again(last, c.Now())}
 	source, err := c.kept.certificate(name)
 	if err == nil {
 		h.cert, err = newHeld(name, source, time.Time{})

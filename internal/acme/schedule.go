@@ -71,10 +71,13 @@ type attempt struct {
 }
 
 // again returns the earliest time of the next attempt after a restart or a reload; zero: at
-// once.
-func (d *Delays) again(last attempt) time.Time {
+// once. A last attempt in the future means that the clock was ahead then; it counts as just made.
+func (d *Delays) again(last attempt, now time.Time) time.Time {
 	if last.Asked.IsZero() {
 		return time.Time{}
+	}
+	if ahead := last.Asked.Sub(now); ahead > 0 {
+		last.Asked, last.NotBefore = now, last.NotBefore.Add(-ahead)
 	}
 	at := last.Asked.Add(d.Restart)
 	if last.NotBefore.After(at) {

@@ -116,6 +116,8 @@ func TestDelaysRespectLimits(t *testing.T) {
 
 func TestAgain(t *testing.T) {
 	d := UsualDelays()
+	now := calendar.Add(time.Second)
+	const year = 365 * 24 * time.Hour // the clock was ahead
 	for _, c := range []struct {
 		last attempt
 		want time.Time
@@ -124,8 +126,10 @@ func TestAgain(t *testing.T) {
 		{attempt{Asked: calendar}, calendar.Add(time.Minute)},
 		{attempt{Asked: calendar, NotBefore: calendar.Add(time.Hour)}, calendar.Add(time.Hour)},
 		{attempt{Asked: calendar, NotBefore: calendar.Add(-time.Hour)}, calendar.Add(time.Minute)},
+		{attempt{Asked: calendar.Add(year)}, now.Add(time.Minute)},
+		{attempt{Asked: calendar.Add(year), NotBefore: calendar.Add(year + time.Hour)}, now.Add(time.Hour)},
 	} {
-		if got := d.again(c.last); !got.Equal(c.want) {
+		if got := d.again(c.last, now); !got.Equal(c.want) {
 			t.Errorf("%+v: %v", c.last, got)
 		}
 	}
