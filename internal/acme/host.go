@@ -249,7 +249,7 @@ func (c *Client) Status() *status.ACME {
 	defer c.mu.Unlock()
 	all := c.counts
 	for _, h := range c.hosts {
-		s := status.Host{Name: h.name, Certified: h.cert != nil, Next: h.retryAt, Failures: h.failures, Problem: h.problem}
+		s := status.Host{Name: h.name, Certified: c.certified(h), Next: h.retryAt, Failures: h.failures, Problem: h.problem}
 		if h.cert != nil {
 			s.Next = c.renewAt(h)
 		}

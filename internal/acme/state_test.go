@@ -213,6 +213,9 @@ func TestExpiredIsNotPublished(t *testing.T) {
 	if got := w.hosts(); len(got) != 1 || got[0] != "two.test" {
 		t.Errorf("published: %q", got)
 	}
+	if s := c.Status(); s.Hosts[0].Certified || !s.Hosts[1].Certified {
+		t.Errorf("%+v", s.Hosts)
+	}
 	if h, at := c.next(); h.name != "one.test" || at.After(time.Now()) {
 		t.Errorf("first due: %s, %v", h.name, at)
 	}

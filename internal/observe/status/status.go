@@ -171,7 +171,7 @@ type ACME struct {
 // Host is a host whose certificate is obtained by ACME.
 type Host struct {
 	Name      string    `json:"name"`
-	Certified bool      `json:"certified"` // it has a certificate
+	Certified bool      `json:"certified"` // it has a certificate that has not expired
 	Next      time.Time `json:"next"`      // when an attempt is due
 	Failures  int       `json:"failures"`  // failed attempts in a row
 	Problem   string    `json:"problem"`   // of the last attempt, one line; "" if it succeeded
