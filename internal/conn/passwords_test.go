@@ -272,6 +272,18 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
+// A challenge is for no cache, whatever the owner's fields tell CDNs.
+func TestChallengeIsNotForCDNs(t *testing.T) {
+	cfg, _ := lockedConfig(0)
+	cfg.Header = []string{"CDN-Cache-Control: max-age=3600", "X-Own: a"}
+	for path, stored := range map[string]bool{"/a": false, "/": true} {
+		reply, _ := exchange(t, cfg, nil, get(path))
+		if got := strings.Contains(reply, "\r\nCDN-Cache-Control: "); got != stored || strings.Contains(reply, "\r\nCache-Control: no-store\r\n") == stored || !strings.Contains(reply, "\r\nX-Own: a\r\n") {
+			t.Errorf("%s:\n%s", path, clip(reply))
+		}
+	}
+}
+
 // A request with credentials that are remembered allocates nothing.
 func TestPasswordsAllocateNothing(t *testing.T) {
 	cfg, p := lockedConfig(0)

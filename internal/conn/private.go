@@ -39,6 +39,19 @@ func (r *Reply) private(out []byte) []byte {
 	return append(out, head...)
 }
 
+// notForCDNs removes from a complete head, which has no-store, the fields with which shared
+// caches would store the response nevertheless.
+func (r *Reply) notForCDNs(out []byte) []byte {
+	head := append(r.cfg.private[:0], out[r.x.head:]...)
+	r.cfg.private, out = head, out[:r.x.head]
+	for line := range bytes.Lines(head) {
+		if name, _, _ := bytes.Cut(line, []byte(":")); !rules.ForCDNs(name) {
+			out = append(out, line...)
+		}
+	}
+	return out
+}
+
 // appendUnshared appends the directives of a Cache-Control that do not address shared caches,
 // after a first directive.
 func appendUnshared(out, value []byte) []byte {

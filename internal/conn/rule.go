@@ -146,7 +146,10 @@ func (r *Reply) amend(out []byte) []byte {
 	if x.Fields != nil {
 		out = r.amendByRules(out)
 	}
-	if x.access.Used != 0 && x.Status != proto.StatusUnauthorized {
+	switch {
+	case x.Status == proto.StatusUnauthorized:
+		out = r.notForCDNs(out)
+	case x.access.Used != 0:
 		out = r.private(out)
 	}
 	return out
