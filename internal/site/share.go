@@ -18,12 +18,12 @@ type share struct {
 
 // OpenShares opens a root that contains only the given files and directories, each under its
 // own name, which must be unique. A path that is a symbolic link is followed once, now; links
-// beneath a shared directory are followed as beneath any root.
+// beneath a shared directory are followed to places in it, or with [LinksNone] not at all.
 func OpenShares(paths []string, policy Policy) (*Root, error) {
 	r := newRoot(beneath{dir: -1}, policy)
 	r.shares = []share{}
 	for _, path := range paths {
-		s, err := openShare(path)
+		s, err := openShare(path, policy.Symlinks)
 		if err != nil {
 			r.Close()
 			return nil, fmt.Errorf("share %q: %w", path, err)
@@ -33,7 +33,7 @@ func OpenShares(paths []string, policy Policy) (*Root, error) {
 	return r, nil
 }
 
-func openShare(path string) (s share, err error) {
+func openShare(path string, links Symlinks) (s share, err error) {
 	s.name = filepath.Base(path)
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return s, err
@@ -42,8 +42,11 @@ func openShare(path string) (s share, err error) {
 	if err == nil && !info.IsDir() {
 		path, s.file = filepath.Split(path)
 	}
+	if links != LinksNone {
+		links = LinksInside
+	}
 	if err == nil {
-		s.root, err = Open(path, Policy{})
+		s.root, err = Open(path, Policy{Symlinks: links})
 	}
 	return s, err
 }

@@ -65,6 +65,25 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// Links in a shared directory are followed only if the policy follows any.
+func TestSharedLinks(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "file: file", "photos/", "photos/a.jpg: a", "photos/link -> a.jpg")
+	for links, want := range map[Symlinks]string{LinksInside: "a", LinksBeneath: "a", LinksNone: "403"} {
+		r, err := OpenShares([]string{dir + "/file", dir + "/photos"}, Policy{List: true, Symlinks: links})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file, photo, link := opened(r, "/file"), opened(r, "/photos/a.jpg"), opened(r, "/photos/link"); file != "file" || photo != "a" || link != want {
+			t.Errorf("%d: %s, %s and by a link %s, want %s", links, file, photo, link, want)
+		}
+		if list := jsonListing(t, r, "/photos/"); strings.Contains(list, `"link"`) != (want == "a") {
+			t.Errorf("%d: %s", links, list)
+		}
+		r.Close()
+	}
+}
+
 // opened is what a path leads to: the bytes of a file, or a status.
 func opened(r *Root, path string) string {
 	f, status := r.Open([]byte(path), proto.Codings{}, new(proto.Access))
