@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/site"
 )
 
@@ -70,6 +71,25 @@ func TestNothingIsUnknown(t *testing.T) {
 				t.Errorf("%s: too wide: %q", k.name, line)
 			}
 		}
+	}
+}
+
+// Nor is anything unknown of an error whose page needs credentials, while the path needs none.
+func TestPageThatNeedsCredentials(t *testing.T) {
+	k := kase{name: "a page that needs credentials", url: "/nope.txt", change: func(p *site.Policy, c *conn.Config) {
+		locked(p, c)
+		p.Areas = []site.Area{{Pattern: "404.html"}}
+	}}
+	r := k.report(t, plant(t), fixed)
+	varies := false
+	for _, line := range r.Lines {
+		varies = varies || line.Text == "Vary: Authorization"
+		if line.Why == "" || line.Why == Unknown {
+			t.Errorf("nobody explains %q", line.Text)
+		}
+	}
+	if r.Status != 404 || !varies {
+		t.Error(r)
 	}
 }
 

@@ -121,6 +121,7 @@ func pageWhys(x *conn.Exchange, whys map[string]string) {
 	whys["last-modified"] = "the time of the response: the page is made for it"
 	whys["expires"] = "now: the next response may differ (RFC 9111 §4.2)"
 	whys["cache-control"] = "with credentials the response differs"
+	whys["vary"] = "the credentials: the site's own page for this error, or the target of a rule, needs some"
 	if x.Source == conn.SourceSitePage {
 		whys["content-length"] = "the size of the site's own page for this error"
 		return
