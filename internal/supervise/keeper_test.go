@@ -54,6 +54,29 @@ func TestKeeperEnds(t *testing.T) {
 	})
 }
 
+// If the replacement of a worker whose keeper has ended dies, another follows.
+func TestReplacementWithoutKeeperDies(t *testing.T) {
+	r := keeping()
+	tweak := r.tweak
+	r.tweak = func(f *fake) { tweak(f); f.stubborn = true }
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.procs[0].kept.EndKeeper()
+		synctest.Wait()
+		r.die(1, Exit{Code: 1})
+		r.pass(unkeptTime)
+		r.hello(2)
+		r.die(0, Exit{})
+		r.pass(unkeptTime)
+		r.signal(syscall.SIGTERM)
+		r.die(2, Exit{})
+		r.ends(0, "")
+		if len(r.procs) != 3 {
+			t.Errorf("%d processes started, want 3", len(r.procs))
+		}
+	})
+}
+
 // Orphans are reaped when a keeper has been: it may have hidden that one has ended.
 func TestOrphanBehindKeeper(t *testing.T) {
 	reaped := 0

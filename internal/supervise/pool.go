@@ -251,6 +251,7 @@ func (p *pool) alarm() <-chan time.Time {
 	for _, w := range p.workers() {
 		earlier(w.deadline)
 		earlier(w.drainBy)
+		earlier(w.unkeptUntil)
 	}
 	earlier(p.progressAt)
 	earlier(p.lameDuckUntil)
@@ -300,6 +301,9 @@ func (p *pool) expire() {
 		}
 		if !w.drainBy.IsZero() && !p.Now().Before(w.drainBy) {
 			p.kill(w, fmt.Sprintf("%s after %v", drainTimedOut, p.DrainTimeout))
+		}
+		if !w.unkeptUntil.IsZero() && !p.Now().Before(w.unkeptUntil) {
+			p.replaceUnkept(w)
 		}
 	}
 }

@@ -39,6 +39,9 @@ type Kept interface {
 // rescueTime limits how long a worker may take over a dead one's connections.
 const rescueTime = 20 * time.Second
 
+// unkeptTime is the time between two attempts to replace a worker without a keeper.
+const unkeptTime = 30 * time.Second
+
 // meetKeeper learns the pid of the keeper of a worker that is ready. It returns false if the
 // worker must have a keeper and has none.
 func (p *pool) meetKeeper(w *worker) bool {
@@ -88,10 +91,17 @@ func (p *pool) keeperDied(w *worker, pid int) {
 	w.keeper = 0
 	if !w.exited {
 		p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Int("keeper", pid).Msg("keeper exited")
-		p.recycle(w, "its keeper has exited")
+		p.replaceUnkept(w)
 		return
 	}
 	p.goOnWith(w)
+}
+
+// replaceUnkept replaces a worker whose keeper has exited, again after a while if it is still there:
+// the replacement may die, or a reload that fails may cancel it.
+func (p *pool) replaceUnkept(w *worker) {
+	w.unkeptUntil = p.Now().Add(unkeptTime)
+	p.recycle(w, "its keeper has exited")
 }
 
 // goOnWith continues the rescue of a dead worker's connections, if it has waited for what has

@@ -41,6 +41,7 @@ type worker struct {
 	deathTold   bool          // its death was reported in a line, so the log has no other
 	listing     *listing      // request that waits for the list of its connections
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
+	unkeptUntil time.Time     // when it is to be replaced again because its keeper has exited; zero: never
 	blameless   bool          // it was killed through no fault of its own
 	guilty      bool          // it was killed because of an invalid message
 	loss        string        // why its connections could not be kept when it died, or ""
