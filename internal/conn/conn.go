@@ -34,7 +34,7 @@ type File interface {
 	// file of a descriptor that is open for reading. Only the caller uses them, not the
 	// Conn.
 	Body() []byte
-	Fd() int // -1 if Body is not nil
+	Fd() int // may be -1 if Body is not nil
 	Close()
 }
 

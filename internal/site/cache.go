@@ -33,8 +33,8 @@ type memory struct {
 	caches int
 }
 
-// MaxBody is the size in bytes up to which the content of a file is held in memory. Its
-// descriptor is then closed, and it must be sent as [File.Body].
+// MaxBody is the size in bytes up to which the content of a file is held in memory, and sent as
+// [File.Body].
 const MaxBody = 32 << 10
 
 // Bounds of a cache.
@@ -164,20 +164,22 @@ func (c *Cache) remember(f *File, status proto.Status, realms proto.Realms, now 
 	return f
 }
 
-// load reads a small file into memory. It returns false if the file was changed
-// meanwhile.
+// load reads a small file into memory, and closes its descriptor once no response is under way
+// with it: if this process dies, such a response may be continued by descriptor in another. It
+// returns false if the file was changed meanwhile.
 func (c *Cache) load(f *File) bool {
-	if f.size > MaxBody || f.body != nil || !Resident(f.fd, 0, f.size) {
-		return true
+	if f.body == nil && f.size <= MaxBody && Resident(f.fd, 0, f.size) {
+		body := make([]byte, f.size)
+		if readAll(f.fd, body) != len(body) || f.changed() {
+			return false
+		}
+		f.body = body
+		c.bytes += len(body)
 	}
-	body := make([]byte, f.size)
-	if readAll(f.fd, body) != len(body) || f.changed() {
-		return false
+	if f.body != nil && f.fd >= 0 && f.users == 1 {
+		unix.Close(f.fd)
+		f.fd = -1
 	}
-	f.body = body
-	c.bytes += len(body)
-	unix.Close(f.fd)
-	f.fd = -1
 	return true
 }
 

@@ -71,6 +71,26 @@ func TestCacheDistrustsNewFiles(t *testing.T) {
 	}
 }
 
+// A small file that was not in the page cache when it was opened is read into memory later,
+// but keeps its descriptor while it is being sent.
+func TestCacheKeepsDescriptorInUse(t *testing.T) {
+	_, c, now := settledRoot(t)
+	f, status := c.root.Open([]byte("/small"), proto.Codings{}, new(proto.Access))
+	if status != proto.StatusOK {
+		t.Fatal(status)
+	}
+	f.users++ // the cache
+	c.found.put(&cached{store: &c.found, key: "/small", file: f, status: status, looked: *now})
+	fd := f.Fd()
+	if look(t, c, "/small"); len(f.Body()) != 10 || f.Fd() != fd || f.changed() {
+		t.Errorf("in use: %d bytes in memory, and descriptor %d has become %d", len(f.Body()), fd, f.Fd())
+	}
+	f.Close()
+	if look(t, c, "/small"); len(f.Body()) != 10 || f.Fd() != -1 {
+		t.Errorf("%d bytes in memory and descriptor %d", len(f.Body()), f.Fd())
+	}
+}
+
 // What nobody asks for is given up, its descriptor with it.
 func TestCacheSweep(t *testing.T) {
 	dir, c, now := settledRoot(t)

@@ -17,7 +17,7 @@ type File struct {
 	settled      bool
 	stamp        stamp
 	users        int    // number of users; the last Close closes it
-	body         []byte // the whole file, if it is held in memory; then fd is -1
+	body         []byte // the whole file, if it is held in memory; then fd may be -1
 	contentType  string
 	coding       proto.Coding
 	varies       bool // the path may have a response in another coding
@@ -53,8 +53,8 @@ func (s stamp) latest() proto.Time {
 	return s.modified
 }
 
-// Fd returns the file's descriptor, open for reading until Close, or -1 if
-// its body is held in memory.
+// Fd returns the file's descriptor, open for reading until Close, or -1 if only its body is
+// held, in memory.
 func (f *File) Fd() int { return f.fd }
 
 // Body returns the whole file, or nil if it is not held in memory.

@@ -128,7 +128,7 @@ func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 	seg := p.http().Segment()
 	fd := seg.File.Fd()
 	n := min(seg.Len, most)
-	if fd < 0 || p.aside != nil && p.aside.fetched.holds(fd, seg.Off, n) || d.inMemory(seg, n, now) {
+	if seg.File.Body() != nil || p.aside != nil && p.aside.fetched.holds(fd, seg.Off, n) || d.inMemory(seg, n, now) {
 		return false
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
