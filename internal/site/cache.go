@@ -106,7 +106,7 @@ func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) 
 	}
 	if e != nil && now.Sub(e.looked) < c.MaxAge {
 		if e.file != nil {
-			c.load(e.file) // it may not have been in the page cache before
+			c.loadLate(e.file)
 		}
 		return e.open(access)
 	}
@@ -132,7 +132,7 @@ func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) 
 		}
 		f.Close()
 		e.looked, e.realms = now, realms
-		c.load(e.file)
+		c.loadLate(e.file)
 		return e.open(access)
 	case e != nil:
 		c.forget(e)
@@ -181,6 +181,14 @@ func (c *Cache) load(f *File) bool {
 		f.fd = -1
 	}
 	return true
+}
+
+// loadLate is load for a cached file, which may not have been in the page cache before, if
+// there is room for it.
+func (c *Cache) loadLate(f *File) {
+	if f.body != nil || c.bytes+int(f.size) <= maxBodies {
+		c.load(f)
+	}
 }
 
 // Resident reports whether the first and the last of n bytes at off of a file are in the

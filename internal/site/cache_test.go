@@ -140,6 +140,29 @@ func TestCacheIsBounded(t *testing.T) {
 	_ = dir
 }
 
+// The bodies of files that are read into memory late are bounded too.
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	dir, c, now := settledRoot(t)
+	const files = maxBodies/MaxBody + 10
+	for i := range files {
+		path := fmt.Sprintf("/%d", i)
+		if err := os.WriteFile(dir+path, make([]byte, MaxBody), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, status := c.root.Open([]byte(path), proto.Codings{}, new(proto.Access))
+		if status != proto.StatusOK {
+			t.Fatal(status)
+		}
+		c.found.put(&cached{store: &c.found, key: path, file: f, status: status, looked: *now}) // as if it was not in the page cache
+	}
+	for i := range files {
+		look(t, c, fmt.Sprintf("/%d", i))
+	}
+	if c.bytes > maxBodies || c.bytes < maxBodies-MaxBody {
+		t.Errorf("%d bytes are held, want up to %d", c.bytes, maxBodies)
+	}
+}
+
 // The site's own error page is remembered like any file, and so is that there
 // is none.
 func TestCacheRemembersErrorPages(t *testing.T) {
