@@ -60,4 +60,9 @@ func TestExplainCopies(t *testing.T) {
 		}
 		says(later, want)
 	}
+	if err := os.WriteFile(name, []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says(later, "Content-Encoding: br the compressed copy that is sent is in this coding")
+	says(later, "5 bytes of the compressed copy in --cache-dir from offset 0")
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -306,15 +307,25 @@ func (s *server) sent(p []byte) {
 	}
 }
 
-// name returns the name of an open file in the root, as the kernel has it.
+// name returns the quoted name of an open file in the root, as the kernel has it, or what the
+// file is instead.
 func (s *server) name(f conn.File) string {
-	return s.root.RealName(f.Fd())
+	if copied(f) {
+		return "the compressed copy in --cache-dir"
+	}
+	return strconv.Quote(s.root.RealName(f.Fd()))
+}
+
+// copied reports whether a file is a compressed copy from the cache directory.
+func copied(f conn.File) bool {
+	c, ok := f.(*site.File)
+	return ok && c.Copied()
 }
 
 // parts describes the parts of the body.
 func (s *server) parts(method string) (parts []string) {
 	for _, part := range s.segments {
-		parts = append(parts, fmt.Sprintf("%s of %q from offset %d", human.Plural(part.Len, "byte", "bytes"), part.Name, part.Off))
+		parts = append(parts, fmt.Sprintf("%s of %s from offset %d", human.Plural(part.Len, "byte", "bytes"), part.Name, part.Off))
 	}
 	made := human.Plural(s.made, "byte", "bytes")
 	switch {

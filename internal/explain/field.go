@@ -88,6 +88,9 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	if x.File.CacheControl() != "" {
 		whys["cache-control"] = s.rule
 	}
+	if copied(x.File) {
+		whys["content-encoding"] = "the compressed copy that is sent is in this coding"
+	}
 	whys["vary"] = "files of this type may have sidecars in other codings"
 	if strings.Contains(x.File.Vary(), "Sec-Fetch-Mode") {
 		whys["vary"] = "only navigation gets the fallback, and these fields distinguish it; Accept-Encoding is for sidecars"
