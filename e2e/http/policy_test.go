@@ -254,14 +254,14 @@ func TestCORS(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"file.txt": "0123456789"})
 	const origin, allowed, none = "Origin: https://other.test", "Access-Control-Allow-Origin: *", "Access-Control-Allow-Origin:"
-	preflight := []string{origin, "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: range, x-own"}
+	preflight := []string{origin, "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization, range, x-own"}
 	methods := "Access-Control-Allow-Methods:"
 	grants(harness.Serve(t, base, "--cors"), []wish{
 		{target: "/file.txt", fields: []string{origin}, status: 200, body: "*", header: []string{allowed}},
 		{target: "/file.txt", status: 200, body: "*", header: []string{allowed}},
 		{target: "/none", fields: []string{origin}, status: 404, body: "*", header: []string{allowed}},
 		{target: "/file.txt", method: "OPTIONS", fields: preflight, status: 204,
-			header: []string{allowed, methods + " GET, HEAD, OPTIONS", "Access-Control-Allow-Headers: *", "Allow: GET, HEAD, OPTIONS"}},
+			header: []string{allowed, methods + " GET, HEAD, OPTIONS", "Access-Control-Allow-Headers: *, Authorization", "Allow: GET, HEAD, OPTIONS"}},
 	})
 	grants(harness.Serve(t, base), []wish{
 		{target: "/file.txt", fields: []string{origin}, status: 200, body: "*", header: []string{none}},

@@ -98,9 +98,10 @@ func fieldName(field string) string {
 const corsFields = "Access-Control-Allow-Origin: *\r\n" +
 	"Access-Control-Expose-Headers: Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag\r\n"
 
-// preflightFields answer a browser's preflight request (OPTIONS).
+// preflightFields answer a browser's preflight request (OPTIONS). Authorization is not among
+// the request fields that "*" stands for (Fetch standard, §2.2.2).
 const preflightFields = "Access-Control-Allow-Methods: " + proto.Allow + "\r\n" +
-	"Access-Control-Allow-Headers: *\r\n" +
+	"Access-Control-Allow-Headers: *, Authorization\r\n" +
 	"Access-Control-Max-Age: 86400\r\n"
 
 // Timer is the kind of a connection's deadline. All deadlines of one kind are equally long, so
