@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	protocol "github.com/mholt/acmez/v3/acme"
 
@@ -171,19 +172,39 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 	if err != nil {
 		return nil, asked("certificate", err)
 	}
-	chains, err := c.library.GetCertificateChain(ctx, account, order.Certificate)
-	if err == nil && len(chains) == 0 {
-		err = errors.New("it sent none")
-	}
+	chain, err := c.download(ctx, account, order.Certificate)
 	if err != nil {
-		return nil, asked("certificate", err)
+		return nil, err
 	}
-	source := certificate.Source{Name: h.name, Chain: chains[0].ChainPEM, Key: text}
+	source := certificate.Source{Name: h.name, Chain: chain, Key: text}
 	cert, err := newHeld(h.name, source, c.Now())
 	if err != nil {
 		return nil, &refusal{class: useless, what: "certificate", detail: "it sent one that is not usable: " + err.Error()}
 	}
 	return cert, nil
+}
+
+// download downloads an issued certificate. It retries as long as the attempt has time, because
+// each further order would count against the authority's rate limits.
+func (c *Client) download(ctx context.Context, account protocol.Account, url string) ([]byte, error) {
+	for failures := 0; ; failures++ {
+		chains, err := c.library.GetCertificateChain(ctx, account, url)
+		if err == nil && len(chains) > 0 {
+			return chains[0].ChainPEM, nil
+		}
+		if err == nil {
+			err = errors.New("it sent none")
+		}
+		r := classify(err, c.calls.retryAfter())
+		delay := c.Delays.after(&refusal{class: unreachable, retryAfter: r.retryAfter}, failures)
+		if end, _ := ctx.Deadline(); ctx.Err() != nil || time.Until(end) < delay {
+			return nil, &refusal{class: useless, what: "certificate", detail: "it was issued, but did not arrive: " + r.detail, retryAfter: r.retryAfter}
+		}
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // ask gets the authority's renewal window for a certificate (RFC 9773). Without one the

@@ -23,7 +23,7 @@ const (
 	limited                  // rate limited
 	unreachable              // no response
 	broken                   // an internal error of the authority
-	useless                  // it has issued a certificate, which counts against rate limits but cannot be used
+	useless                  // a certificate was issued, which counts against rate limits, but did not arrive or cannot be used
 )
 
 // refusal is why an attempt failed.
