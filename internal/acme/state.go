@@ -242,10 +242,11 @@ func (s store) writeJSON(name string, value any) error {
 	return s.write(name, append(text, '\n'))
 }
 
-// write replaces a file atomically.
+// write replaces a file atomically. Only one goroutine calls it at a time.
 func (s store) write(name string, content []byte) (err error) {
 	path := filepath.Join(s.dir, name)
-	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	fresh := filepath.Join(filepath.Dir(path), ".new") // path with a suffix may be too long
+	file, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -256,7 +257,7 @@ func (s store) write(name string, content []byte) (err error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	return os.Rename(fresh, path)
 }
 
 func parseKey(text []byte) (crypto.Signer, error) {

@@ -60,6 +60,9 @@ func TestPermissions(t *testing.T) {
 	if err != nil || string(got.Key) != string(src.Key) || string(got.Chain) != string(src.Chain) {
 		t.Errorf("%+v, %v", got, err)
 	}
+	if err := kept.saveCertificate(strings.Repeat("a.", 122)+"a.test", src); err != nil {
+		t.Errorf("the longest host: %v", err)
+	}
 	if _, err := newHeld("two.test", got, time.Now()); err == nil || !strings.Contains(err.Error(), "it is not valid for two.test") {
 		t.Errorf("another host's: %v", err)
 	}
