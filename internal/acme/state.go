@@ -2,6 +2,7 @@ package acme
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/json"
@@ -52,16 +53,12 @@ func OpenState(dir string) (*State, error) {
 			return nil, unusable(dir, err)
 		}
 		return nil, exitcode.New(exitcode.Failure,
-			fmt.Sprintf("--state %s: in use by another master (pid %s); stop it or choose another directory", dir, bytes.TrimSpace(pid)), err)
+			fmt.Sprintf("--state %s: in use by another master (pid %s); stop it or choose another directory", dir, cmp.Or(string(bytes.TrimSpace(pid)), "unknown")), err)
 	}
-	err = lock.Truncate(0)
-	if err == nil {
-		_, err = fmt.Fprintf(lock, "%d\n", os.Getpid())
-	}
-	if err != nil {
-		lock.Close()
-		return nil, unusable(dir, err)
-	}
+	// The pid is only for the message above. A full disk must not keep a server from starting that
+	// has its certificates.
+	_ = lock.Truncate(0)
+	_, _ = fmt.Fprintf(lock, "%d\n", os.Getpid())
 	return &State{dir: dir, lock: lock}, nil
 }
 

@@ -90,6 +90,19 @@ func TestLock(t *testing.T) {
 	state.Close()
 }
 
+// A full disk does not keep a server from starting with the certificates that it has.
+func TestDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/dev/full", filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	state, err := OpenState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Close()
+}
+
 func TestUnusable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
