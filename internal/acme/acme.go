@@ -123,6 +123,7 @@ func (c *Client) Run(ctx context.Context) {
 	defer c.calls.close()
 	for ctx.Err() == nil {
 		c.change()
+		c.saveAgain()
 		c.progress()
 		h, at := c.next()
 		if wait := at.Sub(c.Now()); h == nil || wait > 0 {
@@ -134,7 +135,8 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// maxSleep limits a sleep, so that changes of the clock are noticed.
+// maxSleep limits a sleep, so that changes of the clock are noticed, and certificates are stored
+// that could not be.
 const maxSleep = time.Hour
 
 // sleep waits until there is something to do.

@@ -192,6 +192,38 @@ func TestAccountLost(t *testing.T) {
 	}
 }
 
+// A certificate that could not be stored is stored once that is possible.
+func TestStoredLater(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	cfg := setting(t, a, w, "one.test")
+	kept, err := cfg.State.store(cfg.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(kept.dir, "certificates")
+	cfg.Taken = func(ctx context.Context) error { return errors.Join(os.RemoveAll(dir), w.take(ctx)) }
+	client := run(t, cfg, a.RootFile)
+	w.wait(t, "a line", func() bool {
+		return slices.ContainsFunc(w.lines, func(line string) bool {
+			return strings.HasPrefix(line, "certificate for one.test is in use, but was not stored: ")
+		})
+	})
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	client.Use(cfg.Hosts)
+	deadline := time.Now().Add(time.Minute)
+	for _, err = kept.certificate("one.test"); err != nil && time.Now().Before(deadline); _, err = kept.certificate("one.test") {
+		time.Sleep(10 * time.Millisecond)
+	}
+	client.stop()
+	if last := kept.attempts()["one.test"]; err != nil || !last.Asked.IsZero() || len(w.lines) != 1 {
+		t.Errorf("%v, %+v, lines %q", err, last, w.lines)
+	}
+}
+
 // failures are those of the first host.
 func (r *running) failures() int {
 	return r.Status().Hosts[0].Failures

@@ -23,6 +23,7 @@ type host struct {
 	failures int       // consecutive failed attempts
 	retryAt  time.Time // the next attempt after a failure
 	attempt            // the last one
+	unsaved  bool      // the certificate could not be stored; only Run uses it
 	solved   string    // the type of challenge that succeeded last
 	problem  string    // of the last attempt, or ""
 }
@@ -184,13 +185,29 @@ func (c *Client) obtained(h *host, cert *held) {
 	h.window, h.askAt = window{}, c.Now()
 	c.counts.Issued++
 	c.mu.Unlock()
-	if err := c.kept.saveCertificate(h.name, cert.source); err == nil {
-		c.note(h, attempt{}) // the certificate determines the next attempt
-	} else {
-		c.Alert(fmt.Sprintf("certificate for %s is in use, but was not stored: %v; after a restart another one must be ordered", h.name, err))
+	if err := c.save(h); err != nil {
+		c.Alert(fmt.Sprintf("certificate for %s is in use, but was not stored: %v; this is retried every hour, and a restart before then orders another one", h.name, err))
 	}
 	c.Log.Info().Str("host", h.name).Bool("renewed", renewed).Time("expires", cert.notAfter()).Msg("certificate obtained")
 	c.publish()
+}
+
+// save stores the certificate of a host.
+func (c *Client) save(h *host) error {
+	err := c.kept.saveCertificate(h.name, h.cert.source)
+	if h.unsaved = err != nil; err == nil {
+		c.note(h, attempt{}) // the certificate determines the next attempt
+	}
+	return err
+}
+
+// saveAgain stores certificates that could not be stored before.
+func (c *Client) saveAgain() {
+	for _, h := range c.hosts {
+		if h.unsaved && c.save(h) == nil {
+			c.Log.Info().Str("host", h.name).Msg("certificate stored")
+		}
+	}
 }
 
 // failed records a failed attempt and reports it.
