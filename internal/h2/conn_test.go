@@ -34,6 +34,7 @@ func TestResponses(t *testing.T) {
 		{"a long target", getFields("/" + strings.Repeat("x", 9000)), "414", -1},
 		{"a long head", getFields("/", "x", strings.Repeat("x", 17000)), "431", -1},
 		{"a head over the announced limit", getFields("/", "x", strings.Repeat("\\", 21000)), "431", -1},
+		{"HEAD over the announced limit", []string{":method", "HEAD", ":scheme", "http", ":path", "/", ":authority", "x", "x", strings.Repeat("\\", 21000)}, "431", 0},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c := connect(t)

@@ -62,6 +62,9 @@ func (c *Conn) decode(s *stream, block []byte) verdict {
 		}
 		if r.size > MaxHeaderList && result == verdictRequest {
 			result = verdictTooLarge
+			if !begun {
+				r.begin(s) // the response depends on the method
+			}
 		}
 		if result != verdictRequest {
 			continue // only the table matters
