@@ -166,9 +166,10 @@ func (c *Conn) Deadline() time.Duration {
 // 0, all have been sent. While there are any, the deadline is that of the client for receiving
 // them, whatever comes next.
 func (c *Conn) Unsent(n int, now Now) {
-	if taken := int64(c.unsent) - int64(n); taken >= 0 {
+	switch taken := int64(c.unsent) - int64(n); {
+	case taken > 0:
 		c.took(taken, now)
-	} else if c.rate() == 0 {
+	case taken < 0 && c.rate() == 0:
 		c.since = now.Mono // the bytes are new
 	}
 	c.unsent = int32(n)

@@ -105,6 +105,19 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
+// Bytes that are sent at once, such as a reply of TLS to a KeyUpdate, give a client no more time.
+func TestSentAtOnce(t *testing.T) {
+	for _, raw := range []string{"GET /", get("/")} {
+		d := newDriver(t, newConfig(), nil)
+		d.at(second).receive(raw)
+		due := d.conn.Deadline()
+		d.at(9*second).conn.Unsent(0, d.now)
+		if got := d.conn.Deadline(); got != due {
+			t.Errorf("%q: deadline %v, want %v", raw, got, due)
+		}
+	}
+}
+
 // The rules of draining: docs/design.md, "Drain".
 func TestDrain(t *testing.T) {
 	const drained = 100 * second
