@@ -229,7 +229,9 @@ func (c *Conn) stalled(now conn.Now) conn.Timer {
 		c.since = now.Mono // the server makes no progress, not the client
 		return conn.TimerNone
 	}
-	c.reason = ReasonStalled
+	if c.reason == ReasonNone {
+		c.reason = ReasonStalled
+	}
 	timer, cause := conn.TimerSend, conn.ErrSlow
 	if c.pace.Begun() {
 		timer, cause = conn.TimerRate, conn.ErrRate

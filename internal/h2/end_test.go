@@ -179,6 +179,20 @@ func TestStalledStream(t *testing.T) {
 	}
 }
 
+// An attacker that does not even take the GOAWAY frame is counted for its attack.
+func TestReasonStays(t *testing.T) {
+	c := connect(t)
+	for range budgetPoints + 1 {
+		c.framer.WritePing(false, [8]byte{})
+	}
+	c.flush()
+	c.conn.Unsent(100, c.now)
+	c.now.Mono += conn.SendTimeout
+	if timer := c.conn.Expire(c.now); timer != conn.TimerSend || c.conn.Reason() != ReasonPings {
+		t.Errorf("timer %d, reason %q", timer, c.conn.Reason())
+	}
+}
+
 // With a minimum rate a client has to take, in each minute, as much as that requires, in however
 // many batches the responses are sent.
 func TestMinRate(t *testing.T) {
