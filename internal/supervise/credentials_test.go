@@ -64,11 +64,7 @@ func TestCredentials(t *testing.T) {
 		if len(r.procs[0].sent) != sent {
 			t.Errorf("a draining worker was sent %v, want nothing", r.procs[0].sent[sent:])
 		}
-		r.signal(syscall.SIGINT)
-		for i := range r.procs {
-			r.die(i, Exit{})
-		}
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -138,11 +134,7 @@ func TestCredentialsAreSentLater(t *testing.T) {
 			r.signalled(p)
 		}
 		r.hello(2)
-		r.signal(syscall.SIGINT)
-		for i := range r.procs {
-			r.die(i, Exit{})
-		}
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -181,10 +173,6 @@ func TestCredentialsUsed(t *testing.T) {
 		check("used by one of two", 1)
 		r.die(1, Exit{Signal: syscall.SIGSEGV})
 		check("the other died", 3)
-		r.signal(syscall.SIGINT)
-		for i := range r.procs {
-			r.die(i, Exit{})
-		}
-		r.ends(0, "")
+		r.stop()
 	})
 }

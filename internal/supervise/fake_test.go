@@ -239,6 +239,16 @@ func (r *rig) signal(sig syscall.Signal) {
 	synctest.Wait()
 }
 
+// stop stops the pool: all of its workers drain, and end.
+func (r *rig) stop() {
+	r.t.Helper()
+	r.signal(syscall.SIGINT)
+	for i := range r.procs {
+		r.die(i, Exit{})
+	}
+	r.ends(0, "")
+}
+
 // stopBefore tells the pool to stop before worker i is ready, which then serves its accept
 // queue, and drains.
 func (r *rig) stopBefore(i int) {

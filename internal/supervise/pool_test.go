@@ -244,8 +244,6 @@ func TestChannelOutlivesWorker(t *testing.T) {
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.hello(1)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning")
-		r.signal(syscall.SIGINT)
-		r.die(1, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }

@@ -41,10 +41,7 @@ func TestReload(t *testing.T) {
 		r.die(1, Exit{})
 		r.expect(4, "serving")
 		r.signalled(0)
-		r.signal(syscall.SIGINT)
-		r.die(2, Exit{})
-		r.die(3, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -161,9 +158,7 @@ func TestDeathDuringReload(t *testing.T) {
 				r.hello(3) // the reload continues
 				r.told(1, ipc.Serve{}, ipc.Drain{})
 				r.die(1, Exit{})
-				r.signal(syscall.SIGINT)
-				r.die(0, Exit{})
-				r.ends(0, "")
+				r.stop()
 			})
 		})
 	}
@@ -273,10 +268,7 @@ func TestHungWorker(t *testing.T) {
 		r.pass(time.Millisecond)
 		r.signalled(1, syscall.SIGKILL)
 		r.expect(3, "serving", "worker 1 (pid 102) died: hung: no heartbeat for 10s, killed; uptime 20s; respawning")
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.die(2, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -296,9 +288,7 @@ func TestSuccessorDies(t *testing.T) {
 		r.told(0, ipc.Serve{}, ipc.Drain{}, ipc.Drain{})
 		r.told(2, ipc.Serve{}, ipc.TakeOver{})
 		r.die(0, Exit{})
-		r.signal(syscall.SIGINT)
-		r.die(2, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -317,10 +307,7 @@ func TestSuccessorOfClosingSlotDies(t *testing.T) {
 		r.told(2, ipc.Serve{}, ipc.Drain{Queue: true}, ipc.Drain{Queue: true})
 		r.hello(3)
 		r.die(2, Exit{})
-		r.signal(syscall.SIGINT)
-		r.die(1, Exit{})
-		r.die(3, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 

@@ -78,9 +78,7 @@ func TestScale(t *testing.T) {
 		s.full = true
 		r.signal(syscall.SIGTTIN)
 		r.expect(2, "serving", "at least one worker is needed; stop the server with SIGTERM", "number of workers stays 1: too many open files")
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -108,11 +106,7 @@ func TestReloadScales(t *testing.T) {
 		if s.open != 3 {
 			t.Errorf("%d sockets are open, want 3", s.open)
 		}
-		r.signal(syscall.SIGINT)
-		for i := range r.procs {
-			r.die(i, Exit{})
-		}
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -132,9 +126,7 @@ func TestWorkersAreToldTheirShare(t *testing.T) {
 		r.signal(syscall.SIGTTOU)
 		r.told(0, ipc.Serve{}, ipc.Share{Slots: 2}, ipc.TakeOver{}, ipc.Share{Slots: 1})
 		r.die(1, Exit{})
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -151,10 +143,7 @@ func TestShrinkWaits(t *testing.T) {
 		r.hello(2)
 		s.expect(t) // new connections already go to the other slot
 		r.told(2, ipc.Serve{}, ipc.Drain{Queue: true})
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.die(2, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -182,9 +171,7 @@ func TestDeathInClosingSlot(t *testing.T) {
 		r.expect(4, "serving",
 			"worker 1 (pid 102) died while draining: killed by SIGKILL; another takes over its queue; respawning",
 			"worker 1 (pid 103) died while draining: killed by SIGKILL; another takes over its queue; respawning in 100ms")
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -201,9 +188,7 @@ func TestClosingSlotIsGivenUp(t *testing.T) {
 		if last := r.diary[len(r.diary)-1]; last != "worker 1 (pid 103) died: exit status 78: no root; slot closed, connections in its queue are lost" {
 			t.Error(last)
 		}
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -224,9 +209,7 @@ func TestClosingSlotIsReopened(t *testing.T) {
 		r.die(1, Exit{})
 		s.expect(t, "shrink 1", "steer [0]")
 		r.expect(3, "serving")
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -371,9 +354,7 @@ func TestStandstillKeepsHangTimeout(t *testing.T) {
 			r.say(ipc.Alive{}, 0)
 		}
 		r.signalled(0)
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -389,8 +370,6 @@ func TestReadyTooLate(t *testing.T) {
 		r.told(0, ipc.Serve{})
 		r.told(1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }

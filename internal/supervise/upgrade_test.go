@@ -47,11 +47,7 @@ func TestUpgrade(t *testing.T) {
 		if !slices.Equal(pids, []int{103, 104}) || !slices.Equal(detached, []int{101, 102}) {
 			t.Errorf("the state is %+v, want workers 103 and 104, and 101 and 102 detached", states[0])
 		}
-		r.signal(syscall.SIGINT)
-		for i := range r.procs {
-			r.die(i, Exit{})
-		}
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
@@ -141,9 +137,7 @@ func TestResumeReopenedSlot(t *testing.T) {
 		old[13].die(Exit{})
 		synctest.Wait()
 		s.expect(t, "shrink 1", "steer [0]")
-		r.signal(syscall.SIGINT)
-		r.die(0, Exit{})
-		r.ends(0, "")
+		r.stop()
 	})
 }
 
