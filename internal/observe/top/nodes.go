@@ -37,9 +37,6 @@ type nodeMsg struct {
 // RunNodes shows several servers as [Run] shows one. If none of them responds, it returns an
 // error before it touches the terminal.
 func RunNodes(ctx context.Context, all []Node, in, out *os.File, o Options) error {
-	if o.Refresh <= 0 {
-		o.Refresh = time.Second
-	}
 	statuses := QueryAll(ctx, all)
 	if !slices.ContainsFunc(statuses, func(l NodeStatus) bool { return l.Err == nil }) {
 		return Unreachable(statuses)

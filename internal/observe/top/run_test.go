@@ -156,7 +156,7 @@ func TestNoColour(t *testing.T) {
 		keyboard, tty, s := terminal(t)
 		src := &source{pool: func() (status.Pool, error) { return aPool(4), nil }}
 		result := make(chan error, 1)
-		go func() { result <- Run(t.Context(), src, tty, tty, Options{Environ: c.environ}) }()
+		go func() { result <- Run(t.Context(), src, tty, tty, Options{Environ: c.environ, Refresh: time.Second}) }()
 		s.await(t, "backoff")
 		keyboard.WriteString("q")
 		if err := <-result; err != nil {

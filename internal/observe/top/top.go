@@ -33,7 +33,7 @@ type Options struct {
 	// Environ is the environment, "NAME=value": TERM, COLORTERM and NO_COLOR
 	// decide on colours.
 	Environ []string
-	// Refresh is the time between two snapshots; 0 is a second.
+	// Refresh is the time between two snapshots.
 	Refresh time.Duration
 }
 
@@ -42,9 +42,6 @@ type Options struct {
 // error. The terminal is always restored. Run handles no signals: the caller must end ctx
 // on SIGINT, SIGTERM and SIGHUP.
 func Run(ctx context.Context, source Source, in, out *os.File, o Options) error {
-	if o.Refresh <= 0 {
-		o.Refresh = time.Second
-	}
 	first, err := source.Pool(ctx)
 	if err != nil {
 		return err
