@@ -20,6 +20,14 @@ func (s *Server) AwaitWorkers(n int, gone ...int) []int {
 	return pids
 }
 
+// Replace sends a signal that replaces all workers, and waits for n others.
+func (s *Server) Replace(sig syscall.Signal, n int) {
+	s.T.Helper()
+	old := s.Workers()
+	s.Signal(sig)
+	s.AwaitWorkers(n, old...)
+}
+
 // OneForEach opens connections until each worker has one, and returns them by
 // the worker's pid.
 func (s *Server) OneForEach() map[int]*Client {

@@ -141,7 +141,7 @@ func TestReloadedCertificates(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	s.AwaitText("reload: certificate \\\"" + second.cert + "\\\": the private key does not belong to the certificate")
 	set(first, second)
-	replaced(t, s, syscall.SIGHUP)
+	s.Replace(syscall.SIGHUP, 1)
 	harness.Await(t, 10*time.Second, "the second certificate", func() bool {
 		_, _, err := get(s.Port, cfg, "/")
 		return err == nil

@@ -28,9 +28,9 @@ func TestSessionResumption(t *testing.T) {
 			for n := range 101 {
 				switch n {
 				case 34:
-					replaced(t, s, syscall.SIGHUP)
+					s.Replace(syscall.SIGHUP, 3)
 				case 67:
-					replaced(t, s, syscall.SIGUSR2)
+					s.Replace(syscall.SIGUSR2, 3)
 				}
 				r, state, err := get(s.Port, cfg, "/")
 				if err != nil || string(r.Body) != "front" {
@@ -56,15 +56,4 @@ func TestSessionResumption(t *testing.T) {
 			}
 		})
 	}
-}
-
-// replaced sends a signal and waits until all workers have been replaced.
-func replaced(t *testing.T, s *harness.Server, sig syscall.Signal) {
-	t.Helper()
-	old := s.Workers()
-	s.Signal(sig)
-	if sig == syscall.SIGUSR2 {
-		s.AwaitMessages(1, "master upgraded")
-	}
-	s.AwaitWorkers(len(old), old...)
 }

@@ -74,10 +74,8 @@ func TestSlowPartIsLogged(t *testing.T) {
 		}
 		t.Run("meanwhile", func(t *testing.T) {
 			t.Parallel()
-			old := s.Workers()
 			time.Sleep(slowPause / 2)
-			s.Signal(syscall.SIGHUP)
-			s.AwaitWorkers(2, old...)
+			s.Replace(syscall.SIGHUP, 2)
 		})
 	})
 }

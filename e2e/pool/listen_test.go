@@ -152,20 +152,12 @@ func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
 		do   func()
 	}{
 		{"the start", func() {}},
-		{"a reload", func() {
-			old := s.Workers()
-			s.Signal(syscall.SIGHUP)
-			s.AwaitWorkers(2, old...)
-		}},
+		{"a reload", func() { s.Replace(syscall.SIGHUP, 2) }},
 		{"more workers", func() {
 			s.Signal(syscall.SIGTTIN)
 			s.AwaitWorkers(3)
 		}},
-		{"an upgrade", func() {
-			old := s.Workers()
-			s.Signal(syscall.SIGUSR2)
-			s.AwaitWorkers(3, old...)
-		}},
+		{"an upgrade", func() { s.Replace(syscall.SIGUSR2, 3) }},
 	} {
 		leave := crowd(all)
 		step.do()
@@ -200,9 +192,7 @@ func TestSeveralHTTPSAddresses(t *testing.T) {
 	all := doors(t, s)
 	leave := crowd(all)
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
-		old := s.Workers()
-		s.Signal(sig)
-		s.AwaitWorkers(2, old...)
+		s.Replace(sig, 2)
 	}
 	if err := leave(); err != nil {
 		t.Error(err)
@@ -328,9 +318,7 @@ func TestSeveralActivatedSockets(t *testing.T) {
 		}
 		leave := crowd(all)
 		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
-			old := s.Workers()
-			s.Signal(sig)
-			s.AwaitWorkers(3, old...)
+			s.Replace(sig, 3)
 		}
 		if err := leave(); err != nil {
 			t.Error(err)

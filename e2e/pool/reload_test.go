@@ -33,9 +33,7 @@ func TestReload(t *testing.T) {
 		downloads = append(downloads, c)
 	}
 	for range 3 {
-		old := s.Workers()
-		s.Signal(syscall.SIGHUP)
-		s.AwaitWorkers(3, old...)
+		s.Replace(syscall.SIGHUP, 3)
 	}
 	for pid, c := range idle {
 		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {

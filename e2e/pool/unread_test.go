@@ -46,14 +46,11 @@ func TestUnreadStandardError(t *testing.T) {
 	s.AwaitAnswer()
 	old := s.AwaitWorkers(2)
 	harness.Kill(t, old[0], syscall.SIGKILL)
-	old = s.AwaitWorkers(2, old[0])
+	s.AwaitWorkers(2, old[0])
 	s.MustServe("/", "front")
-	s.Signal(syscall.SIGHUP)
-	s.AwaitWorkers(2, old...)
+	s.Replace(syscall.SIGHUP, 2)
 	s.MustServe("/", "front")
-	old = s.Workers()
-	s.Signal(syscall.SIGUSR2)
-	s.AwaitWorkers(2, old...)
+	s.Replace(syscall.SIGUSR2, 2)
 	text := make(chan string)
 	go func() {
 		said, _ := io.ReadAll(r) // until all writing ends are closed

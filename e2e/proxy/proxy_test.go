@@ -190,8 +190,6 @@ func TestClientBehindProxies(t *testing.T) {
 	harness.Kill(t, killed[0], syscall.SIGKILL)
 	s.AwaitWorkers(1, killed...)
 	ask("killed")
-	before := s.Workers()
-	s.Signal(syscall.SIGHUP)
-	s.AwaitWorkers(1, before...)
+	s.Replace(syscall.SIGHUP, 1)
 	ask("reloaded")
 }
