@@ -269,6 +269,14 @@ func (s *Server) MustEnd(c *Client, within time.Duration, who string) {
 	}
 }
 
+// MustPersist fails the test unless a connection serves a request and stays open.
+func (s *Server) MustPersist(c *Client) {
+	s.T.Helper()
+	if r := s.MustAsk(c, Request("GET", "/")); r.Status != 200 || r.Closes() {
+		s.T.Errorf("%s: status %d, closes %v; want 200 on a connection that stays open", c.LocalAddr(), r.Status, r.Closes())
+	}
+}
+
 // MustServe fails the test unless a GET over a new connection returns 200 and
 // the wanted body.
 func (s *Server) MustServe(path, want string) {

@@ -46,9 +46,7 @@ func TestWorkerKilled(t *testing.T) {
 				continue
 			}
 			// The victim's own client is rescued.
-			if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-				t.Errorf("connection to worker %d: status %d, closes %v; want 200 on a connection that stays open", pid, r.Status, r.Closes())
-			}
+			s.MustPersist(c)
 		}
 		s.AwaitWorkers(harness.PoolSize(model, 3), victim)
 		s.MustReap()

@@ -23,9 +23,7 @@ func TestThousandRestarts(t *testing.T) {
 	restart := func() {
 		t.Helper()
 		s.Replace(syscall.SIGHUP, 1)
-		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-			t.Fatalf("after a reload: status %d, closes %v; want 200 on a connection that stays open", r.Status, r.Closes())
-		}
+		s.MustPersist(c)
 	}
 	for range 20 {
 		restart()

@@ -31,9 +31,7 @@ func TestUpgrade(t *testing.T) {
 		s.AwaitMessages(n, "master upgraded")
 		s.AwaitWorkers(2, old...)
 		for _, c := range idle {
-			if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-				t.Errorf("after upgrade %d: status %d on an idle connection, closes %v; want 200 and a connection that stays open", n, r.Status, r.Closes())
-			}
+			s.MustPersist(c)
 		}
 		s.MustServe("/", "front")
 	}

@@ -32,9 +32,7 @@ func TestRepeatedKills(t *testing.T) {
 		t.Helper()
 		victim := s.Workers()[0]
 		harness.Kill(t, victim, syscall.SIGKILL)
-		if r := s.MustAsk(c, harness.Request("GET", "/")); r.Status != 200 || r.Closes() {
-			t.Fatalf("after a kill: status %d, closes %v; want 200 on a connection that stays open", r.Status, r.Closes())
-		}
+		s.MustPersist(c)
 		s.AwaitWorkers(1, victim)
 	}
 	for range 10 {
