@@ -20,11 +20,7 @@ import (
 func TestSlowClientsKeepNobodyOut(t *testing.T) {
 	s := start(t, ample)
 	for i := range 3 * maxClients {
-		c, err := net.Dial("tcp", s.tcp)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := dial(t, s.tcp)
 		if i%2 == 0 {
 			io.WriteString(c, "GET /status HTTP/1.1\r\nHost: localhost\r\n")
 		}
@@ -40,11 +36,7 @@ func TestSlowClientsKeepNobodyOut(t *testing.T) {
 func TestUnreadResponsesKeepNobodyOut(t *testing.T) {
 	s := start(t, ample)
 	for range 2 * maxClients {
-		c, err := net.Dial("unix", s.unix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := dial(t, s.unix)
 		// All of it may not fit, if the server stops reading first.
 		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		io.WriteString(c, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 500))
@@ -55,11 +47,7 @@ func TestUnreadResponsesKeepNobodyOut(t *testing.T) {
 // A client that has its time and sends nothing is sent away.
 func TestHalfRequestEnds(t *testing.T) {
 	s := start(t, short)
-	c, err := net.Dial("unix", s.unix)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := dial(t, s.unix)
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	io.WriteString(c, "GET /status HTTP/1.1\r\nHo")
 	if text, err := io.ReadAll(c); err != nil && !errors.Is(err, net.ErrClosed) || strings.Contains(string(text), "200") {
@@ -170,11 +158,7 @@ func TestPersistentConnection(t *testing.T) {
 		t.Errorf("%d connections were made", len(connections))
 	}
 	for range 2 * maxClients {
-		c, err := net.Dial("tcp", s.tcp)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		dial(t, s.tcp)
 	}
 	get(t, client(s.tcp), "GET", "/healthz", 200) // behind all of them
 	ask()

@@ -189,11 +189,7 @@ func FuzzTarget(f *testing.F) {
 	s.Serve(l)
 	f.Cleanup(func() { s.Close() })
 	f.Fuzz(func(t *testing.T, target string) {
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := dial(t, l.Addr().String())
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", target)
 		reply, err := io.ReadAll(c)
 		if err == nil && !strings.HasPrefix(string(reply), "HTTP/1.1 ") {

@@ -72,6 +72,18 @@ func client(where string) *http.Client {
 	}
 }
 
+// dial connects to a server on HOST:PORT or a path until the end of the test.
+func dial(t *testing.T, where string) net.Conn {
+	t.Helper()
+	network, _ := address.Address(where).Net()
+	c, err := net.Dial(network, where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 func do(t *testing.T, c *http.Client, method, target string, fields ...string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+target, nil)
@@ -144,12 +156,8 @@ func TestSilence(t *testing.T) {
 // and removes the socket.
 func TestClose(t *testing.T) {
 	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Minute})
-	c, err := net.Dial("tcp", s.tcp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	get(t, client(s.tcp), "GET", "/healthz", 200) // c was accepted before
+	dial(t, s.tcp)
+	get(t, client(s.tcp), "GET", "/healthz", 200) // the connection was accepted before
 	begin := time.Now()
 	if err := s.Close(); err != nil || time.Since(begin) > 20*time.Second { // of the minute that the others have
 		t.Errorf("%v after %v", err, time.Since(begin))
