@@ -70,9 +70,7 @@ func TestAccessibility(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, width := range []int64{390, 1280} {
-				if err := chromedp.Do(w.ctx, chromedp.EmulateViewport(width, 844)); err != nil {
-					t.Fatal(err)
-				}
+				w.do(chromedp.EmulateViewport(width, 844))
 				for _, url := range urls {
 					for _, wrong := range w.judged(url, source) {
 						t.Errorf("%s at %d pixels, %s: %s", url, width, scheme, wrong)

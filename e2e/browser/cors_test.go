@@ -22,11 +22,7 @@ func TestCORSInChromium(t *testing.T) {
 	read := func(s *harness.Server) string {
 		script := fmt.Sprintf(`fetch(%q, {headers: {Range: 'bytes=2-4', 'X-Own': '1'}}).then(
 			async r => [r.status, await r.text(), r.headers.get('Content-Range')].join(' '), e => String(e))`, s.URL("/file.txt"))
-		got, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
+		return evaluate[string](w, script, chromedp.EvalAwaitPromise)
 	}
 	if got := read(shared); got != "206 234 bytes 2-4/10" {
 		t.Errorf("with --cors a script reads %q, want 206 with the range", got)

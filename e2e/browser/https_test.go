@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"phalanx/e2e/harness"
 )
 
@@ -23,9 +21,8 @@ func TestSiteOverHTTPS(t *testing.T) {
 			w.visit(s, strings.TrimSuffix("/"+file, "index.html"))
 		}
 	}
-	secure, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`window.isSecureContext && location.protocol === 'https:'`))
-	if err != nil || !secure {
-		t.Errorf("secure context: %v, error %v", secure, err)
+	if !evaluate[bool](w, `window.isSecureContext && location.protocol === 'https:'`) {
+		t.Error("the page has no secure context")
 	}
 	w.close()
 	s.Stop(5 * time.Second)

@@ -146,9 +146,7 @@ func (w *window) clickThrough(s *harness.Server, page shown) {
 	click := func(selector, name, arrives string) {
 		w.t.Helper()
 		script := fmt.Sprintf(`(() => { const link = [...document.querySelectorAll(%q)].find(a => a.textContent === %q); link.click(); return link.href; })()`, selector, name)
-		if _, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](script)); err != nil {
-			w.t.Fatalf("click on %q: %v", name, err)
-		}
+		evaluate[string](w, script)
 		harness.Await(w.t, 5*time.Second, fmt.Sprintf("%q after a click on %q", arrives, name), func() bool {
 			text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.readyState === 'complete' ? decodeURIComponent(location.pathname + location.search) + ' ' + document.body.innerText : ''`))
 			return err == nil && strings.HasPrefix(text, arrives)
@@ -184,23 +182,18 @@ func TestListingOnNarrowScreen(t *testing.T) {
 	harness.Sparse(t, filepath.Join(dir, "large.bin"), 999<<20)
 	s := harness.Serve(t, dir, "--list")
 	w := open(t)
-	if _, err := chromedp.Run(w.ctx, chromedp.EmulateViewport(390, 844)); err != nil {
-		t.Fatal(err)
-	}
+	w.do(chromedp.EmulateViewport(390, 844))
 	w.navigate(s.URL("/"))
 	type layout struct {
 		Width, Tall float64
 		Dates       []string
 	}
-	got, err := chromedp.Run(w.ctx, chromedp.Evaluate[layout](`({
+	got := evaluate[layout](w, `({
 		width: document.documentElement.scrollWidth,
 		tall: Math.max(...[...document.querySelectorAll('tbody tr')]
 			.filter(row => row.cells[0].textContent.length < 12).map(row => row.offsetHeight)),
 		dates: [...document.querySelectorAll('tbody td:nth-child(3)')].map(cell => cell.innerText),
-	})`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	})`)
 	if got.Width != 390 || got.Tall > 40 || len(got.Dates) != 5 || len(got.Dates[0]) != len("2006-01-02") {
 		t.Errorf("layout at 390 pixels: %+v", got)
 	}

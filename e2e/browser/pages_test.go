@@ -33,9 +33,7 @@ func TestGeneratedPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, want.Width = range []int64{390, 1280} {
-			if err := chromedp.Do(w.ctx, chromedp.EmulateViewport(want.Width, 844)); err != nil {
-				t.Fatal(err)
-			}
+			w.do(chromedp.EmulateViewport(want.Width, 844))
 			for _, path := range []string{"/", "/sub/?sort=time&order=desc", "/nothing"} {
 				w.navigate(s.URL(path))
 				got, err := chromedp.Run(w.ctx, chromedp.Evaluate[look](see, chromedp.EvalAwaitPromise))

@@ -73,19 +73,11 @@ func TestFilterInBrowser(t *testing.T) {
 	w.navigate(s.URL("/sub/"))
 	press := func(keys string) string {
 		t.Helper()
-		if err := chromedp.Do(w.ctx, chromedp.KeyEvent(keys)); err != nil {
-			t.Fatal(err)
-		}
-		text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll('tbody tr:not([hidden])')].map(r => r.cells[0].textContent).join() + ' ' + document.querySelector('caption').textContent`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
+		w.do(chromedp.KeyEvent(keys))
+		return evaluate[string](w, `[...document.querySelectorAll('tbody tr:not([hidden])')].map(r => r.cells[0].textContent).join() + ' ' + document.querySelector('caption').textContent`)
 	}
 	// Dispatch the event only: with the DevTools protocol, a key press would also type the slash.
-	if _, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`document.dispatchEvent(new KeyboardEvent('keydown', {key: '/', cancelable: true}))`)); err != nil {
-		t.Fatal(err)
-	}
+	evaluate[bool](w, `document.dispatchEvent(new KeyboardEvent('keydown', {key: '/', cancelable: true}))`)
 	for _, step := range []struct{ keys, want string }{
 		{"", "../,alpha.txt,beta.txt,delta.txt,epsilon.txt,eta.txt,gamma.txt,theta.TXT,zeta.txt 0 directories, 8 files, 70 B in files"},
 		{"ETA", "../,beta.txt,eta.txt,theta.TXT,zeta.txt 4 of 8 shown"},
@@ -98,9 +90,7 @@ func TestFilterInBrowser(t *testing.T) {
 		}
 	}
 	w.mustBeCalm()
-	if err := chromedp.Do(w.ctx, chromedp.KeyEvent("\r")); err != nil {
-		t.Fatal(err)
-	}
+	w.do(chromedp.KeyEvent("\r"))
 	w.awaitText("theta.TXT")
 }
 

@@ -35,9 +35,9 @@ func watched(t *testing.T, w *window, base string, args ...string) *statusPage {
 }
 
 // evaluate returns the value of a JavaScript expression.
-func evaluate[T any](w *window, script string) T {
+func evaluate[T any](w *window, script string, options ...chromedp.EvaluateOption) T {
 	w.t.Helper()
-	v, err := chromedp.Run(w.ctx, chromedp.Evaluate[T](script))
+	v, err := chromedp.Run(w.ctx, chromedp.Evaluate[T](script, options...))
 	if err != nil {
 		w.t.Fatalf("%s: %v", script, err)
 	}
@@ -109,9 +109,7 @@ func (p *statusPage) refreshes() {
 func (p *statusPage) fits() {
 	p.s.T.Helper()
 	for _, width := range []int64{390, 820, 1280} {
-		if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(width, 900)); err != nil {
-			p.s.T.Fatal(err)
-		}
+		p.do(chromedp.EmulateViewport(width, 900))
 		if got := evaluate[int64](p.window, `document.documentElement.scrollWidth`); got > width {
 			p.s.T.Errorf("at a width of %d pixels the page is %d wide", width, got)
 		}
@@ -130,9 +128,7 @@ func (p *statusPage) isReached() {
 	p.s.T.Helper()
 	var reached []string
 	for range 20 {
-		if err := chromedp.Do(p.ctx, chromedp.KeyEvent("\t")); err != nil {
-			p.s.T.Fatal(err)
-		}
+		p.do(chromedp.KeyEvent("\t"))
 		name := evaluate[string](p.window, `(e => e === document.body ? '' : e.id || e.getAttribute('aria-labelledby') || e.getAttribute('href'))(document.activeElement)`)
 		if name == "" || slices.Contains(reached, name) {
 			break // the focus has gone around
@@ -191,9 +187,7 @@ func said(v *accessibility.Value) string {
 // pauses pauses the page with its button, and resumes it with the keyboard.
 func (p *statusPage) pauses() {
 	p.s.T.Helper()
-	if err := chromedp.Do(p.ctx, chromedp.Click(chromedp.CSS("#pause"))); err != nil {
-		p.s.T.Fatal(err)
-	}
+	p.do(chromedp.Click(chromedp.CSS("#pause")))
 	p.awaitThere("#pause", func(text string) bool { return text == "Resume" })
 	harness.Await(p.s.T, 5*time.Second, "the end of the page's fetches", p.atRest)
 	held := p.text("#total-answered")
@@ -204,9 +198,7 @@ func (p *statusPage) pauses() {
 	if now := p.text("#total-answered"); now != held || evaluate[int](p.window, fetches) != before {
 		p.s.T.Errorf("while the page was paused, it fetched again, or its count changed from %s to %s", held, now)
 	}
-	if err := chromedp.Do(p.ctx, chromedp.KeyEvent(" ")); err != nil { // the button still has the focus
-		p.s.T.Fatal(err)
-	}
+	p.do(chromedp.KeyEvent(" ")) // the button still has the focus
 	p.awaitThere("#total-answered", func(text string) bool { return text != held })
 	if text := p.text("#pause"); text != "Pause" {
 		p.s.T.Errorf("the button says %q, want Pause", text)

@@ -141,6 +141,14 @@ func (w *window) complain(format string, args ...any) {
 	w.complaints = append(w.complaints, fmt.Sprintf(format, args...))
 }
 
+// do acts on the page.
+func (w *window) do(action chromedp.Action[chromedp.Void]) {
+	w.t.Helper()
+	if err := chromedp.Do(w.ctx, action); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // navigate opens a page and waits until it is loaded.
 func (w *window) navigate(url string) {
 	w.t.Helper()
