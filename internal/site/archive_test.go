@@ -7,7 +7,6 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -192,9 +191,7 @@ func TestArchiveStatus(t *testing.T) {
 // A client that reads slowly slows the walk; one that leaves ends it.
 func TestArchiveWaitsForReader(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/big", make([]byte, 8<<20), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, dir, "big: "+string(make([]byte, 8<<20)))
 	r := openRoot(t, dir)
 	r.policy.Archive = true
 	a, _ := r.Archive([]byte("/"), "tar", new(proto.Access))

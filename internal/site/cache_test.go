@@ -15,9 +15,7 @@ func settledRoot(t *testing.T) (dir string, c *Cache, now *time.Time) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, size := range map[string]int{"big": MaxBody + 1, "small": 10} {
-		if err := os.WriteFile(dir+"/"+name, make([]byte, size), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		plant(t, dir, name+": "+string(make([]byte, size)))
 	}
 	clock := time.Now().Add(time.Hour)
 	c = NewCache(openRoot(t, dir), time.Second, maxFound)
@@ -42,9 +40,7 @@ func TestCacheLooksAgain(t *testing.T) {
 	dir, c, now := settledRoot(t)
 	for _, path := range []string{"/big", "/small", "/none"} {
 		before, _ := look(t, c, path)
-		if err := os.WriteFile(dir+path, make([]byte, before+7), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		plant(t, dir, path+": "+string(make([]byte, before+7)))
 		if size, _ := look(t, c, path); size != before {
 			t.Errorf("%s: looked at again at once: %d bytes", path, size)
 		}
@@ -62,9 +58,7 @@ func TestCacheDistrustsNewFiles(t *testing.T) {
 	*now = time.Now()
 	for range 3 {
 		before, _ := look(t, c, "/small")
-		if err := os.WriteFile(dir+"/small", make([]byte, before+1), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		plant(t, dir, "small: "+string(make([]byte, before+1)))
 		if size, _ := look(t, c, "/small"); size != before+1 {
 			t.Errorf("%d bytes, want %d", size, before+1)
 		}
@@ -170,9 +164,7 @@ func TestCacheRemembersErrorPages(t *testing.T) {
 	if _, ok := c.Page(proto.StatusNotFound, new(proto.Access)); ok {
 		t.Fatal("there is a page")
 	}
-	if err := os.WriteFile(dir+"/404.html", make([]byte, 5), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, dir, "404.html: hello")
 	if _, ok := c.Page(proto.StatusNotFound, new(proto.Access)); ok {
 		t.Error("looked at again at once")
 	}
@@ -201,9 +193,7 @@ func TestCachesBeside(t *testing.T) {
 	for i := range dirs {
 		dirs[i] = t.TempDir()
 		for n := range 20 {
-			if err := os.WriteFile(fmt.Sprintf("%s/%d", dirs[i], n), make([]byte, 100*i+n), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			plant(t, dirs[i], fmt.Sprintf("%d: ", n)+string(make([]byte, 100*i+n)))
 		}
 		root := openRoot(t, dirs[i])
 		root.Now = func() time.Time { return clock }
