@@ -1,7 +1,6 @@
 package archtest
 
 import (
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,10 +15,7 @@ var row = regexp.MustCompile("(?m)^\\| `(internal/[^`]+)` \\|.*\\| ([^|]*) \\|$"
 // rooms reads the plan from the table of docs/design.md.
 func rooms(t *testing.T) map[string][]string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/design.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, "../../docs/design.md")
 	plan := map[string][]string{}
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		plan[m[1]] = strings.Split(m[2], ", ")

@@ -9,38 +9,40 @@ import (
 	"testing"
 )
 
+// glob returns the files of the repository that match a pattern.
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files %s: %v", pattern, err)
+	}
+	return files
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // Every test that a document names exists.
 func TestNamedTestsExist(t *testing.T) {
-	root := filepath.Join("..", "..")
 	defined := map[string]bool{}
 	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
 	for _, pattern := range []string{"internal/*/*_test.go", "internal/*/*/*_test.go", "cmd/*/*_test.go", "e2e/*/*_test.go", "dist/*_test.go"} {
-		files, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			source, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range declaration.FindAllSubmatch(source, -1) {
+		for _, file := range glob(t, pattern) {
+			for _, m := range declaration.FindAllSubmatch(read(t, file), -1) {
 				defined[string(m[1])] = true
 			}
 		}
 	}
-	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil || len(documents) == 0 {
-		t.Fatalf("no documents: %v", err)
-	}
 	named := 0
 	mention := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`")
-	for _, document := range documents {
-		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range mention.FindAllSubmatch(text, -1) {
+	for _, document := range glob(t, "docs/*.md") {
+		for _, m := range mention.FindAllSubmatch(read(t, document), -1) {
 			named++
 			if !defined[string(m[1])] {
 				t.Errorf("%s names %s, which does not exist", filepath.Base(document), m[1])
@@ -54,18 +56,9 @@ func TestNamedTestsExist(t *testing.T) {
 
 // Every file that a document links to exists, and the heading in it.
 func TestLinksLead(t *testing.T) {
-	root := filepath.Join("..", "..")
-	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	link := regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"#: ]*)(?:#([^)" ]*))?[)"]`)
-	for _, document := range append(documents, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "CHANGELOG.md")) {
-		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range link.FindAllSubmatch(text, -1) {
+	for _, document := range slices.Concat(glob(t, "docs/*.md"), glob(t, "README.md"), glob(t, "CONTRIBUTING.md"), glob(t, "CHANGELOG.md")) {
+		for _, m := range link.FindAllSubmatch(read(t, document), -1) {
 			target := document // of a link to a heading of the same page
 			if path := string(m[1]); path != "" {
 				target = filepath.Join(filepath.Dir(document), path)
@@ -93,16 +86,8 @@ func anchors(page []byte) []string {
 
 // Every page is in the index of the pages.
 func TestIndexIsComplete(t *testing.T) {
-	docs := filepath.Join("..", "..", "docs")
-	index, err := os.ReadFile(filepath.Join(docs, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pages, err := filepath.Glob(filepath.Join(docs, "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, page := range pages {
+	index := read(t, "../../docs/README.md")
+	for _, page := range glob(t, "docs/*.md") {
 		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
 			t.Errorf("docs/README.md does not name %s", name)
 		}
@@ -111,21 +96,13 @@ func TestIndexIsComplete(t *testing.T) {
 
 // Every folder of end-to-end tests is run by a target of the Makefile.
 func TestFoldersAreRun(t *testing.T) {
-	root := filepath.Join("..", "..")
-	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	makefile := read(t, "../../Makefile")
 	list := regexp.MustCompile(`(?m)^E2E .*addprefix \./e2e/,(.*)\)$`).FindSubmatch(makefile)
 	if list == nil {
 		t.Fatal("the Makefile has no list E2E")
 	}
 	run := strings.Fields(string(list[1]))
-	files, err := filepath.Glob(filepath.Join(root, "e2e", "*", "*_test.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no end-to-end tests: %v", err)
-	}
-	for _, file := range files {
+	for _, file := range glob(t, "e2e/*/*_test.go") {
 		folder := filepath.Base(filepath.Dir(file))
 		if !slices.Contains(run, folder) && !strings.Contains(string(makefile), " ./e2e/"+folder+"\n") {
 			t.Errorf("no target runs e2e/%s", folder)
