@@ -2,12 +2,10 @@ package dist
 
 import (
 	"bufio"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,12 +18,7 @@ func TestMakeRun(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("a"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
-	free.Close()
+	port := freePort(t)
 	cmd := exec.Command("make", "--no-print-directory", "-C", "..", "run", "PORT="+port, "BASE="+dir)
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MFLAGS=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
