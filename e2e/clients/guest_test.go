@@ -59,8 +59,7 @@ func (g *guest) exec(stdout, stderr *bytes.Buffer, args []string) (code int) {
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = g.home, g.env, stdout, stderr
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if _, exit := errors.AsType[*exec.ExitError](err); err != nil && !exit {
 		g.t.Fatalf("%s: %v\n%s", cmd, err, stderr)
 	}
 	return cmd.ProcessState.ExitCode()

@@ -105,8 +105,7 @@ func TestParseCommandErrors(t *testing.T) {
 		if want == "" && c != nil && err == nil {
 			continue
 		}
-		var usage *exitcode.Error
-		if c != nil || !errors.As(err, &usage) || err.Error() != want {
+		if _, usage := errors.AsType[*exitcode.Error](err); c != nil || !usage || err.Error() != want {
 			t.Errorf("%q:\n got %v\nwant %v", args, err, want)
 		}
 	}

@@ -97,9 +97,8 @@ func TestCompleteStartsNothing(t *testing.T) {
 			}
 			_, err := ParseMaster(args, getenv)
 			c, also := ParseCommand("phalanx", args, getenv)
-			var info *Info
-			var usage *exitcode.Error
-			if c != nil || !errors.As(err, &info) && !errors.As(err, &usage) || also == nil {
+			_, info := errors.AsType[*Info](err)
+			if _, usage := errors.AsType[*exitcode.Error](err); c != nil || !info && !usage || also == nil {
 				t.Errorf("%q, completion %q: %v, %v, %v", args, asked, err, c, also)
 			}
 		}
@@ -119,8 +118,7 @@ func TestCompleteStartsNothing(t *testing.T) {
 func TestScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		_, err := ParseCommand("phalanx-2.0", []string{"completion", shell}, noEnv)
-		var info *Info
-		if !errors.As(err, &info) || strings.Contains(info.Text, "@NAME@") ||
+		if info, ok := errors.AsType[*Info](err); !ok || strings.Contains(info.Text, "@NAME@") ||
 			!strings.Contains(info.Text, "phalanx_2_0") || !strings.Contains(info.Text, "GO_FLAGS_COMPLETION=1") {
 			t.Errorf("%s: %v", shell, err)
 		}

@@ -204,8 +204,7 @@ func TestDurationErrors(t *testing.T) {
 		"--expires -5s":       "--expires -5s: must be 0s to 87600h, such as 90s or 12h",
 	} {
 		_, err := ParseMaster(strings.Fields(args), noEnv)
-		var usage *exitcode.Error
-		if !errors.As(err, &usage) || err.Error() != want {
+		if _, usage := errors.AsType[*exitcode.Error](err); !usage || err.Error() != want {
 			t.Errorf("%s:\n got %v\nwant %v", args, err, want)
 		}
 	}
@@ -261,8 +260,7 @@ func TestInfo(t *testing.T) {
 		"--version": "phalanx " + Version + "\n", "--help": "Usage: master", "-h": "Usage: master",
 	} {
 		_, err := ParseMaster([]string{args}, noEnv)
-		var info *Info
-		if !errors.As(err, &info) || !strings.HasPrefix(info.Text, want) {
+		if info, ok := errors.AsType[*Info](err); !ok || !strings.HasPrefix(info.Text, want) {
 			t.Errorf("ParseMaster(%s) = %v", args, err)
 		}
 	}
@@ -306,8 +304,7 @@ func TestStrayVariables(t *testing.T) {
 	} {
 		environ := func() []string { return []string{"A=b", setting} }
 		_, err := ParseMaster(nil, noEnv, Named("phalanx"), Environ(environ))
-		var usage *exitcode.Error
-		if want == "" && err != nil || want != "" && (!errors.As(err, &usage) || err.Error() != want) {
+		if _, usage := errors.AsType[*exitcode.Error](err); want == "" && err != nil || want != "" && (!usage || err.Error() != want) {
 			t.Errorf("%q: %v\nwant %s", setting, err, want)
 		}
 	}

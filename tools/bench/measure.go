@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -113,9 +114,7 @@ func describe(kind record.Kind, s scope, found servers, cells []record.Cell) (re
 	if err != nil {
 		return record.Head{}, err
 	}
-	for name, version := range found.versions {
-		versions[name] = version
-	}
+	maps.Copy(versions, found.versions)
 	versions["go"] = runtime.Version()[len("go"):]
 	binary, err := machine.Hash(filepath.Join(s.Bin, "master"), filepath.Join(s.Bin, "worker"))
 	if err != nil {

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"phalanx/tools/internal/record"
@@ -43,15 +44,7 @@ func Cells(axes []Axis) []record.Cell {
 
 func (a Axis) takes(server string, level int) bool {
 	levels, special := a.Only[server]
-	if !special {
-		return true
-	}
-	for _, l := range levels {
-		if l == level {
-			return true
-		}
-	}
-	return false
+	return !special || slices.Contains(levels, level)
 }
 
 // MostErrors is the share of failed requests, 0 to 1, above which a server is not

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,12 +90,7 @@ func complaint(text string) string {
 
 // servers reports whether a failed connection is the server's fault.
 func servers(line string) bool {
-	for _, words := range []string{"refused", "reset", "timed out"} {
-		if strings.Contains(line, words) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"refused", "reset", "timed out"}, func(words string) bool { return strings.Contains(line, words) })
 }
 
 // short returns a VoidError if the client stopped too early. Siege may stop up
