@@ -1,6 +1,7 @@
 package https
 
 import (
+	"bytes"
 	"crypto/tls"
 	"slices"
 	"strings"
@@ -41,8 +42,8 @@ func TestChooseCertificate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := state.PeerCertificates[0].SerialNumber.String()
-		if i := slices.IndexFunc(all, func(c issued) bool { return c.serial == got }); i != c.want {
+		got := pemOf("CERTIFICATE", state.PeerCertificates[0].Raw)
+		if i := slices.IndexFunc(all, func(c issued) bool { return bytes.Equal(c.cert, got) }); i != c.want {
 			t.Errorf("%q with cipher suites %x: certificate %d, want %d", c.host, c.suites, i, c.want)
 		}
 	}

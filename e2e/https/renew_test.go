@@ -105,7 +105,7 @@ func TestInvalidRenewal(t *testing.T) {
 	old := s.Workers()
 	harness.Kill(t, old[0], syscall.SIGKILL)
 	s.AwaitWorkers(1, old...)
-	if shown(t, port, a.config()) != good.serial {
+	if shown(t, port, a.config()) != string(good.cert) {
 		t.Error("the new worker presents another certificate")
 	}
 	f.write(t, other)

@@ -40,7 +40,7 @@ func TestSessionResumption(t *testing.T) {
 					t.Errorf("connection %d: resumed %v, TLS version %x; want resumed %v, %x", n, state.DidResume, state.Version, n > 0, version)
 				}
 				if n == 0 {
-					first = state.PeerCertificates[0].SerialNumber.String()
+					first = string(pemOf("CERTIFICATE", state.PeerCertificates[0].Raw))
 				}
 			}
 			workers := map[int]bool{}

@@ -11,7 +11,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -37,7 +36,7 @@ func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{t: t, key: ecKey(t), pool: x509.NewCertPool(), file: filepath.Join(harness.OpenDir(t), "ca.pem")}
 	template := &x509.Certificate{
-		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "authority of a test"}, NotBefore: time.Now().Add(-time.Hour),
+		Subject: pkix.Name{CommonName: "authority of a test"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(3000 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
@@ -70,30 +69,18 @@ func rsaKey(t *testing.T) crypto.Signer {
 	return key
 }
 
-func serial(t *testing.T) *big.Int {
-	t.Helper()
-	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n.Add(n, big.NewInt(1))
-}
-
 func pemOf(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 // issued is a certificate with its key, in PEM.
-type issued struct {
-	cert, key []byte
-	serial    string
-}
+type issued struct{ cert, key []byte }
 
 // issue issues a certificate for hosts and 127.0.0.1.
 func (a *authority) issue(key crypto.Signer, until time.Time, hosts ...string) issued {
 	a.t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: serial(a.t), Subject: pkix.Name{CommonName: hosts[0]}, NotBefore: time.Now().Add(-100 * time.Hour), NotAfter: until,
+		Subject: pkix.Name{CommonName: hosts[0]}, NotBefore: time.Now().Add(-100 * time.Hour), NotAfter: until,
 		DNSNames: hosts, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
@@ -108,7 +95,7 @@ func (a *authority) issue(key crypto.Signer, until time.Time, hosts ...string) i
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return issued{pemOf("CERTIFICATE", der), pemOf("PRIVATE KEY", secret), template.SerialNumber.String()}
+	return issued{pemOf("CERTIFICATE", der), pemOf("PRIVATE KEY", secret)}
 }
 
 // fresh issues an ECDSA certificate for hosts and localhost that is valid for 1900 hours.
@@ -181,20 +168,20 @@ func (a *authority) config() *tls.Config {
 	return &tls.Config{RootCAs: a.pool, ServerName: "localhost"}
 }
 
-// shown returns the serial number of the certificate that a server presents.
+// shown returns the certificate that a server presents, in PEM.
 func shown(t *testing.T, port int, cfg *tls.Config) string {
 	t.Helper()
 	_, state, err := get(port, cfg, "/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return state.PeerCertificates[0].SerialNumber.String()
+	return string(pemOf("CERTIFICATE", state.PeerCertificates[0].Raw))
 }
 
 // awaitShown waits until a server presents a certificate.
 func awaitShown(t *testing.T, port int, cfg *tls.Config, want issued) {
 	t.Helper()
-	harness.Await(t, 10*time.Second, "the new certificate", func() bool { return shown(t, port, cfg) == want.serial })
+	harness.Await(t, 10*time.Second, "the new certificate", func() bool { return shown(t, port, cfg) == string(want.cert) })
 }
 
 // outcome runs a master that exits by itself, and returns its exit status and all of its output.

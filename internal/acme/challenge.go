@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"math/big"
 	"time"
 
 	protocol "github.com/mholt/acmez/v3/acme"
@@ -56,8 +55,7 @@ func proof(host, authorization string, now time.Time) (certificate.Source, error
 		return certificate.Source{}, err
 	}
 	return certificate.SelfSign("challenge for "+host, &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "ACME challenge"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		Subject: pkix.Name{CommonName: "ACME challenge"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true, DNSNames: []string{host},
 		ExtraExtensions: []pkix.Extension{{Id: idPeAcmeIdentifier, Critical: true, Value: value}},
 	})

@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"testing"
 	"time"
@@ -246,8 +245,7 @@ func fails(t testing.TB, s *server, cfg *tls.Config) (_ *Error, client error) {
 func clientCertificate(t testing.TB) (tls.Certificate, []byte) {
 	t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"},
-		NotBefore: calendar.Add(-time.Hour), NotAfter: calendar.Add(time.Hour),
+		Subject: pkix.Name{CommonName: "authority"}, NotBefore: calendar.Add(-time.Hour), NotAfter: calendar.Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	root, rootKey := sign(t, template, template, nil)
@@ -256,8 +254,7 @@ func clientCertificate(t testing.TB) (tls.Certificate, []byte) {
 		t.Fatal(err)
 	}
 	leaf, key := sign(t, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "client"},
-		NotBefore: calendar.Add(-time.Hour), NotAfter: calendar.Add(time.Hour),
+		Subject: pkix.Name{CommonName: "client"}, NotBefore: calendar.Add(-time.Hour), NotAfter: calendar.Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, authority, rootKey)
 	return tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key},
@@ -289,9 +286,7 @@ func rsaSigned(t testing.TB, host string) certificate.Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(3), DNSNames: []string{host}, NotBefore: calendar, NotAfter: calendar.Add(time.Hour),
-	}
+	template := &x509.Certificate{DNSNames: []string{host}, NotBefore: calendar, NotAfter: calendar.Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
