@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"encoding/base64"
 	"errors"
 	"os"
 	"strings"
@@ -22,5 +23,9 @@ func ReadBinding(name string) (*Binding, error) {
 	if len(words) != 2 {
 		return nil, errors.New("read " + name + ": must have two words, the identifier and the key that the authority has issued")
 	}
-	return &Binding{KeyID: words[0], MACKey: strings.TrimRight(words[1], "=")}, nil
+	key := strings.TrimRight(words[1], "=")
+	if _, err := base64.RawURLEncoding.DecodeString(key); err != nil {
+		return nil, errors.New("read " + name + ": the second word must be the key in base64url, as the authority has issued it")
+	}
+	return &Binding{KeyID: words[0], MACKey: key}, nil
 }

@@ -139,6 +139,24 @@ func TestTryState(t *testing.T) {
 	}
 }
 
+// A key that no authority has issued is found before it is needed.
+func TestReadBinding(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "eab")
+	for text, want := range map[string]string{
+		"kid-1 zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE=\n": "",
+		"kid-1":            "must have two words, the identifier and the key that the authority has issued",
+		"kid-1 a+b/c":      "the second word must be the key in base64url, as the authority has issued it",
+		"zWNDZM6e kid:1\n": "the second word must be the key in base64url, as the authority has issued it",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadBinding(file); (err == nil) != (want == "") || err != nil && err.Error() != "read "+file+": "+want {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 // Damaged files cost a certificate at most; only the account's key is too dear to be
 // replaced without asking.
 func TestDamaged(t *testing.T) {
