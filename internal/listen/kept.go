@@ -52,7 +52,7 @@ func restoreAll(cfg Config) ([]*sockets, error) {
 		}
 	}
 	for _, k := range left {
-		_ = unix.Close(k.FD) // no address needs it
+		_ = unix.Close(k.FD) // no slot needs it
 	}
 	if len(left) > 0 {
 		cfg.Forget(left)
@@ -60,8 +60,9 @@ func restoreAll(cfg Config) ([]*sockets, error) {
 	return all, nil
 }
 
-// restore returns the sockets of an address from the store and removes them from kept; nil if
-// there are none.
+// restore returns the sockets of an address from the store and removes them from kept, at most
+// one for each slot; nil if there are none. The others stay there: the service manager has to
+// close its copies too, or they get a share of the connections, which nobody accepts.
 func restore(a Address, slots int, kept *[]Kept) (*sockets, error) {
 	var mine []Kept
 	*kept = slices.DeleteFunc(*kept, func(k Kept) bool {
@@ -75,6 +76,9 @@ func restore(a Address, slots int, kept *[]Kept) (*sockets, error) {
 		return nil, nil
 	}
 	slices.SortFunc(mine, func(x, y Kept) int { return strings.Compare(x.Name, y.Name) }) // the kernel's order
+	if len(mine) > slots {
+		*kept, mine = append(*kept, mine[slots:]...), mine[:slots]
+	}
 	s := &sockets{Address: a}
 	var err error
 	if s.network, s.host, err = resolve(a); err != nil {
@@ -90,7 +94,7 @@ func restore(a Address, slots int, kept *[]Kept) (*sockets, error) {
 	return s, s.refit(slots)
 }
 
-// refit sets up sockets from the store like new ones, and adjusts their number to slots.
+// refit sets up sockets from the store like new ones, and adds those of further slots.
 func (s *sockets) refit(slots int) error {
 	for _, f := range s.files {
 		if err := s.prepare(f); err != nil {
@@ -99,11 +103,6 @@ func (s *sockets) refit(slots int) error {
 	}
 	if err := s.steer(nil); err != nil {
 		return err
-	}
-	for len(s.files) > slots {
-		if err := s.shrink(); err != nil {
-			return err
-		}
 	}
 	for len(s.files) < slots {
 		if s.join() == nil {

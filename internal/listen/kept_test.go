@@ -44,12 +44,16 @@ func TestKept(t *testing.T) {
 			if slots == 1 {
 				dial(t, "127.0.0.1", before.Port) // waits at either of the two
 			}
+			forgotten := 0
 			after, err := Open(Config{Addresses: []Address{{Host: host, Port: before.Port}}, Slots: slots, Kept: kept,
-				Forget: func(k []Kept) { t.Errorf("%d sockets are forgotten", len(k)) }})
+				Forget: func(k []Kept) { forgotten += len(k) }})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer after.Close()
+			if want := max(0, 2-slots); forgotten != want {
+				t.Errorf("%d slots: %d sockets are forgotten, want %d", slots, forgotten, want)
+			}
 			s := one{after, after.all[0]}
 			if len(s.files) != slots || len(s.group) != slots || s.Port != before.Port {
 				t.Errorf("%d sockets for %d slots, at port %d, want %d", len(s.group), slots, s.Port, before.Port)
@@ -66,6 +70,28 @@ func TestKept(t *testing.T) {
 				t.Errorf("steered to slot %d, %v connections came to the slots", slots-1, got)
 			}
 		}
+	}
+}
+
+// The copies of sockets that fewer slots do not need get no connections.
+func TestKeptForFewer(t *testing.T) {
+	before := mustOpen(t, Address{Host: "127.0.0.1"}, 3)
+	kept, stored := keptBy(t, before.Set), keptBy(t, before.Set)
+	before.Close()
+	after, err := Open(Config{Addresses: []Address{{Host: "127.0.0.1", Port: before.Port}}, Slots: 1, Kept: kept,
+		Forget: func(all []Kept) {
+			for _, k := range all {
+				unix.Close(stored[slices.IndexFunc(stored, func(s Kept) bool { return s.Name == k.Name })].FD)
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	defer unix.Close(stored[2].FD) // that of the first slot
+	for range 20 {
+		dial(t, "127.0.0.1", before.Port)
+		unix.Close(acceptAny(t, one{after, after.all[0]}))
 	}
 }
 

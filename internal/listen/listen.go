@@ -21,8 +21,8 @@ type Config struct {
 
 	// Kept are sockets of an earlier server from a service manager's store.
 	Kept []Kept
-	// Forget is called with the Kept sockets that no address needs, before sockets are opened,
-	// so that the service manager closes its copies, which occupy the ports.
+	// Forget is called with the Kept sockets that no slot needs, before sockets are opened, so
+	// that the service manager closes its copies, which occupy the ports.
 	Forget func([]Kept)
 }
 
