@@ -64,14 +64,15 @@ type Published struct {
 // Client keeps the certificates of hosts up to date.
 type Client struct {
 	Config
-	kept    store
-	library *protocol.Client
-	calls   *transport
-	account account
-	wake    chan struct{} // capacity 1: wakes Run
-	offered Published     // current responses to challenges
-	silence string        // last error of reaching the authority, "": none; repetitions are logged but not alerted
-	lacking bool          // it was reported that hosts lack certificates
+	kept      store
+	library   *protocol.Client
+	calls     *transport
+	account   account
+	wake      chan struct{} // capacity 1: wakes Run
+	offered   Published     // current responses to challenges
+	published time.Time     // when publish was called last
+	silence   string        // last error of reaching the authority, "": none; repetitions are logged but not alerted
+	lacking   bool          // it was reported that hosts lack certificates
 
 	mu     sync.Mutex // guards the fields below
 	hosts  []*host
@@ -124,6 +125,9 @@ func (c *Client) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.change()
 		c.saveAgain()
+		if c.Now().Sub(c.published) >= maxSleep {
+			c.publish() // it may have failed, or a certificate was left out by a wrong clock
+		}
 		c.progress()
 		h, at := c.next()
 		if wait := at.Sub(c.Now()); h == nil || wait > 0 {
@@ -135,8 +139,8 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// maxSleep limits a sleep, so that changes of the clock are noticed, and certificates are stored
-// that could not be.
+// maxSleep limits a sleep, so that changes of the clock are noticed, and what has failed to be
+// stored or published is tried again.
 const maxSleep = time.Hour
 
 // sleep waits until there is something to do.
@@ -176,5 +180,6 @@ func (c *Client) publish() {
 		}
 	}
 	c.mu.Unlock()
+	c.published = c.Now()
 	c.Publish(p)
 }

@@ -1,11 +1,13 @@
 package acme
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"phalanx/internal/certificate"
@@ -285,4 +287,29 @@ func TestClockBehind(t *testing.T) {
 	if len(w.hosts()) != 1 || len(w.lines) != 1 || w.lines[0] != "certificate for one.test is not valid before 2026-11-29T00:00:00Z; check the clock" {
 		t.Errorf("published %q, lines %q", w.hosts(), w.lines)
 	}
+}
+
+// Certificates are published again each hour: publishing may have failed.
+func TestPublishedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, err := OpenState(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer state.Close()
+		published := 0
+		c, err := New(Config{State: state, Directory: "https://ca.test/", Publish: func(Published) { published++ }, Inform: func(string) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { defer close(ran); c.Run(ctx) }()
+		time.Sleep(3*maxSleep + time.Minute)
+		end()
+		<-ran
+		if published != 4 {
+			t.Errorf("published %d times at the start and in three hours, want 4", published)
+		}
+	})
 }
