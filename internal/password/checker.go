@@ -130,7 +130,7 @@ func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Out
 		switch {
 		case n >= maxWrong:
 			c.count(Limited)
-			return Limited, c.wrong.left(from, now), nil
+			return Limited, c.limitedFor(from, n, now), nil
 		case c.closed, len(c.queue) >= maxQueue && !c.makeRoom(n+1, now):
 			c.count(Busy)
 			return Busy, busyFor, nil
@@ -175,6 +175,20 @@ func network(a netip.Addr) netip.Prefix {
 	}
 	p, _ := a.WithZone("").Prefix(bits) // the zero address has none
 	return p
+}
+
+// limitedFor returns the time until a client with n attempts may try again. Attempts that are
+// still being checked may turn out right, and do not count then.
+func (c *Checker) limitedFor(from netip.Prefix, n int, now time.Time) time.Duration {
+	for _, j := range c.pending {
+		if j.client == from {
+			n--
+		}
+	}
+	if n < maxWrong {
+		return busyFor
+	}
+	return c.wrong.left(from, now)
 }
 
 // attempt adds n to the attempts of a client.

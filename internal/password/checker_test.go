@@ -164,14 +164,17 @@ func TestLimitedAtOnce(t *testing.T) {
 		_, _, check := f.Check(0, fmt.Appendf(nil, "ann:%d", i), client)
 		checks = append(checks, check)
 	}
-	if o, _, _ := f.Check(0, []byte("ann:right"), client); o != Limited {
-		t.Errorf("the next one: %d", o)
+	if o, again, _ := f.Check(0, []byte("ann:right"), client); o != Limited || again != busyFor {
+		t.Errorf("the next one: %d, again in %v", o, again)
 	}
 	close(gate)
 	for _, check := range checks {
 		if o := f.await(check); o != Wrong {
 			t.Errorf("%d", o)
 		}
+	}
+	if o, again, _ := f.Check(0, []byte("ann:right"), client); o != Limited || again != wrongWindow {
+		t.Errorf("once all were wrong: %d, again in %v", o, again)
 	}
 	for i := range 3 * maxWrong {
 		f.now.Add(int64(rememberFor / time.Second))
