@@ -261,7 +261,8 @@ func (c *listed) read() (cost int64, more bool) {
 // look returns the entry of a name, false if it is not listed. Only what would be served is listed:
 // files and directories, including those behind symbolic links that are followed.
 func (c *listed) look(dir int, name string) (entry, bool) {
-	if c.root.hides([]byte(name)) || c.path == "/" && c.root.isRules([]byte(name)) || c.root.hidden(c.path[1:]+name, c.granted) {
+	full := c.path[1:] + name
+	if c.root.hides([]byte(name)) || c.root.isRules([]byte(full)) || c.root.hidden(full, c.granted) {
 		return entry{}, false
 	}
 	var st unix.Stat_t

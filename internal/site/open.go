@@ -171,7 +171,7 @@ func (b *beneath) statRoot(name []byte, st *unix.Stat_t) error {
 		return bare(err)
 	}
 	sys := info.Sys().(*syscall.Stat_t)
-	st.Mode, st.Size = sys.Mode, sys.Size
+	st.Dev, st.Ino, st.Mode, st.Size = sys.Dev, sys.Ino, sys.Mode, sys.Size
 	st.Mtim = unix.Timespec(sys.Mtim)
 	return nil
 }

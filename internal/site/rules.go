@@ -1,6 +1,7 @@
 package site
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,9 +26,18 @@ type ruleFiles struct {
 	seen  [2]stamp     // states of the files that were read; zero: no such file
 }
 
-// isRules reports whether a name beneath the root is a rules file.
+// isRules reports whether a name beneath the root is a rules file, perhaps behind a symbolic
+// link that leads back to the root.
 func (r *Root) isRules(name []byte) bool {
-	return r.policy.Rules && len(name) > 0 && name[0] == '_' && (string(name) == redirectsFile || string(name) == headersFile)
+	slash := bytes.LastIndexByte(name, '/')
+	if base := name[slash+1:]; !r.policy.Rules || string(base) != redirectsFile && string(base) != headersFile {
+		return false
+	}
+	if slash < 0 {
+		return true
+	}
+	var dir, root unix.Stat_t
+	return r.stat(padded(string(name[:slash])), &dir) == nil && fstat(r.dir, &root) == nil && dir.Dev == root.Dev && dir.Ino == root.Ino
 }
 
 // Rules returns the rules of the site; nil if there are none.

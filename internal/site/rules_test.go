@@ -2,6 +2,7 @@ package site
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,40 @@ func TestFilesOfRules(t *testing.T) {
 		t.Error(status)
 	} else {
 		f.Close()
+	}
+}
+
+// Nor are the files of rules served, listed or archived where a link leads back to the root.
+func TestFilesOfRulesBehindLinks(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, "sub/", "_redirects: /a /b", "_headers: /x\n  A: b", "a.txt: a", "sub/_redirects: served", "self -> .", "abs -> "+dir, "sub/up -> ..")
+	for _, links := range []Symlinks{LinksInside, LinksBeneath} {
+		linked(t, dir, links, func(t *testing.T, r *Root) {
+			r.policy.Rules, r.policy.Archive = true, true
+			for path, want := range map[string]proto.Status{
+				"/self/_redirects": 404, "/self/self/_headers": 404, "/abs/_headers": 404, "/sub/up/_headers": 404, "/self/sub/up/_redirects": 404,
+				"/self/a.txt": 200, "/sub/_redirects": 200, "/self/sub/_redirects": 200,
+			} {
+				f, status := r.Open([]byte(path), proto.Codings{}, new(proto.Access))
+				if status != want {
+					t.Errorf("%s: %d, want %d", path, status, want)
+				}
+				if f != nil {
+					f.Close()
+				}
+			}
+			if list := jsonListing(t, r, "/self/"); strings.Contains(list, "_redirects") || strings.Contains(list, "_headers") || !strings.Contains(list, "a.txt") {
+				t.Error(list)
+			}
+			text, err := archived(t, r, "/sub/", formatTar)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := contentOf(t, text, formatTar), []string{"sub/", "sub/_redirects: served", "sub/up/", "sub/up/a.txt: a"}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("the archive has %q, want %q", got, want)
+			}
+		})
 	}
 }
 

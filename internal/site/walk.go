@@ -125,7 +125,7 @@ func (w *walk) shares(d directory) error {
 // entry adds a name in an open directory, if it is served.
 func (w *walk) entry(dir int, d directory, name string) error {
 	var st unix.Stat_t
-	if w.root.hides([]byte(name)) || d.name == "" && w.root.isRules([]byte(name)) || unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+	if w.root.hides([]byte(name)) || w.root.isRules([]byte(d.name+name)) || unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return nil
 	}
 	link := st.Mode&unix.S_IFMT == unix.S_IFLNK
