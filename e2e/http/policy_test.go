@@ -192,7 +192,7 @@ func TestHeaderFlag(t *testing.T) {
 func TestCacheRules(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{
-		"index.html": "i", "assets/app.3f2a.js": "j", "assets/deep/er.css": "c", "sub/page.html": "p", "data.json": "d",
+		"index.html": "i", "assets/app.3f2a.js": "j", "assets/deep/er.css": "c", "sub/page.html": "p", "sub/index.html": "s", "data.json": "d",
 		"404.html": "m", "app.js": "plain", "app.js.gz": "gz",
 	})
 	for _, file := range harness.FilesOf(t, base) {
@@ -213,6 +213,7 @@ func TestCacheRules(t *testing.T) {
 		rule(200, "/index.html", "no-store"),
 		rule(200, "/%69ndex.html?x", "no-store"),
 		rule(200, "/sub/page.html", "no-cache"),
+		rule(200, "/sub/", "no-cache"),
 		rule(200, "/data.json", "max-age=90"),
 		rule(200, "/app.js", "max-age=1"),
 		rule(200, "/app.js", "max-age=1", "Accept-Encoding: gzip"),

@@ -49,11 +49,11 @@ func TestParseMaster(t *testing.T) {
 		{"--expires 0", func(o *Options) { o.Expires = 0 }},
 		{"--log-format json", func(o *Options) { o.LogFormat = LogJSON }},
 		{"--worker /bin/w", func(o *Options) { o.Worker = "/bin/w" }},
-		{"--cache /a/*=no-cache --cache *.js=max-age=9", func(o *Options) { o.Cache = []Rule{{"a/*", "no-cache"}, {"*.js", "max-age=9"}} }},
+		{"--cache /a/*=no-cache --cache *.js=max-age=9", func(o *Options) { o.Cache = []Rule{{"/a/*", "no-cache"}, {"*.js", "max-age=9"}} }},
 		{"--index a.html --index b.html", func(o *Options) { o.Index = []Name{"a.html", "b.html"} }},
 		{"--list --dotfiles --cors", func(o *Options) { o.List, o.Dotfiles, o.CORS = true, true, true }},
 		{"--type /.well-known/x=application/json --type *.foo=text/plain;charset=utf-8", func(o *Options) {
-			o.Type = []TypeRule{{".well-known/x", "application/json"}, {"*.foo", "text/plain;charset=utf-8"}}
+			o.Type = []TypeRule{{"/.well-known/x", "application/json"}, {"*.foo", "text/plain;charset=utf-8"}}
 		}},
 		{"--spa /app.html", func(o *Options) { o.SPA = "app.html" }},
 		{"--header X-A:b", func(o *Options) { o.Header = []Field{"X-A: b"} }},

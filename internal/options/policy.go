@@ -49,10 +49,9 @@ func (r *TypeRule) UnmarshalFlag(v string) error {
 // read parses the rule of a flag. ok validates its value.
 func (r *Rule) read(flag, v, cure string, ok func(string) bool) error {
 	pattern, value, cut := strings.Cut(v, "=")
-	pattern = strings.TrimPrefix(strings.TrimSpace(pattern), "/")
-	value = strings.TrimSpace(value)
+	pattern, value = strings.TrimSpace(pattern), strings.TrimSpace(value)
 	switch {
-	case !cut || pattern == "" || value == "" || !ok(value):
+	case !cut || strings.TrimPrefix(pattern, "/") == "" || value == "" || !ok(value):
 		return invalid(flag, v, cure)
 	case !doublestar.ValidatePattern(pattern):
 		return invalid(flag, v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")

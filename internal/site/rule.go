@@ -7,9 +7,9 @@ import (
 )
 
 // Rule gives files a Cache-Control value, or a media type, by their path. A pattern with a
-// slash is matched against the whole path from the root, one without against the file's own
-// name; "*" matches within a directory, "**" also across directories. The pattern must be
-// valid.
+// slash, be it the first character, is matched against the whole path from the root, one
+// without against the file's own name; "*" matches within a directory, "**" also across
+// directories. The pattern must be valid.
 type Rule struct {
 	Pattern string
 	Value   string
@@ -27,8 +27,9 @@ func ruleFor(rules []Rule, name string) *Rule {
 
 // matches reports whether the pattern matches a name.
 func (rule *Rule) matches(name string) bool {
-	if !strings.Contains(rule.Pattern, "/") {
+	pattern, rooted := strings.CutPrefix(rule.Pattern, "/")
+	if !rooted && !strings.Contains(pattern, "/") {
 		name = name[strings.LastIndexByte(name, '/')+1:]
 	}
-	return doublestar.MatchUnvalidated(rule.Pattern, name)
+	return doublestar.MatchUnvalidated(pattern, name)
 }
