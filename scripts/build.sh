@@ -4,6 +4,8 @@
 # functions and lines. nethttpomithttp2 leaves out net/http's HTTP/2, which the admin
 # endpoint does not use. The master has its own entry point, which changes a table of
 # the runtime (internal/upgrade/signals.go): -checklinkname=0 lets the linker accept that.
+# With -buildvcs=false the same source gives the same bytes with and without a repository,
+# and builds in one that git refuses, such as another user's.
 set -eu
 to=$1
 shift
@@ -12,10 +14,14 @@ start=
 case $($go env GOARCH) in
 amd64 | arm64) start=' -checklinkname=0 -E phalanx_entry' ;;
 esac
-# Without VERSION the programs have the version in the source.
+# Without VERSION the programs have the version and date in the source; a source archive has
+# no other date.
 release=
 if [ -n "${VERSION:-}" ]; then
-	release=" -X phalanx/internal/options.Version=$VERSION -X phalanx/internal/options.Released=$(git log -1 --format=%cs)"
+	release=" -X phalanx/internal/options.Version=$VERSION"
+	if day=$(git log -1 --format=%cs 2>/dev/null); then
+		release="$release -X phalanx/internal/options.Released=$day"
+	fi
 fi
-CGO_ENABLED=0 exec $go build -trimpath -tags="nethttpomithttp2${start:+,entry}" -ldflags="-s -w$release" \
+CGO_ENABLED=0 exec $go build -trimpath -buildvcs=false -tags="nethttpomithttp2${start:+,entry}" -ldflags="-s -w$release" \
 	-ldflags="phalanx/cmd/master=-s -w$release$start" -o "$to" "$@"

@@ -14,4 +14,4 @@ for arch in amd64 arm64; do
 	GOARCH=$arch make --no-print-directory install BIN="$work/bin-$arch" VERSION="$version" DESTDIR="$work/$arch" PREFIX=/usr >/dev/null
 done
 $go -C tools/image build -o "$work/image" .
-"$work/image" "$version" "${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}" "$out" "$work/amd64" "$work/arm64"
+"$work/image" "$version" "$(sh scripts/epoch.sh)" "$out" "$work/amd64" "$work/arm64"

@@ -11,7 +11,7 @@ go=${GO:-go}
 version=${1:-$(sh scripts/version.sh)}
 nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
 parts=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=$(sh scripts/epoch.sh)
 export SOURCE_DATE_EPOCH
 umask 022
 work=$(mktemp -d)

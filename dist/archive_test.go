@@ -1,0 +1,63 @@
+package dist
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"phalanx/internal/options"
+)
+
+// TestSourceArchive builds from files without a usable Git repository, as of a source archive, in a directory with
+// a space in its name.
+func TestSourceArchive(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a source")
+	for _, part := range []string{"cmd", "internal", "scripts"} {
+		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(filepath.Join("..", part))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"go.mod", "go.sum", "Makefile", "CHANGELOG.md"} {
+		data, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := time.Unix(1_700_000_000, 0)
+	if err := os.Chtimes(filepath.Join(dir, "CHANGELOG.md"), at, at); err != nil {
+		t.Fatal(err)
+	}
+	// Git refuses this repository, as it does one of another user.
+	if err := os.Mkdir(filepath.Join(dir, ".git"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	said := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir), "GOFLAGS=-buildvcs=auto",
+			"SOURCE_DATE_EPOCH=", "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if got := said("sh", "scripts/version.sh"); got != options.Version {
+		t.Errorf("the version is %q, want %q", got, options.Version)
+	}
+	if got := said("sh", "scripts/epoch.sh"); got != strconv.FormatInt(at.Unix(), 10) {
+		t.Errorf("the timestamp is %q, want %d", got, at.Unix())
+	}
+	said("make", "build", "VERSION=9.8.7")
+	if got := said("bin/master", "--version"); got != "phalanx 9.8.7" {
+		t.Errorf("--version of the program: %q", got)
+	}
+}
