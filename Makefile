@@ -200,7 +200,7 @@ uninstall:
 	for dir in lib/phalanx share/doc/phalanx; do test ! -d "$(ROOT)/$$dir" || rmdir --ignore-fail-on-non-empty "$(ROOT)/$$dir"; done
 
 # Packages for Debian, Fedora and Alpine and tar files, for both architectures. The version
-# comes from git describe unless VERSION is set.
+# comes from scripts/version.sh unless VERSION is set.
 packages:
 	@GO="$(GO)" sh scripts/packages.sh "$(VERSION)" "$(OUT)"
 

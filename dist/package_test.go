@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"phalanx/internal/options"
 )
 
 // packaged are the files of every package in addition to those of make install.
@@ -52,6 +54,46 @@ func TestPackages(t *testing.T) {
 		one(t, dir, "*/share/doc/phalanx/LICENSE")
 	})
 	t.Run("parts", func(t *testing.T) { checkParts(t, one(t, out, "*-master.cdx.json")) })
+}
+
+// TestVersions checks that the packages of a commit after a release are newer than those of the release and of
+// earlier commits, and older than those of the next release.
+func TestVersions(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{"scripts/version.sh", "internal/options/version.go"} {
+		output(t, "install", "-D", "../"+file, filepath.Join(dir, file))
+	}
+	git := func(args ...string) {
+		t.Helper()
+		output(t, "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)...)
+	}
+	version := func() string {
+		t.Helper()
+		return strings.TrimSpace(output(t, "sh", filepath.Join(dir, "scripts/version.sh")))
+	}
+	git("init", "--quiet")
+	for range 9 {
+		git("commit", "--quiet", "--allow-empty", "--message=a")
+	}
+	earlier := version()
+	git("tag", "v0.0.9")
+	if got := version(); got != "0.0.9" {
+		t.Errorf("the version at the tag v0.0.9 is %q, want 0.0.9", got)
+	}
+	git("commit", "--quiet", "--allow-empty", "--message=a")
+	now := version()
+	out := makePackages(t, now)
+	deb := strings.TrimSpace(output(t, "dpkg-deb", "-f", one(t, out, "*.deb"), "Version"))
+	output(t, "dpkg", "--compare-versions", deb, "gt", "0.0.9-1")
+	output(t, "dpkg", "--compare-versions", deb, "gt", strings.Replace(earlier, "-", "~", 1)+"-1")
+	output(t, "dpkg", "--compare-versions", deb, "lt", options.Version+"-1")
+	rpm := strings.TrimSpace(output(t, "rpm", "-qp", "--nosignature", "--queryformat", "%{version}", one(t, out, "*.rpm")))
+	if order := strings.TrimSpace(output(t, "rpm", "--eval", `%{lua:print(rpm.vercmp("`+rpm+`", "`+options.Version+`"))}`)); order != "-1" {
+		t.Errorf("the .rpm has version %q, want one before %s", rpm, options.Version)
+	}
+	if apk := output(t, "tar", "-xzOf", one(t, out, "*.apk"), ".PKGINFO"); !strings.Contains(apk, "\npkgver = "+options.Version+"_pre10-r1\n") {
+		t.Errorf("the .apk has another version than %s_pre10-r1:\n%s", options.Version, apk)
+	}
 }
 
 // reproducible returns the checksum lines of packages that are the same in every build. Those of .apk packages

@@ -36,7 +36,10 @@ for arch in ${ARCHS:-amd64 arm64}; do
 		"$(echo "$version" | sed 's/-/~/')" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$STAGE/changelog.Debian.gz"
 	cp dist/package/phalanx.conf "$STAGE/phalanx.conf"
 	for kind in deb rpm apk; do
-		STAGE=$STAGE ARCH=$arch VERSION=$version $go run $nfpm package --config dist/package/nfpm.yaml --packager $kind --target "$out/" >"$work/said" || { cat "$work/said"; exit 1; }
+		packaged=$version
+		# Alpine allows only certain words in versions: 0.3.0-915-gabcdef0 is 0.3.0_pre915 there.
+		[ $kind != apk ] || packaged=$(echo "$version" | sed -E 's/-([0-9]+)-g[0-9a-f]+$/_pre\1/')
+		STAGE=$STAGE ARCH=$arch VERSION=$packaged $go run $nfpm package --config dist/package/nfpm.yaml --packager $kind --target "$out/" >"$work/said" || { cat "$work/said"; exit 1; }
 	done
 done
 cd "$out"

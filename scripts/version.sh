@@ -1,10 +1,10 @@
 #!/bin/sh
-# Prints the version of this commit: "0.2.0" at the tag v0.2.0, "0.2.0-5-gabcdef0" five
-# commits later. Without a tag it counts from the version in the source, which a source
-# archive has.
+# Prints the version of this commit: "0.2.0" at the tag v0.2.0. Other commits are on the way
+# to the version in the source, and sort before it: "0.3.0-915-gabcdef0" is number 915. A
+# source archive has only the version in the source.
 set -eu
 cd "$(dirname "$0")/.."
-if tag=$(git describe --tags --match 'v[0-9]*' --abbrev=7 2>/dev/null); then
+if tag=$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null); then
 	echo "${tag#v}"
 	exit
 fi
