@@ -43,7 +43,7 @@ func TestPackages(t *testing.T) {
 	})
 	t.Run("apk", func(t *testing.T) {
 		listed := strings.Fields(output(t, "tar", "-tzf", one(t, out, "*.apk")))
-		missing(t, listed, []string{"etc/phalanx.conf", "etc/init.d/phalanx", "usr/bin/phalanx", ".post-install", ".pre-deinstall"})
+		missing(t, listed, []string{"etc/phalanx.conf", "etc/init.d/phalanx", "usr/bin/phalanx", ".post-install", ".post-upgrade", ".pre-deinstall"})
 	})
 	t.Run("tar.gz", func(t *testing.T) {
 		dir := t.TempDir()

@@ -9,4 +9,5 @@ if [ -d /run/systemd/system ]; then
 	systemctl --quiet disable --now phalanx.service || :
 elif command -v rc-service >/dev/null; then
 	rc-service --quiet --ifstarted phalanx stop || :
+	rc-update --quiet --all delete phalanx >/dev/null 2>&1 || :
 fi
