@@ -90,8 +90,13 @@ func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return nil, ErrNone
 	}
 	list := s.candidates(canonical(hello.ServerName))
+	if len(list) == 1 {
+		return &s.entries[list[0]].tls, nil
+	}
+	nameless := *hello
+	nameless.ServerName = "" // no variant of the default certificate has an unknown name
 	for _, i := range list {
-		if len(list) == 1 || hello.SupportsCertificate(&s.entries[i].tls) == nil {
+		if nameless.SupportsCertificate(&s.entries[i].tls) == nil {
 			return &s.entries[i].tls, nil
 		}
 	}

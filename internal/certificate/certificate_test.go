@@ -264,6 +264,30 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// A client that names an unknown host gets the default certificate with a key type that it
+// supports too.
+func TestChooseDefault(t *testing.T) {
+	root := issue(t, nil, ecKey(t), nil)
+	set, err := Parse([]Source{
+		source(t, "ec", issue(t, root, ecKey(t), nil, "example.org")),
+		source(t, "rsa", issue(t, root, rsaKey(t, 2048), nil, "example.org")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, scheme := range []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256} {
+		for _, host := range []string{"example.org", "example.net", "127.0.0.1", ""} {
+			got, err := set.Choose(&tls.ClientHelloInfo{
+				ServerName: host, SignatureSchemes: []tls.SignatureScheme{scheme}, SupportedVersions: []uint16{tls.VersionTLS13},
+				SupportedCurves: []tls.CurveID{tls.X25519},
+			})
+			if err != nil || !slices.Equal(got.Certificate[0], set.entries[i].tls.Certificate[0]) {
+				t.Errorf("%q with %v: not %s, %v", host, scheme, set.entries[i].source, err)
+			}
+		}
+	}
+}
+
 func TestSelfSigned(t *testing.T) {
 	src, err := SelfSigned([]string{"example.org", "127.0.0.1", "::1"}, calendar, 90*24*time.Hour)
 	if err != nil {
