@@ -152,17 +152,20 @@ func TestIssuedLate(t *testing.T) {
 	}
 }
 
-// A certificate that did not arrive, or that cannot be used, counts against the authority's
-// limits, and so would each that follows: the next attempt waits like one after a refusal,
-// across a restart too.
+// A certificate that may have been issued, but did not arrive or cannot be used, counts against
+// the authority's limits, and so would each that follows: the next attempt waits like one after
+// a refusal, across a restart too.
 func TestIssuedInVain(t *testing.T) {
 	t.Parallel()
+	tired := func() *http.Response { return problem(http.StatusServiceUnavailable, "serverInternal") }
 	for name, c := range map[string]struct {
+		path   string
 		answer func() *http.Response
 		line   string
 	}{
-		"not arrived": {func() *http.Response { return problem(http.StatusServiceUnavailable, "serverInternal") }, "it was issued, but did not arrive: it is tired (serverInternal)"},
-		"unusable":    {func() *http.Response { return response(http.StatusOK, "application/pem-certificate-chain", "nothing") }, "it sent one that is not usable: "},
+		"not completed": {"/my-order/", tired, "its order was accepted, but not completed: it is tired (serverInternal)"},
+		"not arrived":   {"/certZ/", tired, "it was issued, but did not arrive: it is tired (serverInternal)"},
+		"unusable":      {"/certZ/", func() *http.Response { return response(http.StatusOK, "application/pem-certificate-chain", "nothing") }, "it sent one that is not usable: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +175,7 @@ func TestIssuedInVain(t *testing.T) {
 			cfg.Delays = UsualDelays()
 			cfg.Delays.Unreachable = 20 * orderTime // too late for another download
 			cfg.Directory = between(t, a, func(r *http.Request, _ string) *http.Response {
-				if !strings.HasPrefix(r.URL.Path, "/certZ/") {
+				if !strings.HasPrefix(r.URL.Path, c.path) {
 					return nil
 				}
 				return c.answer()

@@ -23,7 +23,7 @@ const (
 	limited                  // rate limited
 	unreachable              // no response
 	broken                   // an internal error of the authority
-	useless                  // a certificate was issued, which counts against rate limits, but did not arrive or cannot be used
+	useless                  // a certificate was issued, or may have been, which counts against rate limits, but cannot be used
 )
 
 // refusal is why an attempt failed.
@@ -38,6 +38,11 @@ type refusal struct {
 func (r *refusal) Error() string { return r.what + ": " + r.detail }
 
 func (r *refusal) unreachable() bool { return r.class == unreachable || r.class == broken }
+
+// inVain is the failure of an attempt that may have been issued a certificate.
+func inVain(what string, r *refusal) *refusal {
+	return &refusal{class: useless, what: "certificate", detail: what + r.detail, retryAfter: r.retryAfter}
+}
 
 // text returns the line for the operator.
 func (r *refusal) text(host, authority string) string {
