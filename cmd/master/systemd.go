@@ -65,8 +65,10 @@ func notifySystemd(cfg *supervise.Config, sockets *listen.Set) {
 // FileDescriptorName=https use TLS.
 func systemdSockets() (passed []listen.Passed, kept []listen.Kept, err error) {
 	for _, f := range activation.Files(true) {
-		// Duplicate it: the finalizer of the file closes the descriptor.
+		// Duplicate it: the file closes its descriptor, at the latest in its finalizer. It does so
+		// now, because a socket that is to be forgotten would occupy its port until then.
 		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		f.Close()
 		switch {
 		case err != nil:
 			return nil, nil, exitcode.New(exitcode.Failure, "LISTEN_FDS: "+err.Error(), err)

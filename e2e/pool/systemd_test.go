@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,5 +95,46 @@ func TestSocketActivation(t *testing.T) {
 	for range 20 {
 		s.MustServe("/", "front")
 	}
+	s.Stop(5 * time.Second)
+}
+
+// TestKeptSocketNotNeeded passes the socket of an earlier server, as systemd's descriptor store does, to one
+// with another address: it closes the socket, so that a client is refused there instead of waiting for ever.
+func TestKeptSocketNotNeeded(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	kept, _ := harness.Listening(t, "127.0.0.1:0")
+	info, err := kept.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inode := strconv.FormatUint(info.Sys().(*syscall.Stat_t).Ino, 10)
+	open := func() bool {
+		t.Helper()
+		table, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(table)) {
+			if f := strings.Fields(line); len(f) > 9 && f[9] == inode {
+				return true
+			}
+		}
+		return false
+	}
+	s := harness.Launch(t, harness.Plan{
+		Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=phalanx-0-000 exec "$@"`, "sh"},
+		Args:   append(harness.Verbosely(base), "--workers", "2"),
+		Files:  []*os.File{kept},
+	})
+	if !open() {
+		t.Fatalf("the table of sockets lacks inode %s", inode)
+	}
+	kept.Close() // now the server has the only copy
+	s.AwaitServing()
+	if open() {
+		t.Error("the socket is still open")
+	}
+	s.MustServe("/", "front")
 	s.Stop(5 * time.Second)
 }
