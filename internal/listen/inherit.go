@@ -179,9 +179,7 @@ func activated(p Passed, slots int) (*sockets, error) {
 		err = s.prepare(first)
 	}
 	for slot := 1; slot < slots && err == nil; slot++ {
-		if s.join() != nil {
-			err = s.share()
-		}
+		err = s.extend()
 	}
 	if err == nil && s.Path != "" && s.Secure {
 		err = errors.New("a unix socket is for plain HTTP; give it another FileDescriptorName= than https")

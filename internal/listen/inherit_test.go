@@ -118,6 +118,28 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// Where others cannot join, more slots share the socket too, also after an upgrade.
+func TestGrowShared(t *testing.T) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustActivate(t, passed(t, l.(*net.TCPListener)), 1)
+	again, err := Inherit(copied(t, s.Set))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	for _, s := range []one{s, {again, again.all[0]}} {
+		s.host = "192.0.2.1" // where nobody can listen
+		if slot, err := s.Grow(); slot != 1 || err != nil || !s.foreign(slot) {
+			t.Errorf("slot %d, %v", slot, err)
+		}
+	}
+}
+
 // What an upgrade carries over is the same set again.
 func TestInherit(t *testing.T) {
 	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 3)

@@ -118,7 +118,7 @@ func (s *Set) Steer(slots []int) error {
 // Grow opens the sockets of another slot and returns its number.
 func (s *Set) Grow() (slot int, err error) {
 	for i, a := range s.all {
-		if err := a.join(); err != nil {
+		if err := a.extend(); err != nil {
 			for _, grown := range s.all[:i] {
 				_ = grown.shrink() // the error is why
 			}

@@ -69,6 +69,15 @@ func (s *sockets) join() error {
 	return s.add(l)
 }
 
+// extend adds the socket of another slot: one that joins the first, or that itself if it was
+// passed by another user, whose sockets the kernel lets nobody join.
+func (s *sockets) extend() error {
+	if err := s.join(); err == nil || s.passed == nil {
+		return err
+	}
+	return s.share()
+}
+
 // share duplicates the first socket for another slot.
 func (s *sockets) share() error {
 	f, err := duplicate(int(s.group[0].Fd()))
