@@ -111,7 +111,7 @@ scan: build
 # results/attacks.md. make test runs small ones.
 attacks: build
 	@sh scripts/test-tools.sh
-	$(GO) test -count=1 -v -run '^TestAttacks$$' ./e2e/limits -attacks.table $(CURDIR)/results/attacks.md
+	$(GO) test -count=1 -v -run '^TestAttacks$$' ./e2e/limits -attacks.table "$(CURDIR)/results/attacks.md"
 
 fuzz:
 	@sh scripts/fuzz.sh $(FUZZTIME)
@@ -177,20 +177,20 @@ floor:
 # phalanx, also when installing for another architecture.
 install: build
 	@mkdir -p "$(BIN)/pages"
-	GOOS= GOARCH= GO="$(GO)" VERSION="$(VERSION)" sh scripts/build.sh $(BIN)/pages/phalanx ./cmd/master
-	for shell in bash zsh fish; do $(BIN)/pages/phalanx completion $$shell >$(BIN)/pages/$$shell || exit 1; done
-	$(BIN)/pages/phalanx man >$(BIN)/pages/phalanx.1
-	env -i $(BIN)/pages/phalanx config --sample >$(BIN)/pages/phalanx.conf
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/phalanx.service >$(BIN)/pages/phalanx.service
+	GOOS= GOARCH= GO="$(GO)" VERSION="$(VERSION)" sh scripts/build.sh "$(BIN)/pages/phalanx" ./cmd/master
+	for shell in bash zsh fish; do "$(BIN)/pages/phalanx" completion $$shell >"$(BIN)/pages/$$shell" || exit 1; done
+	"$(BIN)/pages/phalanx" man >"$(BIN)/pages/phalanx.1"
+	env -i "$(BIN)/pages/phalanx" config --sample >"$(BIN)/pages/phalanx.conf"
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/phalanx.service >"$(BIN)/pages/phalanx.service"
 	install -d "$(ROOT)/lib/phalanx" "$(ROOT)/bin"
 	install -m 755 "$(BIN)/master" "$(BIN)/worker" "$(ROOT)/lib/phalanx"
 	ln -sf ../lib/phalanx/master "$(ROOT)/bin/phalanx"
-	install -D -m 644 $(BIN)/pages/bash "$(ROOT)/$(BASHCOMP)"
-	install -D -m 644 $(BIN)/pages/zsh "$(ROOT)/$(ZSHCOMP)"
-	install -D -m 644 $(BIN)/pages/fish "$(ROOT)/$(FISHCOMP)"
-	install -D -m 644 $(BIN)/pages/phalanx.1 "$(ROOT)/$(MANPAGE)"
-	install -D -m 644 $(BIN)/pages/phalanx.service "$(ROOT)/$(UNIT)"
-	install -D -m 644 $(BIN)/pages/phalanx.conf "$(ROOT)/$(SAMPLE)"
+	install -D -m 644 "$(BIN)/pages/bash" "$(ROOT)/$(BASHCOMP)"
+	install -D -m 644 "$(BIN)/pages/zsh" "$(ROOT)/$(ZSHCOMP)"
+	install -D -m 644 "$(BIN)/pages/fish" "$(ROOT)/$(FISHCOMP)"
+	install -D -m 644 "$(BIN)/pages/phalanx.1" "$(ROOT)/$(MANPAGE)"
+	install -D -m 644 "$(BIN)/pages/phalanx.service" "$(ROOT)/$(UNIT)"
+	install -D -m 644 "$(BIN)/pages/phalanx.conf" "$(ROOT)/$(SAMPLE)"
 	test ! -f dist/phalanx.logrotate || install -D -m 644 dist/phalanx.logrotate "$(ROOT)/$(LOGROTATE)"
 
 # Removes what install has installed, and its two directories if they are empty.

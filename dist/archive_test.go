@@ -12,11 +12,11 @@ import (
 	"phalanx/internal/options"
 )
 
-// TestSourceArchive builds from files without a usable Git repository, as of a source archive, in a directory with
-// a space in its name.
+// TestSourceArchive installs from files without a usable Git repository, as of a source archive. The directories have
+// spaces in their names.
 func TestSourceArchive(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a source")
-	for _, part := range []string{"cmd", "internal", "scripts"} {
+	for _, part := range []string{"cmd", "dist", "internal", "scripts"} {
 		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(filepath.Join("..", part))); err != nil {
 			t.Fatal(err)
 		}
@@ -56,8 +56,8 @@ func TestSourceArchive(t *testing.T) {
 	if got := said("sh", "scripts/epoch.sh"); got != strconv.FormatInt(at.Unix(), 10) {
 		t.Errorf("the timestamp is %q, want %d", got, at.Unix())
 	}
-	said("make", "build", "VERSION=9.8.7")
-	if got := said("bin/master", "--version"); got != "phalanx 9.8.7" {
+	said("make", "install", "VERSION=9.8.7", "BIN=the programs", "DESTDIR=root", "PREFIX=/usr")
+	if got := said("root/usr/bin/phalanx", "--version"); got != "phalanx 9.8.7" {
 		t.Errorf("--version of the program: %q", got)
 	}
 }
