@@ -208,12 +208,14 @@ packages:
 image:
 	@GO="$(GO)" sh scripts/image.sh "$(VERSION)" "$(OUT)"
 
-# Builds everything that is published, from a clean tree: make release VERSION=0.2.0
+# Builds everything that is published, from a clean tree: make release VERSION=0.2.0. The
+# checksums, which packages makes, are also those of the images.
 release:
 	@test -n "$(VERSION)" || { echo "VERSION is not set; run make release VERSION=0.2.0"; exit 64; }
 	@test -z "$$(git status --porcelain)" || { echo "the tree has uncommitted changes; commit or stash them"; exit 1; }
 	@rm -rf "$(OUT)"
-	@$(MAKE) --no-print-directory image packages
+	@$(MAKE) --no-print-directory image
+	@$(MAKE) --no-print-directory packages
 
 clean:
 	rm -rf bin
