@@ -36,7 +36,11 @@ func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, e
 	if err != nil {
 		return nil, err
 	}
-	return listen.Open(listen.Config{Addresses: addresses, Slots: slots, Passed: passed, Kept: kept, Forget: forget})
+	set, err := listen.Open(listen.Config{Addresses: addresses, Slots: slots, Passed: passed, Kept: kept, Forget: forget})
+	if err == nil && len(kept) > 0 {
+		rename(kept, set)
+	}
+	return set, err
 }
 
 // orphanNews returns notifications of exited children if this process is PID 1 of a container,

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -135,6 +136,44 @@ func TestKeptSocketNotNeeded(t *testing.T) {
 	if open() {
 		t.Error("the socket is still open")
 	}
+	s.MustServe("/", "front")
+	s.Stop(5 * time.Second)
+}
+
+// TestKeptSocketRenamed passes the socket that an earlier server has stored for its second address to one for
+// which it is that of the first: it is removed from the descriptor store and stored again.
+func TestKeptSocketRenamed(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	path := filepath.Join(harness.OpenDir(t), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	kept, url := harness.Listening(t, "127.0.0.1:0")
+	s := harness.Launch(t, harness.Plan{
+		Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=phalanx-1-000 exec "$@"`, "sh"},
+		Args:   []string{"--base", base, "--listen", url, "--workers", "1", "-v"},
+		Env:    []string{"NOTIFY_SOCKET=" + path},
+		Files:  []*os.File{kept},
+	})
+	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for buf := make([]byte, 4096); !slices.Contains(all, "READY=1"); {
+		n, err := l.Read(buf)
+		if err != nil {
+			t.Fatalf("notifications %q, then %v", all, err)
+		}
+		all = append(all, string(buf[:n]))
+	}
+	removed, stored := slices.Index(all, "FDSTOREREMOVE=1\nFDNAME=phalanx-1-000"), slices.Index(all, "FDSTORE=1\nFDNAME=phalanx-0-000")
+	if removed < 0 || stored < removed {
+		t.Errorf("notifications %q", all)
+	}
+	s.AwaitServing()
 	s.MustServe("/", "front")
 	s.Stop(5 * time.Second)
 }
