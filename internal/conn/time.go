@@ -164,13 +164,16 @@ func (c *Conn) Deadline() time.Duration {
 
 // Unsent tells the connection that n bytes of what Next returned have not been sent yet; with
 // 0, all have been sent. While there are any, the deadline is that of the client for receiving
-// them, whatever comes next.
+// them, whatever comes next, which has its own time from when all have been sent.
 func (c *Conn) Unsent(n int, now Now) {
 	switch taken := int64(c.unsent) - int64(n); {
 	case taken > 0:
 		c.took(taken, now)
 	case taken < 0 && c.rate() == 0:
 		c.since = now.Mono // the bytes are new
+	}
+	if n == 0 && c.unsent > 0 && c.phase != phaseReply {
+		c.since = now.Mono // what comes next has its own time
 	}
 	c.unsent = int32(n)
 }

@@ -118,6 +118,40 @@ func TestSentAtOnce(t *testing.T) {
 	}
 }
 
+// What follows a response has its whole time from when the response has been sent, also at a minimum rate, whose
+// window the rest of the response does not fill.
+func TestTimeAfterUnsent(t *testing.T) {
+	const sent = 45 * second
+	for _, c := range []struct {
+		raw      string
+		draining bool
+		timer    Timer
+		deadline time.Duration
+	}{
+		{get("/"), false, TimerIdle, sent + 30*second},
+		{get("/") + "GET", false, TimerHead, sent + HeadTimeout},
+		{"BAD\r\n\r\n", false, TimerLinger, sent + LingerTimeout},
+		{get("/"), true, TimerLinger, sent + LingerTimeout},
+	} {
+		cfg := newConfig()
+		cfg.MinRate = 1000
+		d := newDriver(t, cfg, nil)
+		if c.draining {
+			d.conn.Drain(d.now)
+		}
+		d.receive(c.raw)
+		d.conn.Unsent(20_000, d.now)
+		d.at(20*second).conn.Unsent(10_000, d.now)
+		if timer, got := d.conn.Timer(), d.conn.Deadline(); timer != TimerSend || got != SendTimeout {
+			t.Errorf("%.40q: timer %v, deadline %v before all has been sent", c.raw, timer, got)
+		}
+		d.at(sent).conn.Unsent(0, d.now)
+		if timer, got := d.conn.Timer(), d.conn.Deadline(); timer != c.timer || got != c.deadline {
+			t.Errorf("%.40q: timer %v, deadline %v; want %v, %v", c.raw, timer, got, c.timer, c.deadline)
+		}
+	}
+}
+
 // The rules of draining: docs/design.md, "Drain".
 func TestDrain(t *testing.T) {
 	const drained = 100 * second

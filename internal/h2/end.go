@@ -254,6 +254,9 @@ func (c *Conn) Unsent(n int, now conn.Now) {
 	case taken < 0 && (c.answering == 0 || c.cfg.http.Rate(c.draining) == 0):
 		c.since = now.Mono // they were just made
 	}
+	if n == 0 && c.unsent > 0 && c.phase == phaseLinger {
+		c.since = now.Mono
+	}
 	c.unsent = int32(n)
 }
 
