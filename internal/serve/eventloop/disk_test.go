@@ -3,6 +3,7 @@ package eventloop
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -73,6 +74,42 @@ func slowDisk(t *testing.T, start func(dir string, run servetest.Run) (*servetes
 	}
 	slow.Close()
 	tiny.Close()
+	s.Stop()
+}
+
+// A client that waits for the disk does not time out, however long it had been idle and may be.
+func TestSlowDiskTimesNobodyOut(t *testing.T) {
+	dir := t.TempDir()
+	cold := servetest.Noise(t, dir+"/cold", 2000)
+	servetest.Noise(t, dir+"/warm", 1000)
+	asked, answer := make(chan bool, 8), make(chan bool)
+	var clock *stall
+	s := servetest.Start(t, dir, changed(func(l *Loop) {
+		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
+		l.disk.load = func(int, int64, int64) {
+			asked <- true
+			<-answer
+		}
+	}), func(cfg *serve.Config) {
+		cfg.Conn.KeepAlive = 2 * conn.SendTimeout
+		clock = newStall(cfg)
+	})
+	slow, quick := s.Dial(), s.Dial()
+	defer slow.Close()
+	defer quick.Close()
+	in := bufio.NewReader(slow)
+	servetest.Send(t, slow, servetest.Get("/warm"))
+	servetest.Receive(t, in)
+	servetest.Send(t, slow, servetest.Get("/cold"))
+	<-asked
+	clock.skipped.Store(int64(3 * conn.SendTimeout))
+	servetest.Send(t, quick, servetest.Get("/warm", "Connection: close")) // a turn at that time
+	io.Copy(io.Discard, quick)
+	close(answer)
+	if _, body := servetest.Receive(t, in); !bytes.Equal(body, cold) {
+		t.Errorf("%d bytes arrived, want %d", len(body), len(cold))
+	}
+	slow.Close()
 	s.Stop()
 }
 

@@ -231,9 +231,10 @@ func (l *Loop) serve(p *peer) {
 				return
 			}
 		case conn.Send:
-			// Peers that need less are served first.
-			if !p.fetching {
-				l.later(p)
+			if p.fetching {
+				l.arm(p)
+			} else {
+				l.later(p) // peers that need less are served first
 			}
 			return
 		case conn.Await:
