@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,30 +26,42 @@ const (
 )
 
 // load reads n bytes at off from the disk into memory, and waits for the first and the
-// last of them. It ignores errors: they occur again when the bytes are sent.
-func load(fd int, off, n int64) {
+// last of them. It returns the error of a disk that cannot read one of those.
+func load(fd int, off, n int64) syscall.Errno {
 	unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
 	var b [1]byte
 	for _, at := range [2]int64{off, off + n - 1} {
 		for {
-			if _, err := unix.Pread(fd, b[:], at); err != unix.EINTR {
-				break
+			_, err := unix.Pread(fd, b[:], at)
+			if err == unix.EINTR {
+				continue
 			}
+			if errno, failed := err.(syscall.Errno); failed {
+				return errno
+			}
+			break
 		}
 	}
+	return 0
 }
 
 // disk is where peers wait for bytes that are not in memory.
 type disk struct {
 	resident func(fd int, off, n int64) bool
-	load     func(fd int, off, n int64)
+	load     func(fd int, off, n int64) syscall.Errno
 	seen     [64]seen // hashed by descriptor and window
 
 	wake    int // eventfd of the loop
 	jobs    chan fetch
 	workers sync.WaitGroup
 	mu      sync.Mutex
-	done    []*peer // guarded by mu
+	done    []done // guarded by mu
+}
+
+// done is a peer whose wait is over.
+type done struct {
+	peer  *peer
+	errno syscall.Errno // of a disk that could not read the file
 }
 
 // fetch is a peer that waits for a part of a file.
@@ -86,18 +99,18 @@ func (d *disk) start(wake int) {
 	for range fetchWorkers {
 		d.workers.Go(func() {
 			for job := range d.jobs {
-				d.load(job.fd, job.off, job.n)
+				errno := d.load(job.fd, job.off, job.n)
 				unix.Close(job.fd)
-				d.finished(job.peer)
+				d.finished(job.peer, errno)
 			}
 		})
 	}
 }
 
 // finished lets the loop continue with a peer. It may be called from any goroutine.
-func (d *disk) finished(p *peer) {
+func (d *disk) finished(p *peer, errno syscall.Errno) {
 	d.mu.Lock()
-	d.done = append(d.done, p)
+	d.done = append(d.done, done{p, errno})
 	d.mu.Unlock()
 	signal(d.wake)
 }
@@ -147,11 +160,11 @@ func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 	}
 }
 
-// take returns the peers whose bytes have been read.
-func (d *disk) take() []*peer {
+// take returns the peers whose wait is over.
+func (d *disk) take() []done {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	done := d.done
+	all := d.done
 	d.done = nil
-	return done
+	return all
 }

@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
@@ -47,9 +49,10 @@ func slowDisk(t *testing.T, start func(dir string, run servetest.Run) (*servetes
 	asked, answer := make(chan int64, 64), make(chan bool)
 	s, dial := start(dir, changed(func(l *Loop) {
 		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
-		l.disk.load = func(fd int, off, n int64) {
+		l.disk.load = func(fd int, off, n int64) syscall.Errno {
 			asked <- off
 			<-answer
+			return 0
 		}
 	}))
 	slow, tiny, quick := dial(), dial(), dial()
@@ -86,9 +89,10 @@ func TestSlowDiskTimesNobodyOut(t *testing.T) {
 	var clock *stall
 	s := servetest.Start(t, dir, changed(func(l *Loop) {
 		l.disk.resident = func(fd int, off, n int64) bool { return isWarm(fd) }
-		l.disk.load = func(int, int64, int64) {
+		l.disk.load = func(int, int64, int64) syscall.Errno {
 			asked <- true
 			<-answer
+			return 0
 		}
 	}), func(cfg *serve.Config) {
 		cfg.Conn.KeepAlive = 2 * conn.SendTimeout
@@ -113,6 +117,31 @@ func TestSlowDiskTimesNobodyOut(t *testing.T) {
 	s.Stop()
 }
 
+// A file that the disk cannot read is not tried again by the loop, which the disk would keep waiting as long as it kept
+// the goroutine before: its response is truncated.
+func TestUnreadableFile(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/cold", 2*quantum)
+	servetest.Noise(t, dir+"/small", 2000)
+	var row scoreboard.Row
+	s := servetest.Start(t, dir, changed(func(l *Loop) {
+		l.disk.resident = func(int, int64, int64) bool { return false }
+		l.disk.load = func(int, int64, int64) syscall.Errno { return unix.EIO }
+	}), func(cfg *serve.Config) { cfg.Row = &row })
+	for _, path := range []string{"/cold", "/small"} {
+		c := s.Dial()
+		res, _ := servetest.Begin(t, c, path, 0)
+		if n, err := io.Copy(io.Discard, res.Body); n != 0 || err == nil {
+			t.Errorf("%s: %d bytes of a file that cannot be read, error %v", path, n, err)
+		}
+		c.Close()
+	}
+	s.Stop()
+	if n := row.Truncated.Load(); n != 2 {
+		t.Errorf("%d truncated responses, want 2", n)
+	}
+}
+
 // A client that disconnects during a slow read leaks nothing.
 func TestClientDisconnectsDuringSlowRead(t *testing.T) {
 	dir := t.TempDir()
@@ -120,9 +149,10 @@ func TestClientDisconnectsDuringSlowRead(t *testing.T) {
 	asked, answer := make(chan bool, 8), make(chan bool)
 	s := servetest.Start(t, dir, changed(func(l *Loop) {
 		l.disk.resident = func(int, int64, int64) bool { return false }
-		l.disk.load = func(int, int64, int64) {
+		l.disk.load = func(int, int64, int64) syscall.Errno {
 			asked <- true
 			<-answer
+			return 0
 		}
 	}), nil)
 	c := s.Dial()
@@ -237,7 +267,9 @@ func TestResident(t *testing.T) {
 	if site.Resident(fd, 0, 256<<10) {
 		t.Error("a file that was dropped is reported in memory")
 	}
-	load(fd, 0, 256<<10)
+	if errno := load(fd, 0, 256<<10); errno != 0 {
+		t.Fatal(errno)
+	}
 	if !site.Resident(fd, 0, 256<<10) {
 		t.Error("a part that was read is not reported in memory")
 	}

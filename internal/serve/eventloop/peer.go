@@ -179,19 +179,24 @@ func (l *Loop) event(p *peer, events uint32) {
 	l.serve(p)
 }
 
-// fetched continues the peers whose bytes have been read from the disk.
+// fetched continues the peers whose bytes have been read from the disk. If the disk could not
+// read them, trying again would take the loop just as long.
 func (l *Loop) fetched() {
-	for _, p := range l.disk.take() {
+	for _, d := range l.disk.take() {
+		p := d.peer
 		p.fetching = false
 		p.log.Fetch(false)
 		if p.step == conn.Await {
 			p.step = conn.Flush
 		}
-		if p.gone {
+		switch {
+		case p.gone:
 			l.reuse(p)
-			continue
+		case d.errno != 0:
+			l.lost(p, d.errno)
+		default:
+			l.later(p)
 		}
-		l.later(p)
 	}
 }
 
