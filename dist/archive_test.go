@@ -61,3 +61,13 @@ func TestSourceArchive(t *testing.T) {
 		t.Errorf("--version of the program: %q", got)
 	}
 }
+
+// TestOtherSystem checks that make build says in one line that it is for Linux.
+func TestOtherSystem(t *testing.T) {
+	cmd := exec.Command("sh", "../scripts/build.sh", t.TempDir()+"/", "./cmd/worker")
+	cmd.Env = append(os.Environ(), "GOOS=darwin")
+	const want = "Phalanx runs only on Linux, and this would build it for darwin; run GOOS=linux make build\n"
+	if out, err := cmd.CombinedOutput(); err == nil || string(out) != want {
+		t.Errorf("output %q, error %v; want %q and an error", out, err, want)
+	}
+}

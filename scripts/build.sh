@@ -10,6 +10,11 @@ set -eu
 to=$1
 shift
 go=${GO:-go}
+os=$($go env GOOS)
+if [ "$os" != linux ]; then
+	echo "Phalanx runs only on Linux, and this would build it for $os; run GOOS=linux make build" >&2
+	exit 1
+fi
 start=
 case $($go env GOARCH) in
 amd64 | arm64) start=' -checklinkname=0 -E phalanx_entry' ;;
