@@ -24,9 +24,10 @@ for arch in ${ARCHS:-amd64 arm64}; do
 	install -D -m 644 LICENSE "$STAGE/usr/share/doc/phalanx/LICENSE"
 	name=phalanx-$version-linux-$arch
 	tar --create --directory "$STAGE/usr" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
-		--transform "flags=r;s,^\.,$name," . | gzip -9n >"$out/$name.tar.gz"
+		--transform "flags=r;s,^\.,$name," --file "$work/files.tar" .
+	gzip -9nc "$work/files.tar" >"$out/$name.tar.gz"
 	for program in master worker; do
-		$go run $parts bin -json -noserial -notimestamp -version "v$version" -output "$work/sbom" "$STAGE/usr/lib/phalanx/$program" 2>/dev/null
+		$go run $parts bin -json -noserial -notimestamp -version "v$version" -output "$work/sbom" "$STAGE/usr/lib/phalanx/$program" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
 		mv "$work/sbom" "$out/$name-$program.cdx.json"
 	done
 	rm "$STAGE/usr/share/doc/phalanx/LICENSE" "$STAGE/usr/share/doc/phalanx/phalanx.logrotate"
@@ -39,7 +40,7 @@ for arch in ${ARCHS:-amd64 arm64}; do
 		packaged=$version
 		# Alpine allows only certain words in versions: 0.3.0-915-gabcdef0 is 0.3.0_pre915 there.
 		[ $kind != apk ] || packaged=$(echo "$version" | sed -E 's/-([0-9]+)-g[0-9a-f]+$/_pre\1/')
-		STAGE=$STAGE ARCH=$arch VERSION=$packaged $go run $nfpm package --config dist/package/nfpm.yaml --packager $kind --target "$out/" >"$work/said" || { cat "$work/said"; exit 1; }
+		STAGE=$STAGE ARCH=$arch VERSION=$packaged $go run $nfpm package --config dist/package/nfpm.yaml --packager $kind --target "$out/" >"$work/said" 2>&1 || { cat "$work/said" >&2; exit 1; }
 	done
 done
 cd "$out"
