@@ -359,7 +359,8 @@ func (m *machine) removed() {
 		m.t.Error("the master still runs after the package was removed")
 	}
 	for _, path := range []string{"/usr/bin/phalanx", "/usr/lib/phalanx", "/usr/lib/systemd/system/phalanx.service",
-		"/usr/lib/systemd/system/phalanx.service.d", "/etc/phalanx.conf"} {
+		"/usr/lib/systemd/system/phalanx.service.d", "/etc/phalanx.conf", "/etc/logrotate.d/phalanx",
+		"/var/log/phalanx", "/var/log/private/phalanx", "/var/lib/phalanx", "/var/lib/private/phalanx"} {
 		var st unix.Stat_t
 		if err := unix.Lstat(filepath.Join(m.root, path), &st); err == nil {
 			m.t.Errorf("%s is left after the package was removed", path)
