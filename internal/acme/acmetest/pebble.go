@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"phalanx/internal/certificate"
 )
@@ -67,13 +70,20 @@ func Start(t testing.TB, o Options) *Authority {
 			a.args = append(a.args, flag, strconv.Itoa(int(value/time.Second)))
 		}
 	}
-	t.Cleanup(a.Stop)
+	t.Cleanup(a.end)
 	a.start("127.0.0.1:0")
 	return a
 }
 
-// Stop stops the authority and discards its state.
+// Stop stops the authority and discards its state. Connections to its address are refused until
+// Restart.
 func (a *Authority) Stop() {
+	a.t.Helper()
+	a.end()
+	a.reserve()
+}
+
+func (a *Authority) end() {
 	if a.process == nil {
 		return
 	}
@@ -88,11 +98,36 @@ func (a *Authority) Stop() {
 // Restart starts the authority again at the same address, without accounts.
 func (a *Authority) Restart() {
 	a.t.Helper()
+	a.start(a.address().String())
+}
+
+// reserve keeps other servers from the authority's address until the end of the test: a socket is
+// bound to it, but does not listen. With SO_REUSEADDR the authority can be bound to it again.
+func (a *Authority) reserve() {
+	a.t.Helper()
+	at := a.address()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, &unix.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())})); err != nil {
+		a.t.Fatalf("reserve %v: %v", at, err)
+	}
+}
+
+// address returns the authority's address.
+func (a *Authority) address() netip.AddrPort {
+	a.t.Helper()
 	u, err := url.Parse(a.Directory)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.start(u.Host)
+	at, err := netip.ParseAddrPort(u.Host)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return at
 }
 
 // start runs Pebble with "go run", which builds it if need be.
