@@ -2,19 +2,16 @@ package serve_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"phalanx/internal/certificate"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
@@ -209,18 +206,16 @@ func TestSecureIsLogged(t *testing.T) {
 // clientCertificate returns a self-issued client certificate, as PEM and as a client uses it.
 func clientCertificate(t *testing.T) (chain []byte, own tls.Certificate) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
+	src, err := certificate.SelfSign("client", &x509.Certificate{
 		Subject: pkix.Name{CommonName: "client"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err == nil {
+		own, err = tls.X509KeyPair(src.Chain, src.Key)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return src.Chain, own
 }
