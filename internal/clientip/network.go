@@ -1,7 +1,6 @@
 package clientip
 
 import (
-	"cmp"
 	"errors"
 	"net/netip"
 	"slices"
@@ -84,10 +83,7 @@ func NewNetworks(all []Network) *Networks {
 			order = append(order, int32(i))
 		}
 	}
-	slices.SortStableFunc(order, func(i, j int32) int {
-		a, b := all[i].prefix, all[j].prefix
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-	})
+	slices.SortStableFunc(order, func(i, j int32) int { return all[i].prefix.Compare(all[j].prefix) })
 	var open []int32 // each contains the next
 	for _, i := range order {
 		begin := all[i].prefix.Addr()
