@@ -28,34 +28,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestHelp checks that the long help mentions every flag and fits on a screen of 100 columns.
-func TestHelp(t *testing.T) {
-	t.Parallel()
-	for _, flag := range []string{"--help all", "help all"} {
-		o := harness.Attempt(t, harness.Plan{Args: strings.Fields(flag)})
-		if o.Code != 0 || o.Err != "" {
-			t.Errorf("%s: exit status %d and error %q, want 0 and none", flag, o.Code, o.Err)
-		}
-		words := []string{
-			"--base", "--port", "--bind", "--model", "process", "goroutine", "serial", "--workers", "--recv", "--keepalive",
-			"--expires", "-v", "--verbose", "--log-format", "--version", "--help", "--worker ", "xample", "8080", "65536",
-			"30s", "12h", "PHALANX_",
-		}
-		for _, word := range words {
-			if !strings.Contains(o.Out, word) {
-				t.Errorf("%s does not mention %q:\n%s", flag, word, o.Out)
-			}
-		}
-		for line := range strings.Lines(o.Out) {
-			if len(strings.TrimRight(line, "\n")) > 100 {
-				t.Errorf("%s has a line longer than 100 columns: %q", flag, line)
-			}
-		}
-	}
-}
-
-// TestInvalidFlags gives invalid command lines. Each message has to contain the words of its case: the
-// flag, the value and what would be valid.
+// TestInvalidFlags gives invalid command lines. Each message has to contain the words of its case. The tests
+// of internal/options cover the values of each flag.
 func TestInvalidFlags(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -67,35 +41,7 @@ func TestInvalidFlags(t *testing.T) {
 		{[]string{".", "left"}, []string{"left", "--help"}},
 		{[]string{"--", "-v"}, []string{"-v", "--help"}},
 		{[]string{"--nonsense"}, []string{"--nonsense", "--help"}},
-		{[]string{"--prot", "80"}, []string{"--prot", "--port"}},
-		{[]string{"-x"}, []string{"-x", "--help"}},
-		{[]string{"--port"}, []string{"--port", "--help"}},
-		{[]string{"--port="}, []string{"--port", "65535"}},
 		{[]string{"--port=65536"}, []string{"--port", "65536", "65535"}},
-		{[]string{"--port=-1"}, []string{"--port", "-1", "65535"}},
-		{[]string{"--port=http"}, []string{"--port", "http", "65535"}},
-		{[]string{"--port=80.5"}, []string{"--port", "80.5", "65535"}},
-		{[]string{"--workers=-3"}, []string{"--workers", "-3", "1024"}},
-		{[]string{"--workers=1025"}, []string{"--workers", "1025", "1024"}},
-		{[]string{"--workers=two"}, []string{"--workers", "two", "1024"}},
-		{[]string{"--model=serial", "--workers=4"}, []string{"--workers", "4", "serial", "process"}},
-		{[]string{"--recv=0"}, []string{"--recv", "0", "16M"}},
-		{[]string{"--recv=-1"}, []string{"--recv", "-1", "16M"}},
-		{[]string{"--recv=16777217"}, []string{"--recv", "16777217", "16M"}},
-		{[]string{"--recv=17M"}, []string{"--recv", "17M", "16M"}},
-		{[]string{"--recv=99999999999999999999"}, []string{"--recv", "99999999999999999999", "16M"}},
-		{[]string{"--recv=lots"}, []string{"--recv", "lots", "64k"}},
-		{[]string{"--keepalive=0s"}, []string{"--keepalive", "0s", "30s"}},
-		{[]string{"--keepalive=-1s"}, []string{"--keepalive", "-1s", "30s"}},
-		{[]string{"--keepalive=30"}, []string{"--keepalive", "30s"}},
-		{[]string{"--expires=-12h"}, []string{"--expires", "-12h", "12h"}},
-		{[]string{"--expires=tomorrow"}, []string{"--expires", "tomorrow", "12h"}},
-		{[]string{"--model=threads"}, []string{"--model", "threads", "goroutine"}},
-		{[]string{"--log-format=xml"}, []string{"--log-format", "xml", "console"}},
-		{[]string{"--verbose=loud"}, []string{"--verbose"}},
-		{[]string{"--bind=no such host"}, []string{"--bind", "no such host"}},
-		{[]string{"--bind=300.1.1.1"}, []string{"--bind", "300.1.1.1"}},
-		{[]string{"--base="}, []string{"--base"}},
 		{[]string{"--port=1\n2"}, []string{"--port", "65535"}},
 		{[]string{"--port=\x1b[2J"}, []string{"--port", "65535"}},
 	}

@@ -72,8 +72,8 @@ func TestHelp(t *testing.T) {
 	text := err.Error()
 	for _, want := range []string{
 		"--base DIR", "$PHALANX_BASE", "--port N", "default: 8080", "--bind ADDR", "--model MODEL",
-		"--workers N", "--recv BYTES", "--keepalive DURATION", "--expires DURATION", "-v, --verbose",
-		"$PHALANX_LOG_FORMAT", "--version", "--worker PATH", "Examples:",
+		"process", "goroutine", "serial", "--workers N", "--recv BYTES", "65536", "--keepalive DURATION", "30s",
+		"--expires DURATION", "12h", "-v, --verbose", "$PHALANX_LOG_FORMAT", "--version", "--worker PATH", "Examples:",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("help has no %q", want)

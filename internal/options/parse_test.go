@@ -101,7 +101,7 @@ func wrongRules() []wrongArgument {
 func wrongArguments() []wrongArgument {
 	const see = "; see 'master --help'"
 	return []wrongArgument{
-		{[]string{"--port", "99999"}, "--port 99999: must be 0 to 65535 (0 chooses a free one)"},
+		{[]string{"--port", "65536"}, "--port 65536: must be 0 to 65535 (0 chooses a free one)"},
 		{[]string{"--port", "-1"}, "--port -1: must be 0 to 65535 (0 chooses a free one)"},
 		{[]string{"--port", "http"}, "--port http: must be 0 to 65535 (0 chooses a free one)"},
 		{[]string{"--port="}, `--port "": must be 0 to 65535 (0 chooses a free one)`},
@@ -111,11 +111,13 @@ func wrongArguments() []wrongArgument {
 		{[]string{"--base", ""}, `--base "": must name a directory`},
 		{[]string{"--bind="}, `--bind "": must be an IP address of this machine, such as 127.0.0.1 or ::1`},
 		{[]string{"--model", "thread"}, "--model thread: must be process, goroutine or serial"},
+		{[]string{"--workers=-1"}, "--workers -1: must be 1 to 1024 (0 is one per CPU)"},
 		{[]string{"--workers", "1025"}, "--workers 1025: must be 1 to 1024 (0 is one per CPU)"},
 		{[]string{"--model", "serial", "--workers", "2"}, "--workers 2: the serial model has one worker; leave it out or use --model process"},
 		{[]string{"--engine", "kqueue"}, "--engine kqueue: must be auto, epoll or netpoll"},
 		{[]string{"--model", "serial", "--engine", "epoll"}, "--engine epoll: the serial model has no event loop; leave it out or use --model process"},
 		{[]string{"--recv", "0"}, "--recv 0: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
+		{[]string{"--recv", "16777217"}, "--recv 16777217: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "17M"}, "--recv 17M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "2147483647M"}, "--recv 2147483647M: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
 		{[]string{"--recv", "k"}, "--recv k: must be 1 to 16M bytes, such as 65536, 64k or 1M"},
