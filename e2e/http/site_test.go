@@ -178,52 +178,6 @@ func escapeAll(file string) string {
 	return b.String()
 }
 
-// TestHeadHasNoBody reads a response to HEAD up to the end of its connection, because a client
-// library would hide a body.
-func TestHeadHasNoBody(t *testing.T) {
-	t.Parallel()
-	base := harness.Tree(t, map[string]string{"page.html": "<p>page</p>"})
-	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		s := harness.Serve(t, base, "--model", model)
-		for _, path := range []string{"/page.html", "/missing.html"} {
-			c := s.Dial()
-			r := s.MustAsk(c, harness.Request("HEAD", path, "Connection: close"))
-			if r.Header.Get("Content-Length") == "" {
-				t.Errorf("HEAD %s has no Content-Length", path)
-			}
-			s.MustEnd(c, 2*time.Second, "HEAD "+path)
-		}
-	})
-}
-
-// TestContentType checks the Content-Type of the usual file name extensions.
-func TestContentType(t *testing.T) {
-	t.Parallel()
-	types := map[string]string{
-		"a.html": "text/html; charset=utf-8", "a.htm": "text/html; charset=utf-8",
-		"a.css": "text/css; charset=utf-8", "a.txt": "text/plain; charset=utf-8",
-		"a.js": "text/javascript; charset=utf-8", "a.mjs": "text/javascript; charset=utf-8",
-		"a.json": "application/json", "a.webmanifest": "application/manifest+json", "a.wasm": "application/wasm",
-		"a.png": "image/png", "a.jpg": "image/jpeg", "a.jpeg": "image/jpeg", "a.gif": "image/gif",
-		"a.svg": "image/svg+xml", "a.webp": "image/webp", "a.avif": "image/avif",
-		"a.woff": "font/woff", "a.woff2": "font/woff2", "a.ttf": "font/ttf", "a.otf": "font/otf",
-		"a.mp3": "audio/mpeg", "a.mp4": "video/mp4", "a.webm": "video/webm", "a.pdf": "application/pdf",
-		"A.HTML": "text/html; charset=utf-8", "noextension": "application/octet-stream",
-	}
-	files := map[string]string{}
-	for name := range types {
-		files[name] = name
-	}
-	s := harness.Serve(t, harness.Tree(t, files))
-	for name, want := range types {
-		got := s.MustGet("/" + name).Header.Get("Content-Type")
-		// A charset after a type that needs none does no harm.
-		if !strings.EqualFold(got, want) && !strings.HasPrefix(got, want+";") {
-			t.Errorf("%s: Content-Type %q, want %q", name, got, want)
-		}
-	}
-}
-
 // TestListensOnEveryAddress starts the master without --bind and connects to IPv4 and IPv6 addresses.
 func TestListensOnEveryAddress(t *testing.T) {
 	t.Parallel()

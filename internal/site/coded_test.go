@@ -178,6 +178,8 @@ func TestTypesTable(t *testing.T) {
 func TestContentType(t *testing.T) {
 	tests := []struct{ name, want string }{
 		{"index.html", "text/html; charset=utf-8"}, {"a/b.HTM", "text/html; charset=utf-8"}, {"a.css", "text/css; charset=utf-8"},
+		{"a.txt", "text/plain; charset=utf-8"}, {"a.jpg", "image/jpeg"}, {"a.gif", "image/gif"}, {"a.avif", "image/avif"}, {"a.woff", "font/woff"},
+		{"a.ttf", "font/ttf"}, {"a.otf", "font/otf"}, {"a.mp3", "audio/mpeg"}, {"a.webm", "video/webm"},
 		{"a.js", "text/javascript; charset=utf-8"}, {"a.mjs", "text/javascript; charset=utf-8"}, {"a.json", "application/json"},
 		{"a.svg", "image/svg+xml; charset=utf-8"}, {"a.PNG", "image/png"}, {"a.jpeg", "image/jpeg"}, {"a.webp", "image/webp"},
 		{"a.woff2", "font/woff2"}, {"a.mp4", "video/mp4"}, {"a.wasm", "application/wasm"}, {"a.pdf", "application/pdf"},
