@@ -97,16 +97,3 @@ func numbersPipeline(s *harness.Server, t *testing.T, seen map[string]bool) {
 		}
 	}
 }
-
-// TestRequestIDFlag checks that responses have an ID with --request-id only.
-func TestRequestIDFlag(t *testing.T) {
-	t.Parallel()
-	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	for _, args := range [][]string{nil, {"--request-id"}} {
-		s := harness.ServeSilently(t, harness.Plan{Args: append(args, "--base", base, "--workers", "1")})
-		r := s.MustAsk(s.Dial(), harness.Request("GET", "/", "X-Request-Id: mine", "Connection: close"))
-		if id := r.Header.Get("X-Request-Id"); (id == "mine") != (args != nil) || args == nil && id != "" {
-			t.Errorf("%q: X-Request-Id is %q", args, id)
-		}
-	}
-}
