@@ -162,8 +162,7 @@ func TestChannelsDuringSearch(t *testing.T) {
 
 // No worker begins to hand its connections over during a search for connections.
 func TestHandoverWaitsForSearch(t *testing.T) {
-	r := keeping()
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, keeping(), func(r *rig) {
 		r.movable(0, 1)
 		r.hello(0, 1)
 		r.procs[0].stubborn = true

@@ -114,8 +114,7 @@ func TestDetachedWorkerDies(t *testing.T) {
 
 // While the pool stops, a worker that reports that it drains is not replaced.
 func TestDrainingDuringStop(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
 		r.say(ipc.Draining{}, 0, 1)
@@ -170,8 +169,7 @@ func TestDrainingBeforeReady(t *testing.T) {
 // A worker that the master has decided to kill is not replaced because it reports that it
 // drains.
 func TestDrainingTooLate(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.deaf = f.pid == 101 }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: func(f *fake) { f.deaf = f.pid == 101 }}, func(r *rig) {
 		r.hello(0)
 		r.say(ipc.Serve{}, 0)
 		r.say(ipc.Draining{}, 0)

@@ -34,8 +34,7 @@ func TestConfigurationExitAfterServing(t *testing.T) {
 // If a replacement drains before it is ready, the worker that it was to replace keeps the
 // slot, and drains like any other.
 func TestReplacementDrainsTooEarly(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.say(ipc.Draining{}, 1)
@@ -216,8 +215,7 @@ func FuzzWorker(f *testing.F) {
 		if len(script) > 1<<10 {
 			return
 		}
-		r := &rig{change: func(c *Config) { c.DrainTimeout, c.HangTimeout = time.Minute, time.Minute }}
-		runRig(t, 2, r, func(r *rig) {
+		runRig(t, 2, &rig{change: func(c *Config) { c.DrainTimeout, c.HangTimeout = time.Minute, time.Minute }}, func(r *rig) {
 			r.hello(0, 1)
 			said := r.perform(script)
 			for range 3 { // the third stops it immediately

@@ -31,8 +31,7 @@ func TestLameDuck(t *testing.T) {
 
 // During lame duck, a second signal starts the drain, and a third one stops immediately.
 func TestSignalsEndLameDuck(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.LameDuck = time.Hour }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.LameDuck = time.Hour }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
 		r.signalled(0)

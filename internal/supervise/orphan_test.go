@@ -157,8 +157,7 @@ func TestSlotClosedDuringRescue(t *testing.T) {
 
 // What a transfer reads is closed only after it, even if the pool stops meanwhile.
 func TestTransferOutlivesPool(t *testing.T) {
-	r := keeping()
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		kept, more := r.procs[0].kept.(*fakeKept), make(chan struct{})
 		kept.transfer = func() { <-more }
@@ -279,8 +278,7 @@ func TestTransferFails(t *testing.T) {
 // A rescue that cannot begin because the master is out of descriptors is tried again too, and
 // counts as a failure of no worker.
 func TestRescueCannotBegin(t *testing.T) {
-	r := keeping()
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		tweak := r.tweak
 		r.tweak = func(f *fake) { tweak(f); f.noRights = true }
@@ -311,8 +309,7 @@ func (r *rig) started(i int) {
 
 // A worker that reports a rescue before the transfer has ended is killed if the transfer fails.
 func TestRescuedBeforeTransferFails(t *testing.T) {
-	r := keeping()
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		kept, more := r.procs[0].kept.(*fakeKept), make(chan struct{})
 		kept.transfer, kept.errors = func() { <-more }, []error{unix.ETOOMANYREFS}

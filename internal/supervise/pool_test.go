@@ -77,8 +77,7 @@ func TestBackoff(t *testing.T) {
 
 // The delay is reported in whole milliseconds.
 func TestBackoffInMilliseconds(t *testing.T) {
-	r := &rig{change: func(c *Config) { c.Chance = func() float64 { return 0.7735171 } }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{change: func(c *Config) { c.Chance = func() float64 { return 0.7735171 } }}, func(r *rig) {
 		r.hello(0)
 		r.die(0, Exit{Code: 1})
 		r.die(1, Exit{Code: 1})
@@ -147,8 +146,7 @@ func TestQuarantine(t *testing.T) {
 
 // A drain without a timeout may take long, also after the worker has closed its channel.
 func TestLongDrain(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
@@ -163,8 +161,7 @@ func TestLongDrain(t *testing.T) {
 
 // Workers that die while the pool stops make it fail: the error names one and counts the rest.
 func TestCrashInDrain(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 3, r, func(r *rig) {
+	runRig(t, 3, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0, 1, 2)
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{Signal: syscall.SIGKILL})
@@ -177,8 +174,7 @@ func TestCrashInDrain(t *testing.T) {
 
 // The second SIGINT or SIGTERM stops immediately; the hang-up of the terminal is not counted.
 func TestStopImmediately(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.HungUp = func() bool { return true } }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.HungUp = func() bool { return true } }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGINT) // the first signal that stops
@@ -192,8 +188,7 @@ func TestStopImmediately(t *testing.T) {
 
 // Two signals to stop that arrive together count as one: requests under way are finished.
 func TestSameSignalTwice(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
 		r.signals <- syscall.SIGINT
@@ -207,8 +202,7 @@ func TestSameSignalTwice(t *testing.T) {
 
 // A pool can be stopped while workers are starting; SIGINT may kill such a worker.
 func TestStopWhileStarting(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 3, r, func(r *rig) {
+	runRig(t, 3, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
@@ -224,8 +218,7 @@ func TestStopWhileStarting(t *testing.T) {
 
 // A worker that does not become ready in time is killed, also during a stop.
 func TestStuckStartIsKilled(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.pass(startTime)
 		r.ends(78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (not ready within 10s, killed); build it with make, or name it with --worker PATH")
@@ -235,8 +228,7 @@ func TestStuckStartIsKilled(t *testing.T) {
 // A child that a dead worker left behind holds the channel open: the error of the channel
 // is not reported as the cause of the death.
 func TestChannelOutlivesWorker(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0)
 		r.procs[0].gone <- fmt.Errorf("receive: %w", os.ErrDeadlineExceeded)
 		synctest.Wait()

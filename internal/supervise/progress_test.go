@@ -57,8 +57,7 @@ func TestShortDrainReportsNoProgress(t *testing.T) {
 // Progress that OnProgress does not show is logged, one line for all workers, at growing
 // intervals.
 func TestDrainProgressIsLogged(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
 		r.say(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)

@@ -45,8 +45,7 @@ func TestStopBeforeNextWorker(t *testing.T) {
 // queue to another one, which serves it although the first still drains.
 func TestQueueLeftInStop(t *testing.T) {
 	empty := 0
-	r := &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}, func(r *rig) {
 		r.hello(0)
 		r.procs[0].stubborn, r.procs[0].waited = true, true
 		r.signal(syscall.SIGTERM)
@@ -99,8 +98,7 @@ func TestQueueLeftAgainAndAgain(t *testing.T) {
 func TestQueueLeftInClosingSlot(t *testing.T) {
 	for _, exits := range []bool{false, true} {
 		s := &sockets{open: 2}
-		r := &rig{change: func(c *Config) { c.Sockets = s }}
-		runRig(t, 2, r, func(r *rig) {
+		runRig(t, 2, &rig{change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 			r.hello(0, 1)
 			r.procs[1].stubborn = true
 			r.signal(syscall.SIGTTOU)

@@ -19,8 +19,7 @@ func (r *rig) movable(procs ...int) {
 // A reload replaces the workers slot by slot: the new worker is ready before the old one is
 // told to drain.
 func TestReload(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
 		r.movable(0, 1)
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
@@ -188,8 +187,7 @@ func TestReloadTwice(t *testing.T) {
 
 // A stop during a reload stops the old workers and the new ones.
 func TestStopDuringReload(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGTERM)
@@ -204,8 +202,7 @@ func TestStopDuringReload(t *testing.T) {
 
 // A SIGHUP that the kernel sends because the terminal was closed stops the pool.
 func TestTerminalHangUp(t *testing.T) {
-	r := &rig{change: func(c *Config) { c.HungUp = func() bool { return true } }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{change: func(c *Config) { c.HungUp = func() bool { return true } }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.ends(0, "")
@@ -235,8 +232,7 @@ func TestRecycle(t *testing.T) {
 
 // A worker that drains for longer than the drain timeout is killed.
 func TestDrainTimeout(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.DrainTimeout = time.Minute }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.DrainTimeout = time.Minute }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.hello(1)
@@ -253,8 +249,7 @@ func TestDrainTimeout(t *testing.T) {
 
 // A worker that has sent no heartbeat within the hang timeout is killed and replaced.
 func TestHungWorker(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.HangTimeout = 10 * time.Second }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.HangTimeout = 10 * time.Second }}, func(r *rig) {
 		r.pass(9 * time.Second) // no heartbeat is expected before a worker serves
 		r.hello(0)
 		r.pass(900 * time.Millisecond)
@@ -274,8 +269,7 @@ func TestHungWorker(t *testing.T) {
 
 // If a worker dies that was to take connections over, the next one takes them over.
 func TestSuccessorDies(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
@@ -295,8 +289,7 @@ func TestSuccessorDies(t *testing.T) {
 // If the worker dies to which the worker of a closing slot hands its connections over, the next
 // one takes them over.
 func TestSuccessorOfClosingSlotDies(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = &sockets{open: 3} }}
-	runRig(t, 3, r, func(r *rig) {
+	runRig(t, 3, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = &sockets{open: 3} }}, func(r *rig) {
 		r.movable(0, 1, 2)
 		r.hello(0, 1, 2)
 		r.signal(syscall.SIGTTOU)
@@ -314,8 +307,7 @@ func TestSuccessorOfClosingSlotDies(t *testing.T) {
 // If a new worker dies as soon as it has reported ready, it takes no connections over: the
 // next one does, and the old worker waits for it.
 func TestSuccessorDiesAtOnce(t *testing.T) {
-	r := &rig{tweak: stubborn}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
 		r.movable(0, 1)
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
@@ -333,8 +325,7 @@ func TestSuccessorDiesAtOnce(t *testing.T) {
 		}
 	})
 	// Without another slot, the old worker waits for the next one.
-	r = &rig{tweak: stubborn}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGHUP)

@@ -56,8 +56,7 @@ func (s *sockets) expect(t *testing.T, notes ...string) {
 // its socket; the last worker of the pool stays.
 func TestScale(t *testing.T) {
 	s := &sockets{open: 1}
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGTTIN)
@@ -113,8 +112,7 @@ func TestReloadScales(t *testing.T) {
 // Workers are told how many of them share the limits of the pool: before they serve, and
 // whenever the number changes.
 func TestWorkersAreToldTheirShare(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets, c.Shares = &sockets{open: 1}, true }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets, c.Shares = &sockets{open: 1}, true }}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.told(0, ipc.Serve{})
@@ -133,8 +131,7 @@ func TestWorkersAreToldTheirShare(t *testing.T) {
 // A slot without a worker is closed only after a new worker has served its queue.
 func TestShrinkWaits(t *testing.T) {
 	s := &sockets{open: 2}
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
 		s.expect(t, "steer [0 1]", "steer [0]") // not to the slot without a worker
@@ -151,8 +148,7 @@ func TestShrinkWaits(t *testing.T) {
 // the slot, and drains like the first.
 func TestDeathInClosingSlot(t *testing.T) {
 	s := &sockets{open: 2}
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGTTOU)
 		s.expect(t, "steer [0 1]", "steer [0]")
@@ -178,8 +174,7 @@ func TestDeathInClosingSlot(t *testing.T) {
 // A slot that is being closed is closed without a worker if none can be started for it.
 func TestClosingSlotIsGivenUp(t *testing.T) {
 	s := &sockets{open: 2}
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGTTOU)
 		r.die(1, killed)
@@ -195,8 +190,7 @@ func TestClosingSlotIsGivenUp(t *testing.T) {
 // A slot that is being closed can be opened again, and keeps its socket.
 func TestClosingSlotIsReopened(t *testing.T) {
 	s := &sockets{open: 2}
-	r := &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGTTOU)
 		r.signal(syscall.SIGTTIN)
@@ -217,8 +211,7 @@ func TestClosingSlotIsReopened(t *testing.T) {
 func TestStopWhileClosing(t *testing.T) {
 	for _, dies := range []bool{false, true} {
 		s := &sockets{open: 2}
-		r := &rig{change: func(c *Config) { c.Sockets = s }}
-		runRig(t, 2, r, func(r *rig) {
+		runRig(t, 2, &rig{change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 			r.hello(0, 1)
 			r.procs[1].stubborn = true
 			r.signal(syscall.SIGTTOU)
@@ -250,8 +243,7 @@ func (r *rig) restarted(i int) {
 // worker at the next reload.
 func TestCrashBudget(t *testing.T) {
 	s := &sockets{open: 2}
-	r := &rig{change: func(c *Config) { c.Sockets = s }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		for i := 1; i <= deathLimit; i++ {
 			r.die(i, Exit{Signal: syscall.SIGSEGV})
@@ -297,8 +289,7 @@ func TestLastSlotIsNotQuarantined(t *testing.T) {
 // The report of a killed worker says if it was probably killed by the OOM killer.
 func TestOOM(t *testing.T) {
 	kills := 3
-	r := &rig{change: func(c *Config) { c.OOMKills = func() int { return kills } }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{change: func(c *Config) { c.OOMKills = func() int { return kills } }}, func(r *rig) {
 		r.hello(0)
 		r.pass(90 * time.Second)
 		kills++
@@ -360,8 +351,7 @@ func TestStandstillKeepsHangTimeout(t *testing.T) {
 
 // A worker that reports ready after the master decided to kill it replaces no other.
 func TestReadyTooLate(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.stubborn, f.deaf = true, f.pid == 102 }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: func(f *fake) { f.stubborn, f.deaf = true, f.pid == 102 }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.pass(startTime)

@@ -164,8 +164,7 @@ func TestProtocolViolations(t *testing.T) {
 
 // A worker that does not read its messages is killed: the pool does not wait for it.
 func TestFullChannel(t *testing.T) {
-	r := &rig{tweak: func(f *fake) { f.full = f.pid == 101 }}
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, &rig{tweak: func(f *fake) { f.full = f.pid == 101 }}, func(r *rig) {
 		r.hello(0)
 		r.expect(2, "serving", "worker 0 (pid 101) died: "+ipc.ErrFull.Error()+", killed; respawning")
 		r.stopBefore(1)

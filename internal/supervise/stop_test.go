@@ -59,8 +59,7 @@ func TestDeathInStop(t *testing.T) {
 // connections have been served.
 func TestStopDuringRescue(t *testing.T) {
 	for _, how := range []string{"starting", "taking over", "a replacement takes over"} {
-		r := keeping()
-		runRig(t, 1, r, func(r *rig) {
+		runRig(t, 1, keeping(), func(r *rig) {
 			r.hello(0)
 			last := 1
 			if how == "a replacement takes over" {
@@ -175,8 +174,7 @@ func TestDeathsInDrainAreLimited(t *testing.T) {
 // served by another one; only then are the listening sockets closed.
 func TestQueueInStop(t *testing.T) {
 	empty := 0
-	r := &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}
-	runRig(t, 2, r, func(r *rig) {
+	runRig(t, 2, &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}, func(r *rig) {
 		r.hello(0, 1)
 		for _, p := range r.procs {
 			p.stubborn = true
@@ -355,8 +353,7 @@ func TestDeathIsReportedBeforeRescue(t *testing.T) {
 // A worker that was told to exit before it was ready takes over no connections: it may
 // exit without having served.
 func TestNoRescueByOneThatExits(t *testing.T) {
-	r := keeping()
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		r.procs[0].stubborn = true
 		r.say(ipc.Recycle{Reason: "test"}, 0)
