@@ -31,8 +31,7 @@ func logTo(t *testing.T, format accesslog.Format) (*accesslog.Logger, func() []b
 // A request whose client has reset the connection before it was accepted is logged with the client's address, for
 // sockets of all families.
 func TestAddressOfLostClient(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	for _, tt := range []struct{ listen, connect, want string }{
 		{"127.0.0.1:0", "127.0.0.1", "127.0.0.1"}, {"[::1]:0", "::1", "::1"}, {"[::]:0", "127.0.0.1", "127.0.0.1"},
 	} {

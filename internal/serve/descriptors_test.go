@@ -18,8 +18,7 @@ import (
 
 // Out of descriptors, accepting pauses without spinning, and later continues.
 func TestOutOfDescriptors(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var pauses atomic.Int64
 		count := zerolog.HookFunc(func(*zerolog.Event, zerolog.Level, string) { pauses.Add(1) })

@@ -14,8 +14,7 @@ import (
 // A worker whose slot is closed waits for connections that the kernel defers for up to ten seconds
 // (TCP_DEFER_ACCEPT), but not if the whole server stops meanwhile.
 func TestLastDrainEndsTheWait(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		s := servetest.Start(t, dir, run, nil)
 		answered := func() {

@@ -28,6 +28,14 @@ func runNetpoll(cfg serve.Config, listeners []serve.Listener, orders *serve.Orde
 	return netpoll.New(cfg).Run(listeners, orders)
 }
 
+// withFile returns a directory with a file f of n bytes.
+func withFile(t *testing.T, n int) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	servetest.Noise(t, dir+"/f", n)
+	return dir
+}
+
 // eachEngine runs a test with each engine, and fails if a goroutine or a descriptor is left over.
 func eachEngine(t *testing.T, test func(t *testing.T, run servetest.Run)) {
 	t.Helper()

@@ -197,8 +197,7 @@ func TestHTTP2Drain(t *testing.T) {
 func TestHTTP2RequestAllocatesNothing(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			dir := t.TempDir()
-			servetest.Noise(t, filepath.Join(dir, "f"), 4096)
+			dir := withFile(t, 4096)
 			const times = 1000
 			began := time.Now()
 			still := func(cfg *serve.Config) {
@@ -288,8 +287,7 @@ func TestHTTP2LingersWithoutPolling(t *testing.T) {
 // A connection whose client opens no window for a minute gets GOAWAY, and is counted. (The goroutine engine
 // uses the machine's clock and would take that minute.)
 func TestHTTP2StalledIsCounted(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, filepath.Join(dir, "f"), 100_000)
+	dir := withFile(t, 100_000)
 	var row scoreboard.Row
 	var stalls atomic.Pointer[time.Time]
 	began := time.Now()

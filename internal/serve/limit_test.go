@@ -18,8 +18,7 @@ import (
 // At the limit of connections, the connections that have been idle for longest are closed, and busy ones never are:
 // idle clients cannot lock others out. One alert is sent.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	servetest.Sparse(t, dir+"/large", large)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		const most = 8
@@ -96,8 +95,7 @@ func awaitIdle(t *testing.T, s *servetest.Server) {
 
 // At the limit, without idle connections, new clients are served as soon as another connection ends.
 func TestLimitWithoutIdleConnections(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	servetest.Sparse(t, dir+"/large", large)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.MaxConnections = 2 })

@@ -30,8 +30,7 @@ func several(t *testing.T, dir string, n int, run servetest.Run, change func(*se
 
 // A worker serves all of its sockets and, when it drains, all of their accept queues.
 func TestSeveralListeners(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		servers := several(t, dir, 3, run, nil)
 		for _, s := range servers {
@@ -66,8 +65,7 @@ func TestSeveralListeners(t *testing.T) {
 // At the limit of connections, a connection that ends makes room for another socket's clients too, however
 // many wait at the same one.
 func TestListenersShareTheLimit(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		row := new(scoreboard.Row)
 		servers := several(t, dir, 2, run, func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = 1, row })

@@ -49,8 +49,7 @@ func asked(t *testing.T, c net.Conn) bool {
 // A client never has more connections than the limit, another client is served meanwhile, and a connection that ends
 // makes room for the next. One alert is sent.
 func TestPerClient(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		const most, more = 3, 5
 		var row scoreboard.Row
@@ -94,8 +93,7 @@ func TestPerClient(t *testing.T) {
 // At the limit of connections, incomplete request heads make room: clients that never complete them cannot lock others
 // out for long.
 func TestIncompleteHeadsMakeRoom(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		const most, heads = 3, 6
 		var row scoreboard.Row
@@ -125,8 +123,7 @@ func TestIncompleteHeadsMakeRoom(t *testing.T) {
 
 // A smaller share of connections closes idle ones at once.
 func TestSmallerShareClosesIdleConnections(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Row, cfg.MaxConnections = &row, 8 })

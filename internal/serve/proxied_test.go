@@ -46,8 +46,7 @@ const (
 // The client that a PROXY header names is in the access log and in lists, however the header's bytes arrive. Clients
 // of other networks are served without a header.
 func TestProxied(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		access, logged := logTo(t, accesslog.Combined)
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
@@ -103,8 +102,7 @@ func TestProxied(t *testing.T) {
 
 // The header comes before TLS and HTTP/2 too.
 func TestProxiedSecure(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	credentials, client := servetest.Credentials(t, nil)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		access, logged := logTo(t, accesslog.Combined)
@@ -161,8 +159,7 @@ func (c *coalesced) Write(p []byte) (int, error) {
 
 // A local proxy may connect through a unix socket, with a header.
 func TestProxiedLocal(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		access, logged := logTo(t, accesslog.Combined)
 		local := newLocal(t)
@@ -191,8 +188,7 @@ func TestProxiedLocal(t *testing.T) {
 // A missing or malformed header, from a client that has to send one, closes the connection without a response. It is
 // counted, and one alert is sent. From other clients a header is a bad request.
 func TestProxiedRefused(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
 		var alerts atomic.Int64
@@ -262,8 +258,7 @@ func TestProxiedTimesOut(t *testing.T) {
 
 // The limit of connections per client applies to the clients that the headers name, not to the proxy.
 func TestProxiedPerClient(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		const most = 2
 		var row scoreboard.Row
@@ -297,8 +292,7 @@ func TestProxiedPerClient(t *testing.T) {
 // Streams on a trusted proxy's connection may be of different clients, each of which is logged and checked for
 // access. The proxy's connections do not count as one client's.
 func TestTrustedProxies(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		access, logged := logTo(t, accesslog.Combined)
 		var row scoreboard.Row

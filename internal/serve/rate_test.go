@@ -134,8 +134,7 @@ func download(addr, path string, size int) ([]byte, error) {
 // The first After bytes are sent at once, and the rate applies to the rest, over several requests too. The
 // minimum rate does not count against a client that the server slows down.
 func TestRateAfter(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, filepath.Join(dir, "f"), 60_000)
+	dir := withFile(t, 60_000)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := rated(t, dir, run, serve.Rate{Bytes: 40_000, After: 300_000}, 1<<20)
 		c := s.Dial()

@@ -78,8 +78,7 @@ func (s *local) served(c net.Conn) {
 // Workers share a unix socket. One that is replaced, or whose slot is closed, leaves the accept queue to the
 // others at once; the last one serves what is in it.
 func TestSharedListener(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := newLocal(t)
 		first, second, third := s.worker(dir, run), s.worker(dir, run), s.worker(dir, run)
@@ -118,8 +117,7 @@ func TestSharedListener(t *testing.T) {
 
 // A connection is accepted even if the kernel has woken another process for it, which does not accept it.
 func TestLostWakeUp(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := newLocal(t)
 		epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -151,8 +149,7 @@ func TestLostWakeUp(t *testing.T) {
 
 // A foreign socket and its accept queue are left to other processes when the last worker drains.
 func TestForeignListener(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		own, addr := servetest.Listen(t)
 		foreign, other := servetest.Listen(t)
@@ -211,8 +208,7 @@ func TestUnixSocketCrowdDuringDrain(t *testing.T) {
 
 // Clients of the plain HTTP port are redirected to HTTPS, those of the unix socket, such as proxies, are not.
 func TestUnixSocketIsNotRedirected(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		s := newLocal(t)
 		fd, addr := servetest.Listen(t)

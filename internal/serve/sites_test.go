@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,8 +28,7 @@ func (oneOf) Done(conn.Site, int) {}
 
 // Requests and bytes are counted for the site of their host, and its name and port are in the access log.
 func TestSitesCounted(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, filepath.Join(dir, "f"), 1000)
+	dir := withFile(t, 1000)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
 		access, logged := logTo(t, accesslog.VhostCombined)

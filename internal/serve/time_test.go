@@ -22,8 +22,7 @@ import (
 
 // When the wall clock is set, Date and the access log follow.
 func TestCalendarSteps(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		access, logged := logTo(t, accesslog.Combined)
 		began := time.Now()
@@ -105,8 +104,7 @@ func dialNarrow(t *testing.T, addr string) net.Conn {
 }
 
 func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 1<<20)
+	dir := withFile(t, 1<<20)
 	fd, addr := narrow(t)
 	var row scoreboard.Row
 	var alerts atomic.Int64
@@ -159,8 +157,7 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 
 // A response that the client never reads is counted as truncated when the client times out, and has no latency.
 func TestUnreadResponseIsTruncated(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 30<<10)
+	dir := withFile(t, 30<<10)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		fd, addr := narrow(t)
 		var row scoreboard.Row

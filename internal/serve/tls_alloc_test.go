@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -108,8 +107,7 @@ func TestSecureRequestAllocatesNothing(t *testing.T) {
 	spared := poolsLose()
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			dir := t.TempDir()
-			servetest.Noise(t, filepath.Join(dir, "f"), 4096)
+			dir := withFile(t, 4096)
 			const times = 1000
 			request := servetest.Get("/f")
 			credentials, client := servetest.Credentials(t, nil)

@@ -32,8 +32,7 @@ func (d drop) Write(p []byte) (int, error) {
 
 // A handshake and requests that arrive byte by byte are served.
 func TestSecureByteByByte(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 100)
+	dir := withFile(t, 100)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		credentials, client := servetest.Credentials(t, nil)
 		client.CurvePreferences = []tls.CurveID{tls.X25519} // for a short ClientHello
@@ -58,8 +57,7 @@ func TestSecureByteByByte(t *testing.T) {
 
 // A session is resumed with a ticket, also under other credentials with the same ticket keys, and counted.
 func TestResumption(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 100)
+	dir := withFile(t, 100)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		credentials, client := servetest.Credentials(t, nil)
 		row := new(scoreboard.Row)
@@ -88,8 +86,7 @@ func TestResumption(t *testing.T) {
 
 // New credentials apply to new connections; open connections keep theirs.
 func TestNewCredentials(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 100)
+	dir := withFile(t, 100)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		credentials, client := servetest.Credentials(t, nil)
 		s := servetest.StartSecure(t, dir, run, credentials, nil)
@@ -121,8 +118,7 @@ func TestNewCredentials(t *testing.T) {
 
 // Client certificates are requested and verified.
 func TestClientCertificate(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 100)
+	dir := withFile(t, 100)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		chain, own := clientCertificate(t)
 		credentials, client := servetest.Credentials(t, func(o *tlsconn.Options) { o.ClientCA = chain })
@@ -184,8 +180,7 @@ func TestSecureDrain(t *testing.T) {
 
 // At -vv a handshake is logged with its version, cipher suite, server name and protocol.
 func TestSecureIsLogged(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 100)
+	dir := withFile(t, 100)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		credentials, client := servetest.Credentials(t, nil)
 		change, lines := logAt(t, 2)

@@ -296,8 +296,7 @@ func TestDrain(t *testing.T) {
 
 // A drain serves the connections that are in the accept queue when it begins.
 func TestDrainServesAcceptQueue(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Noise(t, dir+"/f", 10)
+	dir := withFile(t, 10)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		fd, addr := servetest.Listen(t)
 		waiting := servetest.At(t, addr)
