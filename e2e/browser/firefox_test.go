@@ -247,9 +247,7 @@ func TestDownloadInFirefox(t *testing.T) {
 		info, err := os.Stat(filepath.Join(f.downloads, "large.bin"))
 		return err == nil && info.Size() == size && f.downloaded() == size
 	})
-	if code := s.Wait(20 * time.Second); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(20 * time.Second)
 }
 
 // downloaded returns the number of bytes in the download directory.

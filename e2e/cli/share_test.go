@@ -208,9 +208,7 @@ func TestShareDuration(t *testing.T) {
 		t.Fatal("the server exited before the download ended")
 	}
 	s.MustComplete(d)
-	if code := s.Wait(10 * time.Second); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(10 * time.Second)
 	if got := s.Out.String(); !strings.Contains(got, "\nuntil ") || !strings.Contains(got, "downloaded   big  67.1 MB") || !strings.HasSuffix(got, "big (once, by 127.0.0.1)\n") {
 		t.Errorf("output %s", got)
 	}

@@ -123,6 +123,14 @@ func (s *Server) Wait(within time.Duration) int {
 	return s.Status()
 }
 
+// MustExit is Wait for a master that has to exit with status 0.
+func (s *Server) MustExit(within time.Duration) {
+	s.T.Helper()
+	if code := s.Wait(within); code != 0 {
+		s.T.Errorf("exit status %d, want 0:\n%s", code, s.Log.Tail())
+	}
+}
+
 // empty reports whether the session has no process left. It polls, because a
 // process that exits closes its pipes before it disappears.
 func (s *Server) empty() bool {
@@ -133,9 +141,7 @@ func (s *Server) empty() bool {
 func (s *Server) Stop(within time.Duration) {
 	s.T.Helper()
 	s.Interrupt()
-	if code := s.Wait(within); code != 0 {
-		s.T.Errorf("exit status %d after SIGINT, want 0:\n%s", code, s.Log.Tail())
-	}
+	s.MustExit(within)
 }
 
 // end is the cleanup of every master.

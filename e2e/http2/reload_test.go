@@ -95,9 +95,7 @@ func TestStop(t *testing.T) {
 			if err != nil || !bytes.Equal(body, big) {
 				t.Errorf("the download has %d bytes, error %v; want the %d bytes of the file", len(body), err, len(big))
 			}
-			if code := s.Wait(10 * time.Second); code != 0 {
-				t.Errorf("exit status %d, want 0", code)
-			}
+			s.MustExit(10 * time.Second)
 		}, "--model", model)
 	})
 }

@@ -79,9 +79,7 @@ func TestHealth(t *testing.T) {
 			e.MustSay("/healthz", 200, "draining")
 			s.AwaitRefusal()
 			slow.Close()
-			if code := s.Wait(8 * time.Second); code != 0 {
-				t.Errorf("exit status %d, want 0", code)
-			}
+			s.MustExit(8 * time.Second)
 			if code, body, err := e.Ask("GET", "/healthz"); err == nil {
 				t.Errorf("after the server has exited, %s responds with %d %s", addr, code, body)
 			}

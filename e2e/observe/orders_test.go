@@ -95,9 +95,7 @@ func TestStopWaitsForDownload(t *testing.T) {
 	}
 	s.MustComplete(slow)
 	harness.Outcome{Code: command.Wait(5 * time.Second), Out: command.Out.String(), Err: command.Log.String()}.Does(t, "stopped")
-	if code := s.Wait(5 * time.Second); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(5 * time.Second)
 	e.MustBeGone()
 }
 
@@ -124,7 +122,5 @@ func TestConcurrentAdminCommands(t *testing.T) {
 	e.MustSay("/readyz", 200, "serving")
 	s.MustServe("/", "front")
 	s.Signal(syscall.SIGTERM)
-	if code := s.Wait(15 * time.Second); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(15 * time.Second)
 }

@@ -35,9 +35,7 @@ func TestQuietWithoutVerbose(t *testing.T) {
 		s.Interrupt()
 		s.AwaitRefusal()
 		s.MustComplete(d)
-		if code := s.Wait(5 * time.Second); code != 0 {
-			t.Errorf("exit status %d, want 0", code)
-		}
+		s.MustExit(5 * time.Second)
 		if _, err := out.Seek(0, io.SeekStart); err != nil {
 			t.Fatal(err)
 		}

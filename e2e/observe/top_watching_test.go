@@ -101,9 +101,7 @@ func endsWatched(s *harness.Server, p *pane) {
 		return slices.ContainsFunc(all, func(l line) bool { return l.state == "draining" })
 	})
 	slow.Close()
-	if code := s.Wait(8 * time.Second); code != 0 {
-		s.T.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(8 * time.Second)
 	p.awaitText("server stopped; waiting for it to start again")
 }
 

@@ -23,9 +23,7 @@ func TestDrain(t *testing.T) {
 				s.MustAsk(idle, harness.Request("GET", "/"))
 				silent := s.Dial()
 				s.Signal(sig)
-				if code := s.Wait(4 * time.Second); code != 0 {
-					t.Errorf("exit status %d, want 0", code)
-				}
+				s.MustExit(4 * time.Second)
 				s.MustEnd(idle, time.Second, "the idle connection")
 				// The kernel may not have given the silent connection to the server yet (TCP_DEFER_ACCEPT),
 				// so send something to meet its end.
@@ -65,9 +63,7 @@ func TestAcceptQueueIsServed(t *testing.T) {
 			s.MustEnd(c, 2*time.Second, "a client of the accept queue")
 			c.Close()
 		}
-		if code := s.Wait(5 * time.Second); code != 0 {
-			t.Errorf("exit status %d, want 0", code)
-		}
+		s.MustExit(5 * time.Second)
 	})
 }
 
@@ -101,9 +97,7 @@ func TestPipelineIsServed(t *testing.T) {
 		s.MustEnd(d.Client, 2*time.Second, "after the last response")
 		// The server waits a while for the client to close, as it may still be sending.
 		d.Close()
-		if code := s.Wait(3 * time.Second); code != 0 {
-			t.Errorf("exit status %d, want 0", code)
-		}
+		s.MustExit(3 * time.Second)
 	})
 }
 

@@ -136,9 +136,7 @@ func TestSignalsInherited(t *testing.T) {
 			harness.Kill(t, old[0], syscall.SIGTERM) // the workers of the new program handle signals too
 			s.AwaitWorkers(1, old...)
 			s.Signal(syscall.SIGTERM)
-			if code := s.Wait(5 * time.Second); code != 0 {
-				t.Errorf("exit status %d, want 0", code)
-			}
+			s.MustExit(5 * time.Second)
 		})
 	}
 }

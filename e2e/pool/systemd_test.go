@@ -62,9 +62,7 @@ func TestNotifySystemd(t *testing.T) {
 	hear("WATCHDOG=1")
 	s.Interrupt()
 	hear("STOPPING=1")
-	if code := s.Wait(5 * time.Second); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(5 * time.Second)
 }
 
 // TestSocketActivation passes a listening socket to the server, with a client in its accept queue.

@@ -51,9 +51,7 @@ func TestCtrlC(t *testing.T) {
 			}
 			s.MustComplete(slow)
 			s.MustEnd(slow.Client, 2*time.Second, "the completed download")
-			if code := s.Wait(3 * time.Second); code != 0 {
-				t.Errorf("exit status %d, want 0", code)
-			}
+			s.MustExit(3 * time.Second)
 			if rest := waiting.ReplaceAllString(term.Shown(), ""); rest != "" {
 				t.Errorf("the terminal also shows %q", rest)
 			}
@@ -78,9 +76,7 @@ func TestCtrlCIdle(t *testing.T) {
 		idle := s.Dial()
 		s.MustAsk(idle, harness.Request("GET", "/"))
 		term.Press(ctrlC)
-		if code := s.Wait(5 * time.Second); code != 0 {
-			t.Errorf("exit status %d, want 0", code)
-		}
+		s.MustExit(5 * time.Second)
 		if shown := term.Shown(); shown != "" {
 			t.Errorf("the terminal shows %q, want nothing", shown)
 		}
@@ -148,9 +144,7 @@ func TestTerminalHangUp(t *testing.T) {
 	s.MustServe("/", "front")
 	slave.Close()
 	master.Close()
-	if code := s.Wait(5 * time.Second); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(5 * time.Second)
 }
 
 // TestTerminalLog logs to a terminal: one human-readable line for the request, and no JSON.
@@ -166,9 +160,7 @@ func TestTerminalLog(t *testing.T) {
 	// Ctrl-C throws away what a terminal has not shown yet (NOFLSH in termios(3)).
 	term.Await(regexp.MustCompile("unmistakable"))
 	term.Press(ctrlC)
-	if code := s.Wait(5 * time.Second); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
+	s.MustExit(5 * time.Second)
 	shown := []byte(term.Shown())
 	if n := bytes.Count(shown, []byte("unmistakable")); n != 1 {
 		t.Errorf("the request is shown %d times, want once:\n%s", n, shown)

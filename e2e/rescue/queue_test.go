@@ -28,9 +28,7 @@ func TestWorkerSignalledBeforeStop(t *testing.T) {
 				}
 				s.Interrupt()
 				s.MustReply(clients, "front")
-				if code := s.Wait(15 * time.Second); code != 0 {
-					t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
-				}
+				s.MustExit(15 * time.Second)
 			})
 		}
 	}

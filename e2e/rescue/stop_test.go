@@ -43,9 +43,7 @@ func TestKilledWhileStopping(t *testing.T) {
 	for _, d := range downloads {
 		s.MustComplete(d)
 	}
-	if code := s.Wait(15 * time.Second); code != 0 {
-		t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
-	}
+	s.MustExit(15 * time.Second)
 }
 
 // TestAcceptQueueWhileStopping kills a stopped (SIGSTOP) worker while the server stops, with clients in
@@ -84,9 +82,7 @@ func TestStopDuringRescue(t *testing.T) {
 		<-time.After(wait) // lets the rescue get further
 		s.Interrupt()
 		s.MustComplete(d)
-		if code := s.Wait(15 * time.Second); code != 0 {
-			t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
-		}
+		s.MustExit(15 * time.Second)
 	}
 }
 
@@ -123,9 +119,7 @@ func TestKilledAtPointsWhileStopping(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if code := s.Wait(harness.Patience); code != 0 {
-			t.Errorf("exit status %d:\n%s", code, s.Log.Tail())
-		}
+		s.MustExit(harness.Patience)
 		at, _ := points(t, s, "")
 		for point, n := range at {
 			deaths[point] += n
