@@ -44,10 +44,7 @@ func TestReopen(t *testing.T) {
 
 // Close does not wait for long if the file is being reopened on a disk that does not respond.
 func TestCloseWhileReopening(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, path, Config{})
-	ring, _ := newRing(t, MinRing)
-	w.Attach(0, ring)
+	path, w, ring := attached(t, MinRing)
 	write(ring, w.cfg.Doorbell.Out, "last\n")
 	answer := make(chan struct{})
 	w.reopened.Go(func() { <-answer })
@@ -70,10 +67,7 @@ func TestCloseWhileReopening(t *testing.T) {
 
 // A log without a file takes lines until there is one, and none of them is lost.
 func TestNoFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, path, Config{})
-	ring, _ := newRing(t, MinRing)
-	w.Attach(0, ring)
+	path, w, ring := attached(t, MinRing)
 	for _, step := range []struct{ to, line string }{{path, "one\n"}, {"", "two\n"}, {path, "three\n"}} {
 		noError(t, w.Use(step.to))
 		write(ring, w.cfg.Doorbell.Out, step.line)

@@ -50,6 +50,16 @@ func open(t *testing.T, path string, cfg Config) *Writer {
 	return w
 }
 
+// attached returns a writer with a ring, and the file that it writes.
+func attached(t *testing.T, size int) (path string, w *Writer, ring *Ring) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "log")
+	w = open(t, path, Config{})
+	ring, _ = newRing(t, size)
+	w.Attach(0, ring)
+	return path, w, ring
+}
+
 // doorbell is one that is closed after the writers of a test.
 func doorbell(t *testing.T) Doorbell {
 	t.Helper()
@@ -108,10 +118,7 @@ func write(r *Ring, doorbell int, line string) bool {
 }
 
 func TestLinesComeWithinASecond(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, path, Config{})
-	ring, _ := newRing(t, 512<<10)
-	w.Attach(3, ring)
+	path, w, ring := attached(t, 512<<10)
 	for i := range 3 { // from asleep, while it gathers, and again
 		began := time.Now()
 		write(ring, w.cfg.Doorbell.Out, fmt.Sprintf("line %d\n", i))
@@ -132,10 +139,7 @@ func TestLinesComeWithinASecond(t *testing.T) {
 
 // A ring that is a quarter full is not left waiting.
 func TestQuarterFullIsWritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, path, Config{})
-	ring, _ := newRing(t, MinRing)
-	w.Attach(0, ring)
+	path, w, ring := attached(t, MinRing)
 	line := strings.Repeat("x", 99) + "\n"
 	began := time.Now()
 	const n = 2000
@@ -172,10 +176,7 @@ func TestPressed(t *testing.T) {
 
 // An idle Writer sleeps until somebody rings, and a ring rings once.
 func TestIdleWriterSleeps(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, path, Config{})
-	ring, _ := newRing(t, MinRing)
-	w.Attach(0, ring)
+	path, w, ring := attached(t, MinRing)
 	want, asleep := "x\n", func() bool { return ring.bell.Load() == 1 }
 	for until(t, "asleep", asleep); len(want) < 20 && ring.Write([]byte("x\n")) && !ring.Due(); until(t, "asleep", asleep) {
 		until(t, want, func() bool { return content(t, path) == want }) // it was only about to sleep
@@ -277,10 +278,7 @@ func TestMadWorker(t *testing.T) {
 
 // A line that is longer than a batch, and one that nearly fills the ring.
 func TestLongLines(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, path, Config{})
-	ring, _ := newRing(t, 1<<20)
-	w.Attach(0, ring)
+	path, w, ring := attached(t, 1<<20)
 	want := "short\n" + strings.Repeat("a", maxBatch+1000) + "\nshort\n" + strings.Repeat("b", 600_000) + "\n"
 	for line := range strings.Lines(want) {
 		if !write(ring, w.cfg.Doorbell.Out, line) {
@@ -309,10 +307,7 @@ func TestBeginsOnItsOwnLine(t *testing.T) {
 	}
 }
 func TestSuspend(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	w := open(t, path, Config{})
-	ring, _ := newRing(t, MinRing)
-	w.Attach(0, ring)
+	path, w, ring := attached(t, MinRing)
 	ring.Write([]byte("one\n"))
 	noError(t, w.suspend(time.Second))
 	if got := content(t, path); got != "one\n" {
