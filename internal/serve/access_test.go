@@ -43,8 +43,7 @@ func TestAddressOfLostClient(t *testing.T) {
 					t.Fatal(err)
 				}
 				s := servetest.At(t, net.JoinHostPort(tt.connect, port))
-				c := s.Dial()
-				servetest.Send(t, c, servetest.Get("/f"))
+				c := s.DialWith(servetest.Get("/f"))
 				c.SetLinger(0)
 				c.Close()
 				access, logged := logTo(t, accesslog.Combined)

@@ -94,8 +94,7 @@ func TestArchivesOfSlowClients(t *testing.T) {
 		}
 		var slow []io.Closer
 		for {
-			c := s.Dial()
-			servetest.Send(t, c, servetest.Get("/?archive=tar"))
+			c := s.DialWith(servetest.Get("/?archive=tar"))
 			head, err := bufio.NewReaderSize(c, 16).ReadString('\n')
 			if err != nil {
 				t.Fatal(err)
@@ -107,8 +106,7 @@ func TestArchivesOfSlowClients(t *testing.T) {
 		if len(slow) < 2 || len(slow) > 10 {
 			t.Errorf("%d archives at once, want 1 to 9", len(slow)-1)
 		}
-		c := s.Dial()
-		servetest.Send(t, c, servetest.Get("/small", "Connection: close"))
+		c := s.DialWith(servetest.Get("/small", "Connection: close"))
 		if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
 			t.Errorf("a request beside them: %s, %d bytes; want 200 with 10", res.Status, len(body))
 		}

@@ -19,8 +19,7 @@ func TestLastDrainEndsTheWait(t *testing.T) {
 		s := servetest.Start(t, dir, run, nil)
 		answered := func() {
 			t.Helper()
-			c := s.Dial()
-			servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+			c := s.DialWith(servetest.Get("/f", "Connection: close"))
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
 				t.Errorf("%s, %d bytes; want 200 with 10", res.Status, len(body))
 			}
@@ -37,8 +36,7 @@ func TestLastDrainEndsTheWait(t *testing.T) {
 			t.Fatalf("the engine ended within %v, want %v; error %v", 2*serve.QuietMax, serve.Deferred, err)
 		default:
 		}
-		c := s.Dial()
-		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+		c := s.DialWith(servetest.Get("/f", "Connection: close"))
 		began := time.Now()
 		s.Order(serve.Drain{})
 		if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
@@ -69,8 +67,7 @@ func TestOrdersAreExecutedInOrder(t *testing.T) {
 				s := servetest.At(t, addr)
 				if running {
 					s = servetest.StartOn(t, t.TempDir(), fd, addr, run, nil)
-					c := s.Dial()
-					servetest.Send(t, c, servetest.Get("/", "Connection: close"))
+					c := s.DialWith(servetest.Get("/", "Connection: close"))
 					servetest.Receive(t, bufio.NewReader(c))
 					c.Close()
 				}
@@ -115,14 +112,12 @@ func TestQueuesEmpty(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		empty := make(chan struct{}, 2) // one more than expected
 		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.QueuesEmpty = func() { empty <- struct{}{} } })
-		download := s.Dial()
-		servetest.Send(t, download, servetest.Get("/big"))
+		download := s.DialWith(servetest.Get("/big"))
 		r := bufio.NewReader(download)
 		if _, err := r.Peek(1); err != nil {
 			t.Fatal(err)
 		}
-		waiting := s.Dial()
-		servetest.Send(t, waiting, servetest.Get("/f", "Connection: close"))
+		waiting := s.DialWith(servetest.Get("/f", "Connection: close"))
 		s.Order(serve.Drain{})
 		<-empty
 		if c, err := net.Dial("tcp", s.Addr); err == nil {

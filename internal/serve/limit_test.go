@@ -38,8 +38,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		var clients []*net.TCPConn
 		ask := func() *net.TCPConn {
 			t.Helper()
-			c := s.Dial()
-			servetest.Send(t, c, servetest.Get("/f"))
+			c := s.DialWith(servetest.Get("/f"))
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 || res.Close {
 				t.Fatalf("%s, %d bytes; want 200 with 10 on a connection that stays open", res.Status, len(body))
 			}
@@ -107,8 +106,7 @@ func TestLimitWithoutIdleConnections(t *testing.T) {
 		}
 		var waiting []*net.TCPConn
 		for range 4 {
-			c := s.Dial()
-			servetest.Send(t, c, servetest.Get("/f"))
+			c := s.DialWith(servetest.Get("/f"))
 			waiting = append(waiting, c)
 		}
 		busy[0].SetLinger(0)

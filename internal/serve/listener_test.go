@@ -34,8 +34,7 @@ func TestSeveralListeners(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		servers := several(t, dir, 3, run, nil)
 		for _, s := range servers {
-			c := s.Dial()
-			servetest.Send(t, c, servetest.Get("/f"))
+			c := s.DialWith(servetest.Get("/f"))
 			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
 				t.Errorf("%s: %s, %d bytes; want 200 with 10", s.Addr, res.Status, len(body))
 			}
@@ -44,8 +43,7 @@ func TestSeveralListeners(t *testing.T) {
 		var waiting []*bufio.Reader
 		for _, s := range servers {
 			for range 3 {
-				c := s.Dial()
-				servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+				c := s.DialWith(servetest.Get("/f", "Connection: close"))
 				waiting = append(waiting, bufio.NewReader(c))
 			}
 		}
@@ -71,12 +69,10 @@ func TestListenersShareTheLimit(t *testing.T) {
 		servers := several(t, dir, 2, run, func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = 1, row })
 		var busy []*net.TCPConn // none of them is idle
 		for range 16 {
-			c := servers[0].Dial()
-			servetest.Send(t, c, "GET ")
+			c := servers[0].DialWith("GET ")
 			busy = append(busy, c)
 		}
-		c := servers[1].Dial()
-		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+		c := servers[1].DialWith(servetest.Get("/f", "Connection: close"))
 		served := make(chan struct{})
 		go func() {
 			defer close(served)

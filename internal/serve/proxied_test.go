@@ -67,8 +67,7 @@ func TestProxied(t *testing.T) {
 		for header, client := range map[string]string{
 			header1: "203.0.113.7", header2: "203.0.113.8", local2: "127.0.0.1", "PROXY UNKNOWN\r\n": "127.0.0.1",
 		} {
-			c := s.Dial()
-			servetest.Send(t, c, header)
+			c := s.DialWith(header)
 			logs(c, client)
 			logs(c, client) // the header applies to the whole connection
 			slow := s.Dial()
@@ -76,16 +75,14 @@ func TestProxied(t *testing.T) {
 				servetest.Send(t, slow, header[i:i+1])
 			}
 			logs(slow, client)
-			together := s.Dial()
-			servetest.Send(t, together, header+servetest.Get("/f")[:5])
+			together := s.DialWith(header + servetest.Get("/f")[:5])
 			before := len(logged())
 			servetest.Send(t, together, servetest.Get("/f")[5:])
 			servetest.Receive(t, bufio.NewReader(together))
 			servetest.Await(t, "a line of the access log", func() bool { return bytes.HasPrefix(logged()[before:], []byte(client+" - - [")) })
 		}
 		logs(dialFrom(t, s, "127.0.0.2"), "127.0.0.2")
-		c := s.Dial()
-		servetest.Send(t, c, header1)
+		s.DialWith(header1)
 		servetest.Await(t, "the client in the list", func() bool {
 			reply := make(chan []serve.Seen, 1)
 			s.Order(serve.List{Reply: reply})
@@ -118,8 +115,7 @@ func TestProxiedSecure(t *testing.T) {
 			servetest.Await(t, "a line of "+want, func() bool { return bytes.HasPrefix(logged()[before:], []byte(want+" - - [")) })
 		}
 		for header, want := range map[string]string{header1: "203.0.113.7", header2: "203.0.113.8"} {
-			c := s.Dial()
-			servetest.Send(t, c, header)
+			c := s.DialWith(header)
 			asks(servetest.Handshake(t, c, client), want)
 			slow := s.Dial()
 			for i := range header {
@@ -209,8 +205,7 @@ func TestProxiedRefused(t *testing.T) {
 			{"PROXY UNKNOWN" + strings.Repeat(" ", 200), proxyproto.ReasonTooLong},
 			{"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x13\xcb\x00\x71\x08\xc0\x00\x02\x01\x12\x67\x00\x50\x03\x00\x04\x00\x00\x00\x00", proxyproto.ReasonChecksum},
 		} {
-			c := s.Dial()
-			servetest.Send(t, c, tt.sent)
+			c := s.DialWith(tt.sent)
 			if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("the response to %q is %q, error %v; want none", tt.sent, got, err)
 			}
@@ -266,8 +261,7 @@ func TestProxiedPerClient(t *testing.T) {
 			cfg.Row, cfg.MaxPerClient, cfg.Proxied = &row, most, clientip.NewNetworks(networks(t, "127.0.0.1"))
 		})
 		dial := func(header string) net.Conn {
-			c := s.Dial()
-			servetest.Send(t, c, header)
+			c := s.DialWith(header)
 			return c
 		}
 		var open []net.Conn

@@ -18,8 +18,7 @@ func TestLaterResponseIsNotTimedOut(t *testing.T) {
 		big := servetest.Noise(t, dir+"/big", 16<<20)
 		servetest.Noise(t, dir+"/small", 100)
 		s := servetest.Start(t, dir, run, nil)
-		c := s.Dial()
-		servetest.Send(t, c, servetest.Get("/big"))
+		c := s.DialWith(servetest.Get("/big"))
 		time.Sleep(100 * time.Millisecond) // the socket buffers fill, and the worker waits
 		r := bufio.NewReader(c)
 		if _, body := servetest.Receive(t, r); !bytes.Equal(body, big) {
@@ -41,8 +40,7 @@ func TestStrayBytesAndEnd(t *testing.T) {
 		dir := t.TempDir()
 		big := servetest.Noise(t, dir+"/big", 16<<20)
 		s := servetest.Start(t, dir, run, nil)
-		c := s.Dial()
-		servetest.Send(t, c, servetest.Get("/big", "Connection: close"))
+		c := s.DialWith(servetest.Get("/big", "Connection: close"))
 		time.Sleep(50 * time.Millisecond)
 		servetest.Send(t, c, "\r\n")
 		c.CloseWrite()
@@ -62,8 +60,7 @@ func TestLingerEnds(t *testing.T) {
 		s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
 			cfg.Recv, cfg.Clock = 16, clock
 		})
-		c := s.Dial()
-		servetest.Send(t, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n")
+		c := s.DialWith("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n")
 		_, began := clock()
 		junk := []byte(strings.Repeat("x", 4096))
 		for {

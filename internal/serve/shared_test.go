@@ -160,8 +160,7 @@ func TestForeignListener(t *testing.T) {
 		s := servetest.At(t, addr)
 		s.ServeAll(dir, []serve.Listener{{FD: foreign, Foreign: true}, {FD: own}}, run, nil)
 		for _, where := range []*servetest.Server{s, servetest.At(t, other)} {
-			c := where.Dial()
-			servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+			c := where.DialWith(servetest.Get("/f", "Connection: close"))
 			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
 				t.Errorf("%s: %s", where.Addr, res.Status)
 			}
@@ -169,8 +168,7 @@ func TestForeignListener(t *testing.T) {
 		s.Stop()
 		s.UntilRefused()
 		next := servetest.StartOn(t, dir, kept, other, run, nil)
-		c := next.Dial()
-		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+		c := next.DialWith(servetest.Get("/f", "Connection: close"))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
 			t.Errorf("the next server: %s, want 200", res.Status)
 		}
@@ -219,8 +217,7 @@ func TestUnixSocketIsNotRedirected(t *testing.T) {
 		w := servetest.At(t, addr)
 		w.ServeAll(dir, []serve.Listener{{FD: fd}, {FD: shared, Shared: true}}, run, func(cfg *serve.Config) { cfg.Conn.SecurePort = 443 })
 		s.served(s.client())
-		c := w.Dial()
-		servetest.Send(t, c, servetest.Get("/f", "Connection: close"))
+		c := w.DialWith(servetest.Get("/f", "Connection: close"))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 308 {
 			t.Errorf("plain HTTP: %s, want 308", res.Status)
 		}

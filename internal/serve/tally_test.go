@@ -26,8 +26,7 @@ func TestCounters(t *testing.T) {
 		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row = &row })
 		var got uint64
 		take := func(ask string) {
-			c := s.Dial()
-			servetest.Send(t, c, ask)
+			c := s.DialWith(ask)
 			n, err := io.Copy(io.Discard, c)
 			if err != nil {
 				t.Fatal(err)
@@ -61,8 +60,7 @@ func TestTruncatedResponseIsCounted(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		var row scoreboard.Row
 		s := servetest.Start(t, dir, run, func(c *serve.Config) { c.Row = &row })
-		c := s.Dial()
-		servetest.Send(t, c, servetest.Get("/large"))
+		c := s.DialWith(servetest.Get("/large"))
 		if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil {
 			t.Fatal(err)
 		}

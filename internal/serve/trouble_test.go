@@ -180,8 +180,7 @@ func TestClientDisconnects(t *testing.T) {
 			}
 			c.Close()
 		}
-		c := s.Dial()
-		servetest.Send(t, c, servetest.Get("/nope"))
+		c := s.DialWith(servetest.Get("/nope"))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 404 {
 			t.Errorf("%s, want 404", res.Status)
 		}
@@ -196,8 +195,7 @@ func TestHalfClosed(t *testing.T) {
 	data := servetest.Noise(t, dir+"/f", 1<<20)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		s := servetest.Start(t, dir, run, nil)
-		c := s.Dial()
-		servetest.Send(t, c, servetest.Get("/f")+servetest.Get("/nope"))
+		c := s.DialWith(servetest.Get("/f") + servetest.Get("/nope"))
 		c.CloseWrite()
 		r := bufio.NewReader(c)
 		if _, got := servetest.Receive(t, r); !bytes.Equal(got, data) {
@@ -236,8 +234,7 @@ func TestErrorIsNotReset(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		for _, recv := range []int{1, 100, 65536} {
 			s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) { cfg.Recv = recv })
-			c := s.Dial()
-			servetest.Send(t, c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 300000/max(1, 1000/recv)))
+			c := s.DialWith("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300000/max(1, 1000/recv)))
 			r := bufio.NewReader(c)
 			if res, body := servetest.Receive(t, r); res.StatusCode != 405 || !res.Close || len(body) == 0 {
 				t.Errorf("recv %d: %s, want 405 with Connection: close", recv, res.Status)
@@ -302,8 +299,7 @@ func TestDrainServesAcceptQueue(t *testing.T) {
 		waiting := servetest.At(t, addr)
 		var clients []*net.TCPConn
 		for range 20 {
-			c := waiting.Dial()
-			servetest.Send(t, c, servetest.Get("/f"))
+			c := waiting.DialWith(servetest.Get("/f"))
 			clients = append(clients, c)
 		}
 		s := servetest.StartOn(t, dir, fd, addr, run, nil)

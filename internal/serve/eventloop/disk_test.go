@@ -155,8 +155,7 @@ func TestClientDisconnectsDuringSlowRead(t *testing.T) {
 			return 0
 		}
 	}), nil)
-	c := s.Dial()
-	servetest.Send(t, c, servetest.Get("/cold"))
+	c := s.DialWith(servetest.Get("/cold"))
 	<-asked
 	c.SetLinger(0)
 	c.Close()

@@ -24,8 +24,7 @@ func TestDrainedAloneLeavesTheSocket(t *testing.T) {
 	}
 	defer unix.Close(kept)
 	s := servetest.StartOn(t, dir, fd, addr, run, nil)
-	c := s.Dial()
-	servetest.Send(t, c, servetest.Get("/f"))
+	c := s.DialWith(servetest.Get("/f"))
 	r := bufio.NewReader(c)
 	if _, err := r.Peek(1); err != nil {
 		t.Fatal(err)

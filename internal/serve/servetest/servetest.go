@@ -152,6 +152,14 @@ func (s *Server) Dial() *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
+// DialWith connects to the server and sends it text.
+func (s *Server) DialWith(text string) *net.TCPConn {
+	s.t.Helper()
+	c := s.Dial()
+	Send(s.t, c, text)
+	return c
+}
+
 // Get returns a GET request for the path with additional header fields.
 func Get(path string, fields ...string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(append(fields, "", ""), "\r\n")
