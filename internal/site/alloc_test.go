@@ -8,8 +8,7 @@ import (
 
 // A request for a small file allocates nothing once the pools are warm.
 func TestOpenAllocatesNothing(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a.html: a")
+	dir := planted(t, "a.html: a")
 	root := openRoot(t, dir)
 	path, access := []byte("/a.html"), new(proto.Access)
 	allocs := testing.AllocsPerRun(200, func() {

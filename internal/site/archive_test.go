@@ -102,10 +102,8 @@ func entryText(t *testing.T, name string, in io.Reader) string {
 // An archive has what the server serves, and nothing else: no hidden name, nothing
 // outside, nothing special, nothing that may not be read, and no circle.
 func TestArchiveContent(t *testing.T) {
-	outside := t.TempDir()
-	plant(t, outside, "secret: no", "dir/")
-	dir := t.TempDir()
-	plant(t, dir, "sub/", "sub/deep/", "sub/.hidden/", "sub/empty/", "other/", "sub/a.txt: text", "sub/b.bin: data", "sub/é \xff: odd",
+	outside := planted(t, "secret: no", "dir/")
+	dir := planted(t, "sub/", "sub/deep/", "sub/.hidden/", "sub/empty/", "other/", "sub/a.txt: text", "sub/b.bin: data", "sub/é \xff: odd",
 		"sub/deep/c: deep", "sub/.secret: no", "sub/.hidden/x: no", "other/d: elsewhere",
 		"sub/file -> a.txt", "sub/up -> ../sub", "sub/self -> .", "sub/to -> ../other", "sub/again -> ../other", "sub/down -> deep",
 		"sub/out -> "+outside+"/secret", "sub/outdir -> ../../"+filepath.Base(outside)+"/dir", "sub/nothing -> nope")
@@ -151,8 +149,7 @@ func TestArchiveOfShares(t *testing.T) {
 }
 
 func TestArchiveStatus(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "sub/", ".hidden/", "file: text", "out -> /etc")
+	dir := planted(t, "sub/", ".hidden/", "file: text", "out -> /etc")
 	r := openRoot(t, dir)
 	if _, status := r.Archive([]byte("/sub/"), "zip", new(proto.Access)); status != proto.StatusForbidden {
 		t.Errorf("without --archive: %d", status)
@@ -190,8 +187,7 @@ func TestArchiveStatus(t *testing.T) {
 
 // A client that reads slowly slows the walk; one that leaves ends it.
 func TestArchiveWaitsForReader(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "big: "+string(make([]byte, 8<<20)))
+	dir := planted(t, "big: "+string(make([]byte, 8<<20)))
 	r := openRoot(t, dir)
 	r.policy.Archive = true
 	a, _ := r.Archive([]byte("/"), "tar", new(proto.Access))

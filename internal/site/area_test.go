@@ -24,8 +24,7 @@ var lockedTree = []string{
 // openAreas opens that tree with realm 0 for most of it and realm 1 for other.txt.
 func openAreas(t testing.TB, change func(*Policy)) *Root {
 	t.Helper()
-	dir := t.TempDir()
-	plant(t, dir, lockedTree...)
+	dir := planted(t, lockedTree...)
 	p := Policy{
 		Index: []string{"index.html"}, List: true, Archive: true, Readme: true,
 		Areas: []Area{{Pattern: "private/**"}, {Pattern: "*.pdf"}, {Pattern: "Mixed"}, {Pattern: "only.html"}, {Pattern: "page"}, {Pattern: "other.txt", Realm: 1}},

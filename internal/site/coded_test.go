@@ -89,8 +89,7 @@ func TestOpenCoded(t *testing.T) {
 // A file that is compressed by its nature is sent in that coding, whatever the
 // client accepts: there is no other form of it (RFC 9110 §8.4, §12.5.3).
 func TestCodedByNature(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a.svgz: gz", "a.svgz.gz: twice", "a.SVGZ: gz", "b.tar.gz: gz", "c.tgz: gz", "d.emz: gz")
+	dir := planted(t, "a.svgz: gz", "a.svgz.gz: twice", "a.SVGZ: gz", "b.tar.gz: gz", "c.tgz: gz", "d.emz: gz")
 	bothWays(t, dir, func(t *testing.T, r *Root) {
 		for path, coding := range map[string]proto.Coding{
 			"/a.svgz": proto.Gzip, "/a.SVGZ": proto.Gzip, "/d.emz": proto.Gzip, "/b.tar.gz": proto.Identity, "/c.tgz": proto.Identity,
@@ -112,8 +111,7 @@ func TestCodedByNature(t *testing.T) {
 // A type that is given by path comes before that of the extension, for sidecars
 // and error pages too.
 func TestTypeRules(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "apple-app-site-association: {}", "apple-app-site-association.br: br", ".well-known/", ".well-known/apple-app-site-association: {}",
+	dir := planted(t, "apple-app-site-association: {}", "apple-app-site-association.br: br", ".well-known/", ".well-known/apple-app-site-association: {}",
 		"a.foo: foo", "a.foo.gz: gz", "dir/", "dir/a.foo: foo", "b.js: js", "c.svgz: gz", "404.html: no", "index.html: home", "d.png: png")
 	r := openWith(t, dir, Policy{Index: []string{"index.html"}, Types: []Rule{
 		{"apple-app-site-association", "application/json"}, {"dir/*.foo", "application/x-bar"}, {"*.foo", "text/x-foo; charset=latin1"},

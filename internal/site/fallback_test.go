@@ -10,8 +10,7 @@ import (
 
 // The fallback answers pages that are not there, and nothing else.
 func TestFallback(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "app.html: app", "app.html.br: br", ".env: secret", "a.txt: A")
+	dir := planted(t, "app.html: app", "app.html.br: br", ".env: secret", "a.txt: A")
 	policy := Policy{Index: []string{"index.html"}, Fallback: "app.html"}
 	r := openWith(t, dir, policy)
 	r.Now = func() time.Time { return time.Now().Add(time.Hour) }

@@ -14,8 +14,7 @@ import (
 // What a root finds out; with openat2 and with what stands in for it, but for
 // what only one of them can know.
 func TestFindings(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a.html: A", "a.html.br: br", "dir/", "dir/b.txt: B", "in.txt -> dir/b.txt", "out -> /etc", ".hid: h", "bin: b", "x.odd: x")
+	dir := planted(t, "a.html: A", "a.html.br: br", "dir/", "dir/b.txt: B", "in.txt -> dir/b.txt", "out -> /etc", ".hid: h", "bin: b", "x.odd: x")
 	tests := []struct {
 		path, accept string
 		want         Finding
@@ -59,8 +58,7 @@ func TestFindings(t *testing.T) {
 
 // The first symbolic link of a name is told with where it leads.
 func TestFirstLink(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "dir/", "dir/b: B", "out -> /etc", "dir/c -> b")
+	dir := planted(t, "dir/", "dir/b: B", "out -> /etc", "dir/c -> b")
 	r := openRoot(t, dir)
 	for name, want := range map[string][2]string{"out/passwd": {"out", "/etc"}, "dir/c": {"dir/c", "b"}, "dir/b": {}, "none/x": {}} {
 		if link, target := r.FirstLink(name); link != want[0] || target != want[1] {
@@ -71,8 +69,7 @@ func TestFirstLink(t *testing.T) {
 
 // The name of an open file is that beneath the root, and nothing of one outside.
 func TestRealName(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a/", "a/b: B")
+	dir := planted(t, "a/", "a/b: B")
 	r := openRoot(t, dir)
 	for path, want := range map[string]string{dir + "/a/b": "a/b", "/proc/version": "", dir + "/a": "a"} {
 		f, err := os.Open(path)

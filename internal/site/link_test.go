@@ -98,8 +98,7 @@ func TestSymlinks(t *testing.T) {
 // the directory that the base lies in too.
 func TestTraversalByLinks(t *testing.T) {
 	for _, mode := range []Symlinks{LinksInside, LinksBeneath, LinksNone} {
-		outside := t.TempDir()
-		plant(t, outside, "home/", "home/root/", "secret.txt: "+secret, "other/", "other/secret.txt: "+secret)
+		outside := planted(t, "home/", "home/root/", "secret.txt: "+secret, "other/", "other/secret.txt: "+secret)
 		dir := filepath.Join(outside, "home/root")
 		plant(t, dir, "index.html: home", "a/", "a/index.html: A", "a/b/", "out -> ../..", "abs -> "+outside, "secret.txt -> ../../other/secret.txt")
 		linked(t, dir, mode, func(t *testing.T, r *Root) {

@@ -57,8 +57,7 @@ func TestNamesOnPage(t *testing.T) {
 		"\U0001f469\u200d\U0001f4bb.md": "<bdi>\U0001f469\u200d\U0001f4bb.md</bdi>", // one picture of two, joined
 		"no utf-8 \xff\xfe\u202e":       `<a href="./no%20utf-8%20%FF%FE%E2%80%AE"><bdi>no utf-8 ` + "\ufffd\ufffd" + `<i>U+202E</i></bdi></a>`,
 	} {
-		dir := t.TempDir()
-		plant(t, dir, name+": x")
+		dir := planted(t, name+": x")
 		if got := page(t, listingRoot(t, dir), "/"); !strings.Contains(got, "<td>") || !strings.Contains(got, want) {
 			t.Errorf("%q: the page has no %s:\n%s", name, want, got[strings.Index(got, "<body>"):])
 		}
@@ -67,8 +66,7 @@ func TestNamesOnPage(t *testing.T) {
 
 // The same holds where a directory's own name is shown.
 func TestPathOnPage(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a\u202eb/c\u2066<d>/", "a\u202eb/c\u2066<d>/file: x")
+	dir := planted(t, "a\u202eb/c\u2066<d>/", "a\u202eb/c\u2066<d>/file: x")
 	r := listingRoot(t, dir)
 	got := page(t, r, "/a\u202eb/c\u2066<d>/")
 	for _, want := range []string{
@@ -87,8 +85,7 @@ func TestPathOnPage(t *testing.T) {
 
 // A directory with nothing to show says so, and has no table without rows.
 func TestEmptyDirectory(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "empty/", ".hidden: x", "empty/.hidden: x")
+	dir := planted(t, "empty/", ".hidden: x", "empty/.hidden: x")
 	r := listingRoot(t, dir)
 	const empty = "<p>This directory is empty.</p>"
 	got := page(t, r, "/empty/")
@@ -103,8 +100,7 @@ func TestEmptyDirectory(t *testing.T) {
 
 // A directory whose index file cannot be served is not listed in its place.
 func TestIndexThatIsNotServed(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "out/", "out/index.html -> /etc/passwd", "out/a: x", "dir/", "dir/index.html/", "dir/a: x", "broken/", "broken/index.html -> nowhere", "none/", "none/a: x")
+	dir := planted(t, "out/", "out/index.html -> /etc/passwd", "out/a: x", "dir/", "dir/index.html/", "dir/a: x", "broken/", "broken/index.html -> nowhere", "none/", "none/a: x")
 	bothWays(t, dir, func(t *testing.T, r *Root) {
 		r.policy.List = true
 		for path, want := range map[string]proto.Status{"/out/": 403, "/dir/": 200, "/broken/": 200, "/none/": 200, "/": 200} {
@@ -122,8 +118,7 @@ func TestIndexThatIsNotServed(t *testing.T) {
 
 // A prefix that a proxy puts in front of the path is in no link.
 func TestLinksAreRelative(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a/", "a/b/", "a/b/c: x")
+	dir := planted(t, "a/", "a/b/", "a/b/c: x")
 	got := page(t, listingRoot(t, dir), "/a/b/")
 	for link := range strings.SplitSeq(got, `href="`) {
 		if strings.HasPrefix(link, "/") {
@@ -138,8 +133,7 @@ func TestLinksAreRelative(t *testing.T) {
 
 // A tag is as long the same as the list is.
 func TestListingTag(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "l/", "l/a: x", "l/b/")
+	dir := planted(t, "l/", "l/a: x", "l/b/")
 	r := listingRoot(t, dir)
 	tag := func(path, query string, json bool) string {
 		l, status := r.List([]byte(path), []byte(query), json, new(proto.Access))
@@ -175,8 +169,7 @@ func TestListingTag(t *testing.T) {
 
 // The time of day is apart from the day, for screens that have no room for it.
 func TestTimeOnPage(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "file: x")
+	dir := planted(t, "file: x")
 	changed := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 	if err := os.Chtimes(filepath.Join(dir, "file"), changed, changed); err != nil {
 		t.Fatal(err)
@@ -189,8 +182,7 @@ func TestTimeOnPage(t *testing.T) {
 // A dot segment at the end of a path is the directory itself, however it is
 // spelt: the file, its list and its redirection are the same.
 func TestDotSegments(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "l/", "l/x: x", "l/sub/", "a.txt: A")
+	dir := planted(t, "l/", "l/x: x", "l/sub/", "a.txt: A")
 	r := openRoot(t, dir)
 	r.policy.List = true
 	for _, same := range [][]string{

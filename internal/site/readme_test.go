@@ -73,8 +73,7 @@ func readmeRoot(t *testing.T, dir string) (r *Root, calls *atomic.Int32) {
 // A README is beneath the list: Markdown rendered, text as it is, and what cannot be
 // rendered too. It is rendered once as long as it stays the same.
 func TestReadme(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "md/", "md/README.md: # a", "txt/", "txt/ReadMe.txt: <b>\u202e\r\n\tc\n", "broken/", "broken/readme.md: broken <b>", "none/", "none/a: x", "blank/", "blank/README.txt:  \n")
+	dir := planted(t, "md/", "md/README.md: # a", "txt/", "txt/ReadMe.txt: <b>\u202e\r\n\tc\n", "broken/", "broken/readme.md: broken <b>", "none/", "none/a: x", "blank/", "blank/README.txt:  \n")
 	for _, name := range []string{"md/README.md", "txt/ReadMe.txt", "broken/readme.md"} {
 		old(t, filepath.Join(dir, name))
 	}
@@ -115,8 +114,7 @@ func TestReadme(t *testing.T) {
 
 // A README that could not be rendered once is rendered the next time.
 func TestReadmeThatFailsOnce(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "README.md: x")
+	dir := planted(t, "README.md: x")
 	old(t, filepath.Join(dir, "README.md"))
 	r, _ := readmeRoot(t, dir)
 	render := r.Render
@@ -132,8 +130,7 @@ func TestReadmeThatFailsOnce(t *testing.T) {
 
 // A listing that waits for its README holds up nobody, and may be left.
 func TestReadmeIsAwaited(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "README.md: x")
+	dir := planted(t, "README.md: x")
 	r, _ := readmeRoot(t, dir)
 	finish := make(chan struct{})
 	r.Render = func([]byte) ([]byte, error) { <-finish; return []byte("made"), nil }

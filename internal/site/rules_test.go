@@ -24,8 +24,7 @@ func found(r *Root, path string) string {
 
 // TestFilesOfRules says that they are read, given ones beside them, and never served.
 func TestFilesOfRules(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "_redirects: /a /file\n/b /file", "_headers: /x\n  A: file\n", "a.txt: a", "sub/", "sub/_redirects: served", "_headers.txt: served")
+	dir := planted(t, "_redirects: /a /file\n/b /file", "_headers: /x\n  A: file\n", "a.txt: a", "sub/", "sub/_redirects: served", "_headers.txt: served")
 	r := openWith(t, dir, Policy{Rules: true, List: true, Archive: true})
 	if r.Rules() != nil {
 		t.Error("rules before they are read")
@@ -156,8 +155,7 @@ func TestWatchRules(t *testing.T) {
 // TestWatchRulesFromElsewhere changes a file of rules where the root directory does not:
 // behind a symbolic link, whose way there is exchanged, and by another name of the file.
 func TestWatchRulesFromElsewhere(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "one/", "two/", "other/", "one/_redirects: /a /one", "two/_redirects: /a /two", "other/_headers: /*\n  A: 1\n",
+	dir := planted(t, "one/", "two/", "other/", "one/_redirects: /a /one", "two/_redirects: /a /two", "other/_headers: /*\n  A: 1\n",
 		"data -> one", "_redirects -> data/_redirects", "next -> two")
 	if err := os.Link(dir+"/other/_headers", dir+"/_headers"); err != nil {
 		t.Fatal(err)
@@ -182,8 +180,7 @@ func TestWatchRulesFromElsewhere(t *testing.T) {
 
 // TestRulesThatCannotBeRead are an error, not the same as no rules.
 func TestRulesThatCannotBeRead(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "_headers/")
+	dir := planted(t, "_headers/")
 	r := openWith(t, dir, Policy{Rules: true})
 	if err := r.ReadRules(nil); err == nil || err.Error() != "_headers: is a directory" {
 		t.Error(err)
@@ -201,8 +198,7 @@ func TestRulesThatCannotBeRead(t *testing.T) {
 
 // TestCleanPaths is the whole rule: a page has no slash, a directory has one.
 func TestCleanPaths(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "both/", "dir/", "empty/", "deep/", "folder.html/",
+	dir := planted(t, "both/", "dir/", "empty/", "deep/", "folder.html/",
 		"index.html: home", "about.html: about", "both.html: page", "both/index.html: directory", "dir/index.html: directory",
 		"plain: plain", "plain.html: beside plain", "empty/x.txt: x", "v1.2.html: dots", "a b.html: space", ".html: none",
 		"deep/page.html: deep", "style.css: css", "folder.html/index.html: odd")

@@ -16,8 +16,7 @@ import (
 // sharesOf makes a directory with files, and a root of some paths of it.
 func sharesOf(t *testing.T, names ...string) *Root {
 	t.Helper()
-	dir := t.TempDir()
-	plant(t, dir, "photos/deep/", "elsewhere/")
+	dir := planted(t, "photos/deep/", "elsewhere/")
 	for _, name := range []string{"movie.mkv", "other.txt", "photos/a.jpg", "photos/deep/b.jpg", "elsewhere/real.iso"} {
 		plant(t, dir, name+": "+name)
 	}
@@ -67,8 +66,7 @@ func TestShares(t *testing.T) {
 
 // Links in a shared directory are followed only if the policy follows any.
 func TestSharedLinks(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "file: file", "photos/", "photos/a.jpg: a", "photos/link -> a.jpg")
+	dir := planted(t, "file: file", "photos/", "photos/a.jpg: a", "photos/link -> a.jpg")
 	for links, want := range map[Symlinks]string{LinksInside: "a", LinksBeneath: "a", LinksNone: "403"} {
 		r, err := OpenShares([]string{dir + "/file", dir + "/photos"}, Policy{List: true, Symlinks: links})
 		if err != nil {

@@ -40,6 +40,14 @@ func plant(t testing.TB, dir string, tree ...string) {
 	}
 }
 
+// planted is plant in a new directory.
+func planted(t testing.TB, tree ...string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	plant(t, dir, tree...)
+	return dir
+}
+
 // bothWays runs the test with openat2 and with what stands in for it.
 func bothWays(t *testing.T, dir string, test func(t *testing.T, r *Root)) {
 	t.Helper()
@@ -217,8 +225,7 @@ func TestOpenSpecial(t *testing.T) {
 }
 
 func TestOpenWithoutPermission(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "closed.txt: "+secret, "shut/", "shut/a.txt: "+secret, "shut/index.html: "+secret, "open.txt: O",
+	dir := planted(t, "closed.txt: "+secret, "shut/", "shut/a.txt: "+secret, "shut/index.html: "+secret, "open.txt: O",
 		"search/", "search/a.txt: A", "search/sub/", "found/", "found/index.html: F", "link -> search", "closed -> closed.txt")
 	for name, mode := range map[string]os.FileMode{"": 0o755, "closed.txt": 0, "shut": 0, "search": 0o711, "found": 0o711,
 		"open.txt": 0o644, "search/a.txt": 0o644, "search/sub": 0o755, "found/index.html": 0o644, // whatever the umask is
@@ -283,8 +290,7 @@ func TestStatusOf(t *testing.T) {
 }
 
 func TestOpenRootErrors(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "file: x")
+	dir := planted(t, "file: x")
 	for _, name := range []string{dir + "/nope", dir + "/file"} {
 		r, err := Open(name, Policy{})
 		if err == nil {
@@ -298,8 +304,7 @@ func TestOpenRootErrors(t *testing.T) {
 
 // Metadata is that of the opened file, and a file that was closed is nobody's.
 func TestFileMetadata(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a.html: <p>", "b.bin: "+strings.Repeat("b", 1000))
+	dir := planted(t, "a.html: <p>", "b.bin: "+strings.Repeat("b", 1000))
 	when := time.Unix(784111777, 123456789)
 	if err := os.Chtimes(dir+"/a.html", when, when); err != nil {
 		t.Fatal(err)
@@ -324,8 +329,7 @@ func TestFileMetadata(t *testing.T) {
 
 // Times before 1970 and after 2262 are those of the file system, and compare so.
 func TestTimesAtTheEdge(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "a.js: A", "a.js.br: br", "b.js: B", "b.js.br: br", "c.js: C")
+	dir := planted(t, "a.js: A", "a.js.br: br", "b.js: B", "b.js.br: br", "c.js: C")
 	set := func(name string, sec, nsec int64) {
 		t.Helper()
 		at := unix.Timespec{Sec: sec, Nsec: nsec}

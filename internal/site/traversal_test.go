@@ -98,8 +98,7 @@ func TestSwappedLink(t *testing.T) {
 // A deploy that exchanges files never gives one file's size with another's
 // bytes.
 func TestSwappedFile(t *testing.T) {
-	dir := t.TempDir()
-	plant(t, dir, "new: bbbbbbbb", "old: aaaa")
+	dir := planted(t, "new: bbbbbbbb", "old: aaaa")
 	bothWays(t, dir, func(t *testing.T, r *Root) {
 		underSwaps(t, dir, "new", "old", func() bool {
 			got, status := fetch(t, r, "/new", proto.Codings{})
