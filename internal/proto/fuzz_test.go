@@ -26,11 +26,7 @@ func FuzzParse(f *testing.F) {
 		if o := parseCut(raw, int(cut)%len(raw), len(raw)); o != whole {
 			t.Fatalf("cut at %d: %+v\nwhole: %+v", int(cut)%len(raw), o, whole)
 		}
-		each := make([]int, len(raw))
-		for i := range each {
-			each[i] = i + 1
-		}
-		if o := parseCut(raw, each...); o != whole {
+		if o := parseCut(raw, each(len(raw))...); o != whole {
 			t.Fatalf("byte by byte: %+v\nwhole: %+v", o, whole)
 		}
 		switch whole.result {
@@ -94,11 +90,7 @@ func FuzzDiscard(f *testing.F) {
 				t.Fatalf("cut at %d: %+v\nwhole: %+v", int(cut)%len(raw), o, whole)
 			}
 		}
-		each := make([]int, len(raw))
-		for i := range each {
-			each[i] = i + 1
-		}
-		if o := discardCut(raw, each...); len(raw) > 0 && o != whole {
+		if o := discardCut(raw, each(len(raw))...); len(raw) > 0 && o != whole {
 			t.Fatalf("byte by byte: %+v\nwhole: %+v", o, whole)
 		}
 		if whole.n > len(raw) || whole.done && whole.fault.Status != 0 {

@@ -33,16 +33,21 @@ func parseCut(raw []byte, lengths ...int) outcome {
 	return o
 }
 
+// each returns the ends of pieces of one byte.
+func each(n int) []int {
+	ends := make([]int, n)
+	for i := range ends {
+		ends[i] = i + 1
+	}
+	return ends
+}
+
 // parseEverySplit parses raw whole, byte by byte and in two pieces cut at
 // every place (of a very long one, at many), and fails if the outcomes differ.
 func parseEverySplit(t testing.TB, raw []byte) outcome {
 	t.Helper()
 	whole := parseCut(raw, len(raw))
-	each := make([]int, len(raw))
-	for i := range each {
-		each[i] = i + 1
-	}
-	if o := parseCut(raw, each...); o != whole {
+	if o := parseCut(raw, each(len(raw))...); o != whole {
 		t.Fatalf("byte by byte: %+v\nwhole: %+v", o, whole)
 	}
 	for i := 1; i < len(raw); i += 1 + len(raw)/400 {
