@@ -13,12 +13,14 @@ if ! getent passwd phalanx >/dev/null; then
 		adduser -S -D -H -h /var/lib/phalanx -s /sbin/nologin -G phalanx phalanx
 	fi
 fi
+# The unit is for systemd 253 and later. An image may be built without a running systemd.
+older=/usr/lib/systemd/system/phalanx.service.d/older.conf
+rm -f "$older"
+if command -v systemctl >/dev/null && [ "$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')" -lt 253 ]; then
+	mkdir -p "${older%/*}"
+	printf '[Service]\nType=notify\nExecReload=/bin/kill -HUP $MAINPID\n' >"$older"
+fi
 if [ -d /run/systemd/system ]; then
-	# The unit is for systemd 253 and later.
-	if [ "$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')" -lt 253 ]; then
-		mkdir -p /usr/lib/systemd/system/phalanx.service.d
-		printf '[Service]\nType=notify\nExecReload=/bin/kill -HUP $MAINPID\n' >/usr/lib/systemd/system/phalanx.service.d/older.conf
-	fi
 	systemctl daemon-reload || :
 	if systemctl --quiet is-active phalanx.service; then
 		systemctl kill --kill-who=main --signal=USR2 phalanx.service || :
