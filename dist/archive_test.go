@@ -62,12 +62,16 @@ func TestSourceArchive(t *testing.T) {
 	}
 }
 
-// TestOtherSystem checks that make build says in one line that it is for Linux.
-func TestOtherSystem(t *testing.T) {
-	cmd := exec.Command("sh", "../scripts/build.sh", t.TempDir()+"/", "./cmd/worker")
-	cmd.Env = append(os.Environ(), "GOOS=darwin")
-	const want = "Phalanx runs only on Linux, and this would build it for darwin; run GOOS=linux make build\n"
-	if out, err := cmd.CombinedOutput(); err == nil || string(out) != want {
-		t.Errorf("output %q, error %v; want %q and an error", out, err, want)
+// TestCannotBuild checks that make build says in one line why it cannot build here.
+func TestCannotBuild(t *testing.T) {
+	for set, want := range map[string]string{
+		"GOOS=darwin": "Phalanx runs only on Linux, and this would build it for darwin; run GOOS=linux make build\n",
+		"GO=no-go":    "no-go is not in the PATH; install Go, or name it with sudo: sudo make install GO=\"$(command -v go)\"\n",
+	} {
+		cmd := exec.Command("sh", "../scripts/build.sh", t.TempDir()+"/", "./cmd/worker")
+		cmd.Env = append(os.Environ(), set)
+		if out, err := cmd.CombinedOutput(); err == nil || string(out) != want {
+			t.Errorf("%s: output %q, error %v; want %q and an error", set, out, err, want)
+		}
 	}
 }

@@ -10,6 +10,10 @@ set -eu
 to=$1
 shift
 go=${GO:-go}
+if ! command -v "${go%% *}" >/dev/null; then
+	echo "${go%% *} is not in the PATH; install Go, or name it with sudo: sudo make install GO=\"\$(command -v go)\"" >&2
+	exit 127
+fi
 os=$($go env GOOS)
 if [ "$os" != linux ]; then
 	echo "Phalanx runs only on Linux, and this would build it for $os; run GOOS=linux make build" >&2
