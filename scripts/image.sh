@@ -10,6 +10,7 @@ version=${1:-$(sh scripts/version.sh)}
 umask 022
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
 for arch in amd64 arm64; do
 	GOARCH=$arch make --no-print-directory install BIN="$work/bin-$arch" VERSION="$version" DESTDIR="$work/$arch" PREFIX=/usr >/dev/null
 done

@@ -16,6 +16,7 @@ export SOURCE_DATE_EPOCH
 umask 022
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
 
 for arch in ${ARCHS:-amd64 arm64}; do
 	STAGE=$work/$arch
