@@ -48,26 +48,26 @@ func secure(port int) address {
 
 // excused counts connections that a worker's death ended and that docs/rescue.md does not promise to rescue.
 type excused struct {
-	shaking int // over TLS before the first response: the server may still be in the handshake
-	sealing int // other TLS connections: the worker was encrypting for them
-	http2   int // HTTP/2
-	local   int // unix sockets
+	handshaking int // over TLS before the first response: the server may still be in the handshake
+	sealing     int // other TLS connections: the worker was encrypting for them
+	http2       int // HTTP/2
+	local       int // unix sockets
 }
 
 // excuses reports whether a connection may end like this, and counts it. The log lines of the
 // rescues have to account for all of them.
-func (p *patron) excuses(err error) bool {
+func (c *client) excuses(err error) bool {
 	switch {
-	case !harness.IsCut(err) || p.at.tls == nil && !p.at.local && !p.at.http2:
+	case !harness.IsCut(err) || c.at.tls == nil && !c.at.local && !c.at.http2:
 		return false
-	case p.at.local:
-		p.excused.local++
-	case p.fresh && p.at.tls != nil:
-		p.excused.shaking++
-	case p.at.http2:
-		p.excused.http2++
+	case c.at.local:
+		c.excused.local++
+	case c.fresh && c.at.tls != nil:
+		c.excused.handshaking++
+	case c.at.http2:
+		c.excused.http2++
 	default:
-		p.excused.sealing++
+		c.excused.sealing++
 	}
 	return true
 }
@@ -79,9 +79,9 @@ func (c *chaos) checkExcused(closed map[string]int) {
 	defer c.load.mu.Unlock()
 	e := c.load.excused
 	say := c.logf
-	if e.sealing > len(c.victims) || e.sealing+e.shaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue] {
+	if e.sealing > len(c.victims) || e.sealing+e.handshaking+e.http2 > closed[cannotContinue] || e.local > closed[cannotRescue] {
 		say = c.errorf
 	}
 	say("%d deaths ended %d handshakes, %d HTTP/2 connections, %d other TLS connections and %d unix socket connections; closed according to the log: %v",
-		len(c.victims), e.shaking, e.http2, e.sealing, e.local, closed)
+		len(c.victims), e.handshaking, e.http2, e.sealing, e.local, closed)
 }

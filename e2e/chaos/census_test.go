@@ -117,32 +117,32 @@ func slotOf(pid int) int {
 	return -1
 }
 
-// staffed reports whether each slot has exactly one worker: none is missing or being
+// filled reports whether each slot has exactly one worker: none is missing or being
 // replaced. A slot that is being closed may still exist.
-func (n *census) staffed(slots int) bool {
-	manned := map[int]bool{}
+func (n *census) filled(slots int) bool {
+	filled := map[int]bool{}
 	for _, socket := range n.listening {
 		if len(n.holders[socket]) > 1 {
 			return false
 		}
 		for _, pid := range n.holders[socket] {
-			manned[n.slots[pid]] = true
+			filled[n.slots[pid]] = true
 		}
 	}
 	for slot := range slots {
-		if !manned[slot] {
+		if !filled[slot] {
 			return false
 		}
 	}
 	return true
 }
 
-// whole reports whether the pool is staffed and has no other workers or sockets.
-func (n *census) whole(slots int) bool {
-	return n.staffed(slots) && len(n.listening) == slots && len(n.slots) == slots
+// stable reports whether the pool is filled and has no other workers or sockets.
+func (n *census) stable(slots int) bool {
+	return n.filled(slots) && len(n.listening) == slots && len(n.slots) == slots
 }
 
-// victims returns the workers that may be killed: all that have executed.
+// victims returns the workers that may be killed: all that run the worker binary already.
 func (n *census) victims() []int {
 	var all []int
 	for pid, slot := range n.slots {

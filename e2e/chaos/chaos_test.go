@@ -60,9 +60,9 @@ type chaos struct {
 	good     []byte // its content
 	victims  []int  // the workers that were killed
 	slots    int    // that the master was told to run
-	revived  int    // quarantined slots that a SIGHUP was sent for
+	reopened int    // quarantined slots that a SIGHUP was sent for
 	refusals int    // SIGTTOU that the master has to refuse
-	spoiled  []span // while the binary was one that does not start
+	broken   []span // while the binary was one that does not start
 	done     map[string]int
 }
 
@@ -84,7 +84,7 @@ func TestChaos(t *testing.T) {
 	}
 	before := len(descriptors(c.PID()))
 	c.load.start(seed)
-	c.wreak(time.Now().Add(*chaosFor))
+	c.disrupt(time.Now().Add(*chaosFor))
 	c.finish(before)
 }
 
@@ -119,7 +119,7 @@ func startChaos(t *testing.T, seed uint64) *chaos {
 		"--listen", "http://" + harness.Loopback(port), "--listen", "http://" + harness.Loopback(port2),
 		"--listen", "unix:" + socket, "--listen", "https://" + harness.Loopback(https), "--tls-self-signed", "--plain", "serve",
 	}})
-	t.Cleanup(c.load.leave)
+	t.Cleanup(c.load.stop)
 	return c
 }
 
@@ -152,10 +152,10 @@ func (c *chaos) await(what string, ok func() bool) error {
 	return nil
 }
 
-// wreak runs rounds of disruptions, each in random order, so that none is left out. The first
+// disrupt runs rounds of disruptions, each in random order, so that none is left out. The first
 // round is always completed.
-func (c *chaos) wreak(until time.Time) {
-	all := deeds()
+func (c *chaos) disrupt(until time.Time) {
+	all := disruptions()
 	for round := 0; round == 0 || time.Now().Before(until); round++ {
 		for _, i := range c.rng.Perm(len(all)) {
 			if c.Gone() || round > 0 && !time.Now().Before(until) {
@@ -199,7 +199,7 @@ func (c *chaos) finish(before int) {
 		c.errorf("exit status %d after SIGINT, want 0:\n%s", code, c.Log.Tail())
 	}
 	c.checkLoad()
-	c.checkDeeds()
+	c.checkDisruptions()
 	c.checkLines()
 }
 
@@ -207,7 +207,7 @@ func (c *chaos) finish(before int) {
 func (c *chaos) stop() {
 	c.Interrupt()
 	for len(c.Workers()) > 0 {
-		victim, err := c.fell(blow{how: "killed while the server was stopping"}, c.draw())
+		victim, err := c.tryKill(killing{how: "killed while the server was stopping"}, c.draw())
 		if err != nil {
 			c.errorf("%v", err)
 		}
@@ -243,8 +243,8 @@ func (c *chaos) checkLoad() {
 	}
 }
 
-func (c *chaos) checkDeeds() {
-	for _, d := range deeds() {
+func (c *chaos) checkDisruptions() {
+	for _, d := range disruptions() {
 		if c.done[d.name] == 0 {
 			c.errorf("%s never happened", d.name)
 		}
@@ -261,14 +261,14 @@ func (c *chaos) checkLines() {
 	}
 	named, closed := map[int]bool{}, map[string]int{}
 	for i, line := range lines {
-		explained := lastStays.MatchString(line) || notReplaced.MatchString(line) && c.spoiledAt(i)
+		explained := lastStays.MatchString(line) || notReplaced.MatchString(line) && c.brokenAt(i)
 		for _, m := range admitted.FindAllStringSubmatch(line, -1) {
 			closed[m[2]] += harness.Atoi(m[1])
 		}
-		forgets := lost.MatchString(admitted.ReplaceAllString(line, ""))
+		losesMore := lost.MatchString(admitted.ReplaceAllString(line, ""))
 		for _, m := range namedPID.FindAllStringSubmatch(line, -1) {
 			if pid := harness.Atoi(m[1]); slices.Contains(c.victims, pid) {
-				named[pid], explained = true, !forgets
+				named[pid], explained = true, !losesMore
 			}
 		}
 		if !explained || !strings.HasPrefix(line, "phalanx: ") {
@@ -281,11 +281,11 @@ func (c *chaos) checkLines() {
 			c.errorf("no line on standard error says that process %d died", pid)
 		}
 	}
-	if n := c.said(lastStays, 0); n != c.refusals {
+	if n := c.linesMatching(lastStays, 0); n != c.refusals {
 		c.errorf("%d lines say that at least one worker is needed, want %d", n, c.refusals)
 	}
 }
 
-func (c *chaos) spoiledAt(line int) bool {
-	return slices.ContainsFunc(c.spoiled, func(s span) bool { return line >= s.from && line < s.to })
+func (c *chaos) brokenAt(line int) bool {
+	return slices.ContainsFunc(c.broken, func(s span) bool { return line >= s.from && line < s.to })
 }

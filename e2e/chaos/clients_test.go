@@ -53,8 +53,8 @@ type load struct {
 	light sync.WaitGroup // clients that finish before the server stops
 	heavy sync.WaitGroup // clients that finish their downloads while it stops
 
-	door    sync.RWMutex // held while a download begins
-	shut    bool         // no more downloads may begin
+	beginMu sync.RWMutex // held while a download begins
+	stopped bool         // no more downloads may begin
 	sending atomic.Int32 // downloads under way
 
 	mu        sync.Mutex
@@ -83,34 +83,34 @@ func (l *load) start(seed uint64) {
 		n      int
 		at     *address
 		joined *sync.WaitGroup
-		live   func(*patron)
+		live   func(*client)
 	}{
-		{kindShort, 4, &l.plain, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 2*time.Millisecond, 10*time.Millisecond) }},
-		{kindKept, 16, &l.plain, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
-		{kindIdle, 8, &l.plain, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
-		{kindDownload, 6, &l.plain, &l.heavy, func(p *patron) { p.downloads(false) }},
-		{kindRange, 1, &l.plain, &l.heavy, func(p *patron) { p.downloads(true) }},
-		{kindShort, 1, &l.second, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 5*time.Millisecond, 50*time.Millisecond) }},
-		{kindKept, 4, &l.second, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
-		{kindDownload, 1, &l.second, &l.heavy, func(p *patron) { p.downloads(false) }},
-		{kindKept, 4, &l.local, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
-		{kindIdle, 1, &l.local, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
-		{kindShort, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.comeAndGo, 20*time.Millisecond, 80*time.Millisecond) }},
-		{kindKept, 6, &l.secure, &l.light, func(p *patron) { p.repeat(p.converse, 5*time.Millisecond, 50*time.Millisecond) }},
-		{kindIdle, 2, &l.secure, &l.light, func(p *patron) { p.repeat(p.doze, time.Millisecond, 2*time.Millisecond) }},
-		{kindDownload, 2, &l.secure, &l.heavy, func(p *patron) { p.downloads(false) }},
-		{kindKept, 3, &l.http2, &l.light, func(p *patron) { p.repeat(p.multiplex, time.Millisecond, 2*time.Millisecond) }},
-		{kindDownload, 2, &l.http2, &l.heavy, func(p *patron) { p.downloads(false) }},
-		{kindKept, 3, &l.h2c, &l.light, func(p *patron) { p.repeat(p.multiplex, time.Millisecond, 2*time.Millisecond) }},
-		{kindDownload, 1, &l.h2c, &l.heavy, func(p *patron) { p.downloads(false) }},
+		{kindShort, 4, &l.plain, &l.light, func(c *client) { c.repeat(c.requestOnce, 2*time.Millisecond, 10*time.Millisecond) }},
+		{kindKept, 16, &l.plain, &l.light, func(c *client) { c.repeat(c.request, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindIdle, 8, &l.plain, &l.light, func(c *client) { c.repeat(c.stayIdle, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 6, &l.plain, &l.heavy, func(c *client) { c.downloads(false) }},
+		{kindRange, 1, &l.plain, &l.heavy, func(c *client) { c.downloads(true) }},
+		{kindShort, 1, &l.second, &l.light, func(c *client) { c.repeat(c.requestOnce, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindKept, 4, &l.second, &l.light, func(c *client) { c.repeat(c.request, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindDownload, 1, &l.second, &l.heavy, func(c *client) { c.downloads(false) }},
+		{kindKept, 4, &l.local, &l.light, func(c *client) { c.repeat(c.request, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindIdle, 1, &l.local, &l.light, func(c *client) { c.repeat(c.stayIdle, time.Millisecond, 2*time.Millisecond) }},
+		{kindShort, 2, &l.secure, &l.light, func(c *client) { c.repeat(c.requestOnce, 20*time.Millisecond, 80*time.Millisecond) }},
+		{kindKept, 6, &l.secure, &l.light, func(c *client) { c.repeat(c.request, 5*time.Millisecond, 50*time.Millisecond) }},
+		{kindIdle, 2, &l.secure, &l.light, func(c *client) { c.repeat(c.stayIdle, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 2, &l.secure, &l.heavy, func(c *client) { c.downloads(false) }},
+		{kindKept, 3, &l.http2, &l.light, func(c *client) { c.repeat(c.multiplex, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 2, &l.http2, &l.heavy, func(c *client) { c.downloads(false) }},
+		{kindKept, 3, &l.h2c, &l.light, func(c *client) { c.repeat(c.multiplex, time.Millisecond, 2*time.Millisecond) }},
+		{kindDownload, 1, &l.h2c, &l.heavy, func(c *client) { c.downloads(false) }},
 	} {
 		for i := range g.n {
 			stream++
-			p := &patron{
+			c := &client{
 				load: l, kind: g.kind, at: g.at, rng: rand.New(rand.NewPCG(seed, stream)),
 				name: fmt.Sprintf("%s %d%s", g.kind, i+1, g.at.over),
 			}
-			g.joined.Go(func() { g.live(p) })
+			g.joined.Go(func() { g.live(c) })
 		}
 	}
 }
@@ -120,17 +120,17 @@ func (l *load) start(seed uint64) {
 func (l *load) end(stop func()) (under int32) {
 	l.once.Do(func() { close(l.quit) })
 	l.light.Wait()
-	l.door.Lock()
-	l.shut = true
+	l.beginMu.Lock()
+	l.stopped = true
 	under = l.sending.Load()
 	stop()
-	l.door.Unlock()
+	l.beginMu.Unlock()
 	l.heavy.Wait()
 	return under
 }
 
-// leave ends the load when the test did not.
-func (l *load) leave() { l.end(func() {}) }
+// stop ends the load when the test did not.
+func (l *load) stop() { l.end(func() {}) }
 
 func (l *load) total() int {
 	l.mu.Lock()
@@ -150,9 +150,9 @@ func (l *load) pause(d time.Duration) {
 	}
 }
 
-// patron is one client. It has one connection at a time, and keeps it until the server announces
+// client is one client of the load. It has one connection at a time, and keeps it until the server announces
 // its end.
-type patron struct {
+type client struct {
 	*load
 	kind   string
 	at     *address
@@ -165,72 +165,72 @@ type patron struct {
 }
 
 // repeat calls act until the load ends.
-func (p *patron) repeat(act func() error, least, most time.Duration) {
-	defer p.close()
+func (c *client) repeat(act func() error, least, most time.Duration) {
+	defer c.close()
 	for {
 		select {
-		case <-p.quit:
+		case <-c.quit:
 			return
 		default:
 		}
 		if err := act(); err != nil {
-			p.failed(err)
+			c.failed(err)
 		}
-		p.pause(harness.Between(p.rng, least, most))
+		c.pause(harness.Between(c.rng, least, most))
 	}
 }
 
-// reach opens a connection if there is none, and sets its deadline.
-func (p *patron) reach(buffer int) error {
-	if p.conn == nil {
-		p.doing = "connecting"
-		conn, err := p.at.connect(buffer)
+// connect opens a connection if there is none, and sets its deadline.
+func (c *client) connect(buffer int) error {
+	if c.conn == nil {
+		c.doing = "connecting"
+		conn, err := c.at.connect(buffer)
 		if err != nil {
 			return err
 		}
-		p.conn, p.fresh = conn, true
-		if err := p.conn.SetDeadline(time.Now().Add(replyTime)); err != nil {
+		c.conn, c.fresh = conn, true
+		if err := c.conn.SetDeadline(time.Now().Add(replyTime)); err != nil {
 			return err
 		}
-		if p.at.tls != nil {
-			p.doing = "in the handshake"
-			if err := p.conn.Encrypt(p.at.tls); err != nil {
+		if c.at.tls != nil {
+			c.doing = "in the handshake"
+			if err := c.conn.Encrypt(c.at.tls); err != nil {
 				return err
 			}
 		}
 	}
-	return p.conn.SetDeadline(time.Now().Add(replyTime))
+	return c.conn.SetDeadline(time.Now().Add(replyTime))
 }
 
-func (p *patron) close() {
-	if p.conn != nil {
-		p.conn.Close()
-		p.conn, p.framed = nil, nil
+func (c *client) close() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn, c.framed = nil, nil
 	}
 }
 
 // failed reports an error, unless a worker's death excuses it.
-func (p *patron) failed(err error) {
+func (c *client) failed(err error) {
 	from := "nowhere"
-	if p.conn != nil {
-		from = p.conn.LocalAddr().String()
+	if c.conn != nil {
+		from = c.conn.LocalAddr().String()
 	}
-	connected := p.conn != nil
-	p.close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if connected && p.excuses(err) {
-		p.note("%s, %s, from %s: %v, possibly excused by a worker's death", p.name, p.doing, from, err)
+	connected := c.conn != nil
+	c.close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if connected && c.excuses(err) {
+		c.note("%s, %s, from %s: %v, possibly excused by a worker's death", c.name, c.doing, from, err)
 		return
 	}
-	if p.wrong++; p.wrong <= mostShown {
-		p.report("%s, %s, from %s: %v", p.name, p.doing, from, err)
+	if c.wrong++; c.wrong <= mostShown {
+		c.report("%s, %s, from %s: %v", c.name, c.doing, from, err)
 	}
 }
 
-func (p *patron) count() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fresh = false
-	p.served[p.kind+p.at.over]++
+func (c *client) count() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fresh = false
+	c.served[c.kind+c.at.over]++
 }

@@ -28,8 +28,8 @@ type framed struct {
 	scheme string
 	frames *http2.Framer
 	next   uint32 // stream ID
-	told   bool   // GOAWAY was received
-	last   uint32 // last stream that the server processes, if told
+	goAway bool   // GOAWAY was received
+	last   uint32 // last stream that the server processes, if goAway
 }
 
 // overHTTP2 returns an address for clients that speak HTTP/2.
@@ -44,66 +44,66 @@ func overHTTP2(a address) address {
 	return a
 }
 
-// greet opens an HTTP/2 connection if there is none.
-func (p *patron) greet(buffer int) error {
-	if err := p.reach(buffer); err != nil || p.framed != nil {
+// connectHTTP2 opens an HTTP/2 connection if there is none.
+func (c *client) connectHTTP2(buffer int) error {
+	if err := c.connect(buffer); err != nil || c.framed != nil {
 		return err
 	}
-	f := &framed{conn: p.conn, scheme: "http", frames: http2.NewFramer(p.conn, p.conn.In), next: 1, last: math.MaxInt32}
-	if p.at.tls != nil {
+	f := &framed{conn: c.conn, scheme: "http", frames: http2.NewFramer(c.conn, c.conn.In), next: 1, last: math.MaxInt32}
+	if c.at.tls != nil {
 		f.scheme = "https"
 	}
 	f.frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	p.framed, p.doing = f, "sending the preface"
+	c.framed, c.doing = f, "sending the preface"
 	return f.begin()
 }
 
 // multiplex is one request of a client that keeps its HTTP/2 connection.
-func (p *patron) multiplex() error {
-	if err := p.greet(0); err != nil {
+func (c *client) multiplex() error {
+	if err := c.connectHTTP2(0); err != nil {
 		return err
 	}
-	want := p.choose()
-	p.doing = "asking for " + want.path
-	body, err := p.framed.get(want.path)
+	want := c.choose()
+	c.doing = "asking for " + want.path
+	body, err := c.framed.get(want.path)
 	switch {
 	case errors.Is(err, errRefused):
-		return p.refused()
+		return c.refused()
 	case err != nil:
 		return err
 	case !bytes.Equal(body, want.body):
 		return fmt.Errorf("%w: %d bytes %.20q, want %d bytes %.20q", harness.ErrWrong, len(body), body, len(want.body), want.body)
 	}
-	p.count()
-	p.doing = "silent"
-	if err := p.framed.listen(harness.Between(p.rng, 5*time.Millisecond, 50*time.Millisecond)); err != nil {
+	c.count()
+	c.doing = "silent"
+	if err := c.framed.listen(harness.Between(c.rng, 5*time.Millisecond, 50*time.Millisecond)); err != nil {
 		return err
 	}
-	if p.framed.told {
-		return p.ended()
+	if c.framed.goAway {
+		return c.awaitClose()
 	}
 	return nil
 }
 
 // refused handles a request that was not processed. The client may send it again.
-func (p *patron) refused() error {
-	if p.framed.told {
-		return p.ended()
+func (c *client) refused() error {
+	if c.framed.goAway {
+		return c.awaitClose()
 	}
 	return nil
 }
 
-// ended waits for the server to close the connection after GOAWAY.
-func (p *patron) ended() error {
-	p.doing = "waiting for the end after GOAWAY"
+// awaitClose waits for the server to close the connection after GOAWAY.
+func (c *client) awaitClose() error {
+	c.doing = "waiting for the end after GOAWAY"
 	for {
-		err := p.framed.take(nil)
+		err := c.framed.take(nil)
 		switch {
 		case err == io.EOF:
-			p.close()
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.announced++
+			c.close()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.announced++
 			return nil
 		case err != nil:
 			return err
@@ -158,7 +158,7 @@ func (f *framed) get(path string) ([]byte, error) {
 	if err := r.ok(); err != nil {
 		return nil, err
 	}
-	if n := len(r.body); n > 0 && !f.told {
+	if n := len(r.body); n > 0 && !f.goAway {
 		return r.body, f.frames.WriteWindowUpdate(0, uint32(n))
 	}
 	return r.body, nil
@@ -174,7 +174,7 @@ func (r *response) ok() error {
 // listen handles the frames that arrive while no request is under way.
 func (f *framed) listen(during time.Duration) error {
 	until := time.Now().Add(during)
-	for !f.told {
+	for !f.goAway {
 		if err := f.conn.SetReadDeadline(until); err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func (f *framed) take(r *response) error {
 		if frame.ErrCode != http2.ErrCodeNo || frame.LastStreamID > f.last {
 			return fmt.Errorf("%w: %v after a last stream ID of %d", harness.ErrWrong, frame, f.last)
 		}
-		f.told, f.last = true, frame.LastStreamID
+		f.goAway, f.last = true, frame.LastStreamID
 		if r != nil && r.stream > f.last {
 			return errRefused
 		}
@@ -243,21 +243,21 @@ func (r *response) take(frame http2.Frame) error {
 	return nil
 }
 
-// beginStream is [patron.begin] over HTTP/2, always for the whole file.
-func (p *patron) beginStream() (*transfer, error) {
+// beginStream is [client.begin] over HTTP/2, always for the whole file.
+func (c *client) beginStream() (*transfer, error) {
 	for {
-		if err := p.greet(largeBuffer); err != nil {
+		if err := c.connectHTTP2(largeBuffer); err != nil {
 			return nil, err
 		}
-		p.doing = "asking for a download"
-		r, sent := p.framed.ask(p.large.path)
+		c.doing = "asking for a download"
+		r, sent := c.framed.ask(c.large.path)
 		var err error
 		for r.status == "" && err == nil {
-			err = p.framed.take(r)
+			err = c.framed.take(r)
 		}
 		switch {
 		case errors.Is(err, errRefused):
-			if err := p.refused(); err != nil {
+			if err := c.refused(); err != nil {
 				return nil, err
 			}
 			continue
@@ -267,20 +267,20 @@ func (p *patron) beginStream() (*transfer, error) {
 		if err := r.ok(); err != nil {
 			return nil, err
 		}
-		p.fresh = false
-		p.sending.Add(1)
-		return &transfer{want: p.large.body, stream: r}, nil
+		c.fresh = false
+		c.sending.Add(1)
+		return &transfer{want: c.large.body, stream: r}, nil
 	}
 }
 
-// takeStream is [patron.take] over HTTP/2. It opens the window at the pace of the download.
-func (p *patron) takeStream(d *transfer) error {
+// takeStream is [client.take] over HTTP/2. It opens the window at the pace of the download.
+func (c *client) takeStream(d *transfer) error {
 	tick := time.NewTicker(largePace)
 	defer tick.Stop()
-	f, r, at, used := p.framed, d.stream, 0, 0
+	f, r, at, used := c.framed, d.stream, 0, 0
 	for !r.complete {
-		p.doing = fmt.Sprintf("at byte %d of %d", at, len(d.want))
-		if err := p.conn.SetDeadline(time.Now().Add(replyTime)); err != nil {
+		c.doing = fmt.Sprintf("at byte %d of %d", at, len(d.want))
+		if err := c.conn.SetDeadline(time.Now().Add(replyTime)); err != nil {
 			return err
 		}
 		if err := f.take(r); err != nil {
@@ -303,9 +303,9 @@ func (p *patron) takeStream(d *transfer) error {
 	if at < len(d.want) {
 		return fmt.Errorf("%w: the response has %d bytes, want %d", harness.ErrWrong, at, len(d.want))
 	}
-	p.count()
-	if f.told {
-		return p.ended()
+	c.count()
+	if f.goAway {
+		return c.awaitClose()
 	}
 	return nil
 }

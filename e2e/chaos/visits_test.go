@@ -14,17 +14,17 @@ import (
 // This file defines what the clients of TestChaos do and what they accept.
 
 // choose returns a random small page.
-func (p *patron) choose() page { return p.pages[p.rng.IntN(len(p.pages))] }
+func (c *client) choose() page { return c.pages[c.rng.IntN(len(c.pages))] }
 
-// tell sends a request, whole or in part.
-func (p *patron) tell(doing, text string) error {
-	p.doing = doing
-	return p.conn.Send(text)
+// send sends a request, whole or in part.
+func (c *client) send(doing, text string) error {
+	c.doing = doing
+	return c.conn.Send(text)
 }
 
 // receive reads a response and compares it with a page.
-func (p *patron) receive(want page) (*harness.Reply, error) {
-	r, err := p.conn.Reply("GET")
+func (c *client) receive(want page) (*harness.Reply, error) {
+	r, err := c.conn.Reply("GET")
 	if err != nil {
 		return nil, err
 	}
@@ -32,132 +32,132 @@ func (p *patron) receive(want page) (*harness.Reply, error) {
 		return nil, fmt.Errorf("%w: %d with %d bytes %.20q, want 200 with %d bytes %.20q",
 			harness.ErrWrong, r.Status, len(r.Body), r.Body, len(want.body), want.body)
 	}
-	p.count()
+	c.count()
 	return r, nil
 }
 
 // after checks what follows a response: its end if it announces one, else nothing.
-func (p *patron) after(r *harness.Reply) error {
+func (c *client) after(r *harness.Reply) error {
 	if !r.Closes() {
-		if n := p.conn.In.Buffered(); n > 0 {
+		if n := c.conn.In.Buffered(); n > 0 {
 			return fmt.Errorf("%w: %d extra bytes after the response", harness.ErrWrong, n)
 		}
 		return nil
 	}
-	p.doing = "waiting for the announced end"
-	switch b, err := p.conn.In.ReadByte(); {
+	c.doing = "waiting for the announced end"
+	switch b, err := c.conn.In.ReadByte(); {
 	case err == nil:
 		return fmt.Errorf("%w: byte %q after the last response", harness.ErrWrong, b)
 	case err != io.EOF:
 		return err
 	}
-	p.close()
-	if p.kind != kindShort { // its requests ask for the end
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.announced++
+	c.close()
+	if c.kind != kindShort { // its requests ask for the end
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.announced++
 	}
 	return nil
 }
 
-// comeAndGo makes one request on a connection of its own.
-func (p *patron) comeAndGo() error {
-	if err := p.reach(0); err != nil {
+// requestOnce makes one request on a connection of its own.
+func (c *client) requestOnce() error {
+	if err := c.connect(0); err != nil {
 		return err
 	}
-	want := p.choose()
-	if err := p.tell("asking for "+want.path+" with Connection: close", harness.Request("GET", want.path, "Connection: close")); err != nil {
+	want := c.choose()
+	if err := c.send("asking for "+want.path+" with Connection: close", harness.Request("GET", want.path, "Connection: close")); err != nil {
 		return err
 	}
-	r, err := p.receive(want)
+	r, err := c.receive(want)
 	if err != nil {
 		return err
 	}
 	if !r.Closes() {
 		return fmt.Errorf("%w: the response lacks Connection: close", harness.ErrWrong)
 	}
-	return p.after(r)
+	return c.after(r)
 }
 
-// converse makes a request or two, in one of three ways.
-func (p *patron) converse() error {
-	if err := p.reach(0); err != nil {
+// request makes a request or two, in one of three ways.
+func (c *client) request() error {
+	if err := c.connect(0); err != nil {
 		return err
 	}
-	switch p.rng.IntN(10) {
+	switch c.rng.IntN(10) {
 	case 0:
-		return p.pair()
+		return c.pair()
 	case 1, 2:
-		return p.halves()
+		return c.splitHead()
 	}
-	return p.single()
+	return c.single()
 }
 
-func (p *patron) single() error {
-	want := p.choose()
-	if err := p.tell("asking for "+want.path, harness.Request("GET", want.path)); err != nil {
+func (c *client) single() error {
+	want := c.choose()
+	if err := c.send("asking for "+want.path, harness.Request("GET", want.path)); err != nil {
 		return err
 	}
-	r, err := p.receive(want)
+	r, err := c.receive(want)
 	if err != nil {
 		return err
 	}
-	return p.after(r)
+	return c.after(r)
 }
 
 // pair sends two requests at once. The server has read either both or neither, so the first
 // response cannot be the last.
-func (p *patron) pair() error {
-	first, second := p.choose(), p.choose()
+func (c *client) pair() error {
+	first, second := c.choose(), c.choose()
 	text := harness.Request("GET", first.path) + harness.Request("GET", second.path)
-	if err := p.tell("asking for "+first.path+" and "+second.path, text); err != nil {
+	if err := c.send("asking for "+first.path+" and "+second.path, text); err != nil {
 		return err
 	}
-	r, err := p.receive(first)
+	r, err := c.receive(first)
 	if err != nil {
 		return err
 	}
 	if r.Closes() {
 		return fmt.Errorf("%w: the first of two responses has Connection: close", harness.ErrWrong)
 	}
-	if r, err = p.receive(second); err != nil {
+	if r, err = c.receive(second); err != nil {
 		return err
 	}
-	return p.after(r)
+	return c.after(r)
 }
 
-// halves sends a head in two pieces, some time apart.
-func (p *patron) halves() error {
-	want := p.choose()
+// splitHead sends a head in two pieces, some time apart.
+func (c *client) splitHead() error {
+	want := c.choose()
 	text := harness.Request("GET", want.path)
-	cut := 1 + p.rng.IntN(len(text)-1)
-	if err := p.tell("sending the first half of a head", text[:cut]); err != nil {
+	cut := 1 + c.rng.IntN(len(text)-1)
+	if err := c.send("sending the first half of a head", text[:cut]); err != nil {
 		return err
 	}
-	p.pause(harness.Between(p.rng, 0, 300*time.Millisecond))
-	if err := p.tell("sending the second half of a head", text[cut:]); err != nil {
+	c.pause(harness.Between(c.rng, 0, 300*time.Millisecond))
+	if err := c.send("sending the second half of a head", text[cut:]); err != nil {
 		return err
 	}
-	r, err := p.receive(want)
+	r, err := c.receive(want)
 	if err != nil {
 		return err
 	}
-	return p.after(r)
+	return c.after(r)
 }
 
-// doze makes a request and then expects the connection to stay open and silent for a while.
-func (p *patron) doze() error {
-	if err := p.reach(0); err != nil {
+// stayIdle makes a request and then expects the connection to stay open and silent for a while.
+func (c *client) stayIdle() error {
+	if err := c.connect(0); err != nil {
 		return err
 	}
-	if err := p.single(); err != nil || p.conn == nil {
+	if err := c.single(); err != nil || c.conn == nil {
 		return err
 	}
-	p.doing = "silent"
-	if err := p.conn.SetReadDeadline(time.Now().Add(harness.Between(p.rng, 2*time.Second, 4*time.Second))); err != nil {
+	c.doing = "silent"
+	if err := c.conn.SetReadDeadline(time.Now().Add(harness.Between(c.rng, 2*time.Second, 4*time.Second))); err != nil {
 		return err
 	}
-	b, err := p.conn.In.ReadByte()
+	b, err := c.conn.In.ReadByte()
 	switch {
 	case err == nil:
 		return fmt.Errorf("%w: unexpected byte %q", harness.ErrWrong, b)
@@ -168,21 +168,21 @@ func (p *patron) doze() error {
 }
 
 // downloads fetches the large file until no more downloads may begin.
-func (p *patron) downloads(ranged bool) {
-	defer p.close()
+func (c *client) downloads(ranged bool) {
+	defer c.close()
 	// Spread the downloads, or all of them might end just when the server stops.
-	p.pause(harness.Between(p.rng, 0, largeSize/largePiece*largePace))
+	c.pause(harness.Between(c.rng, 0, largeSize/largePiece*largePace))
 	for {
-		d, err := p.begin(ranged)
+		d, err := c.begin(ranged)
 		if err == nil {
 			if d == nil {
 				return
 			}
-			err = p.take(d)
-			p.sending.Add(-1)
+			err = c.take(d)
+			c.sending.Add(-1)
 		}
 		if err != nil {
-			p.failed(err)
+			c.failed(err)
 			<-time.After(50 * time.Millisecond)
 		}
 	}
@@ -197,30 +197,30 @@ type transfer struct {
 
 // begin requests the file or a range of it, and reads the response head. It returns nil when no
 // more downloads may begin.
-func (p *patron) begin(ranged bool) (*transfer, error) {
-	p.door.RLock()
-	defer p.door.RUnlock()
+func (c *client) begin(ranged bool) (*transfer, error) {
+	c.beginMu.RLock()
+	defer c.beginMu.RUnlock()
 	switch {
-	case p.shut:
+	case c.stopped:
 		return nil, nil
-	case p.at.http2:
-		return p.beginStream()
+	case c.at.http2:
+		return c.beginStream()
 	}
-	want, status, content := p.large.body, 200, ""
+	want, status, content := c.large.body, 200, ""
 	var fields []string
 	if ranged {
-		from := p.rng.IntN(largeSize / 2)
-		to := from + 1 + p.rng.IntN(largeSize-from)
+		from := c.rng.IntN(largeSize / 2)
+		to := from + 1 + c.rng.IntN(largeSize-from)
 		want, status, content = want[from:to], 206, fmt.Sprintf("bytes %d-%d/%d", from, to-1, largeSize)
 		fields = []string{fmt.Sprintf("Range: bytes=%d-%d", from, to-1)}
 	}
-	if err := p.reach(largeBuffer); err != nil {
+	if err := c.connect(largeBuffer); err != nil {
 		return nil, err
 	}
-	if err := p.tell("asking for a download", harness.Request("GET", p.large.path, fields...)); err != nil {
+	if err := c.send("asking for a download", harness.Request("GET", c.large.path, fields...)); err != nil {
 		return nil, err
 	}
-	r, err := p.conn.Head()
+	r, err := c.conn.Head()
 	if err != nil {
 		return nil, err
 	}
@@ -228,25 +228,25 @@ func (p *patron) begin(ranged bool) (*transfer, error) {
 		return nil, fmt.Errorf("%w: %d with %d bytes of %q, want %d with %d of %q",
 			harness.ErrWrong, r.Status, r.Length, r.Header.Get("Content-Range"), status, len(want), content)
 	}
-	p.fresh = false
-	p.sending.Add(1)
+	c.fresh = false
+	c.sending.Add(1)
 	return &transfer{head: r, want: want}, nil
 }
 
 // take reads the body slowly and compares every byte.
-func (p *patron) take(d *transfer) error {
+func (c *client) take(d *transfer) error {
 	if d.stream != nil {
-		return p.takeStream(d)
+		return c.takeStream(d)
 	}
 	buf := make([]byte, largePiece)
 	tick := time.NewTicker(largePace)
 	defer tick.Stop()
 	for at := 0; at < len(d.want); <-tick.C {
-		p.doing = fmt.Sprintf("at byte %d of %d", at, len(d.want))
-		if err := p.conn.SetReadDeadline(time.Now().Add(replyTime)); err != nil {
+		c.doing = fmt.Sprintf("at byte %d of %d", at, len(d.want))
+		if err := c.conn.SetReadDeadline(time.Now().Add(replyTime)); err != nil {
 			return err
 		}
-		n, err := io.ReadFull(p.conn.In, buf[:min(len(buf), len(d.want)-at)])
+		n, err := io.ReadFull(c.conn.In, buf[:min(len(buf), len(d.want)-at)])
 		if want := d.want[at : at+n]; !bytes.Equal(buf[:n], want) {
 			return fmt.Errorf("%w: wrong content in the %d bytes from byte %d on", harness.ErrWrong, n, at)
 		}
@@ -254,6 +254,6 @@ func (p *patron) take(d *transfer) error {
 			return err
 		}
 	}
-	p.count()
-	return p.after(d.head)
+	c.count()
+	return c.after(d.head)
 }

@@ -12,42 +12,42 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// deed is a disruption of the server. do returns an error if the server does not behave as
+// disruption is one way to disrupt the server. do returns an error if the server does not behave as
 // documented.
-type deed struct {
+type disruption struct {
 	name string
 	do   func(*chaos) error
 }
 
-// deeds returns the disruptions of one round. One that is listed twice is done twice; SIGTTOU is,
+// disruptions returns the disruptions of one round. One that is listed twice is done twice; SIGTTOU is,
 // so that now and then it reaches the last slot.
-func deeds() []deed {
-	return []deed{
-		{"SIGHUP", (*chaos).roll},
-		{"SIGHUP to its end", (*chaos).rollThrough},
-		{"SIGHUP during a reload", (*chaos).rollAgain},
-		{"SIGTTIN", (*chaos).more},
-		{"SIGTTIN", (*chaos).more},
-		{"SIGTTOU", (*chaos).less},
-		{"SIGTTOU", (*chaos).less},
-		{"SIGKILL while the pool is stable", (*chaos).killInQuiet},
+func disruptions() []disruption {
+	return []disruption{
+		{"SIGHUP", (*chaos).reload},
+		{"SIGHUP to its end", (*chaos).reloadFully},
+		{"SIGHUP during a reload", (*chaos).reloadTwice},
+		{"SIGTTIN", (*chaos).addSlot},
+		{"SIGTTIN", (*chaos).addSlot},
+		{"SIGTTOU", (*chaos).removeSlot},
+		{"SIGTTOU", (*chaos).removeSlot},
+		{"SIGKILL while the pool is stable", (*chaos).killWhenStable},
 		{"SIGKILL at a random time", (*chaos).killAtAnyTime},
 		{"SIGSTOP until the master kills", (*chaos).hang},
-		{"SIGSTOP for a moment", (*chaos).stumble},
+		{"SIGSTOP for a moment", (*chaos).stopBriefly},
 		{"a new worker binary", (*chaos).renew},
 		{"SIGUSR2", (*chaos).upgrade},
-		{"a worker binary that cannot be executed", (*chaos).putNoProgram},
-		{"a worker binary that exits at once", (*chaos).putFailing},
+		{"a worker binary that cannot be executed", (*chaos).installNoProgram},
+		{"a worker binary that exits at once", (*chaos).installFailing},
 	}
 }
 
-func (c *chaos) roll() error {
+func (c *chaos) reload() error {
 	c.Signal(syscall.SIGHUP)
 	return nil
 }
 
-// rollThrough reloads and waits until every old worker has exited.
-func (c *chaos) rollThrough() error {
+// reloadFully reloads and waits until every old worker has exited.
+func (c *chaos) reloadFully() error {
 	before := c.inPlace()
 	c.Signal(syscall.SIGHUP)
 	return c.await("a new worker in each slot", func() bool {
@@ -78,8 +78,8 @@ func (c *chaos) upgrade() error {
 	})
 }
 
-// rollAgain starts a second reload once the first has started a replacement.
-func (c *chaos) rollAgain() error {
+// reloadTwice starts a second reload once the first has started a replacement.
+func (c *chaos) reloadTwice() error {
 	before := c.Workers()
 	c.Signal(syscall.SIGHUP)
 	err := c.await("a first replacement", func() bool {
@@ -89,13 +89,13 @@ func (c *chaos) rollAgain() error {
 	return err
 }
 
-func (c *chaos) more() error {
+func (c *chaos) addSlot() error {
 	c.slots++
 	c.Signal(syscall.SIGTTIN)
 	return nil
 }
 
-func (c *chaos) less() error {
+func (c *chaos) removeSlot() error {
 	if c.slots > 1 {
 		c.slots--
 		c.Signal(syscall.SIGTTOU)
@@ -103,7 +103,7 @@ func (c *chaos) less() error {
 	}
 	c.refusals++
 	c.Signal(syscall.SIGTTOU)
-	return c.await("a line that SIGTTOU is refused for the last worker", func() bool { return c.said(lastStays, 0) == c.refusals })
+	return c.await("a line that refuses SIGTTOU for the last worker", func() bool { return c.linesMatching(lastStays, 0) == c.refusals })
 }
 
 // inPlace returns the workers of the slots that are not being closed.
@@ -116,26 +116,26 @@ func (c *chaos) inPlace() []int {
 
 // settled reports whether no worker is being started, replaced or drained.
 func (c *chaos) settled() bool {
-	c.revive()
+	c.reopen()
 	if len(c.Workers()) != c.slots {
 		return false // cheaper than a census
 	}
 	n, err := c.count()
-	return err == nil && n.whole(c.slots)
+	return err == nil && n.stable(c.slots)
 }
 
-// staffed reports whether every slot has a worker.
-func (c *chaos) staffed() bool {
-	c.revive()
+// filled reports whether every slot has a worker.
+func (c *chaos) filled() bool {
+	c.reopen()
 	n, err := c.count()
-	return err == nil && n.staffed(c.slots)
+	return err == nil && n.filled(c.slots)
 }
 
-// revive sends SIGHUP when a slot was quarantined, as it must be when too many of its
+// reopen sends SIGHUP when a slot was quarantined, as it must be when too many of its
 // workers have died in a short time.
-func (c *chaos) revive() {
-	if n := c.said(gaveUp, 0); n > c.revived {
-		c.revived = n
+func (c *chaos) reopen() {
+	if n := c.linesMatching(gaveUp, 0); n > c.reopened {
+		c.reopened = n
 		c.Signal(syscall.SIGHUP)
 	}
 }
@@ -146,12 +146,12 @@ func (c *chaos) lines() int {
 	return len(lines)
 }
 
-// said counts the lines on standard error that match, from a line on.
-func (c *chaos) said(something *regexp.Regexp, from int) int {
+// linesMatching counts the lines on standard error that match, from a line on.
+func (c *chaos) linesMatching(pattern *regexp.Regexp, from int) int {
 	_, lines := c.Log.All()
 	n := 0
 	for _, line := range lines[from:] {
-		if something.MatchString(line) {
+		if pattern.MatchString(line) {
 			n++
 		}
 	}
@@ -162,32 +162,32 @@ func (c *chaos) said(something *regexp.Regexp, from int) int {
 // however many candidates there are, so that the rest of the schedule does not depend on them.
 func (c *chaos) draw() int { return c.rng.IntN(1 << 20) }
 
-// blow is a way in which a worker is killed.
-type blow struct {
-	how   string
-	quiet bool // only when no connection is being handed over
-	hang  bool // stopped only; the master has to notice and kill it
+// killing is a way in which a worker is killed.
+type killing struct {
+	how    string
+	stable bool // only when no connection is being handed over
+	hang   bool // stopped only; the master has to notice and kill it
 }
 
-func (c *chaos) killInQuiet() error {
-	_, err := c.strike(blow{how: "killed while the pool was stable", quiet: true})
+func (c *chaos) killWhenStable() error {
+	_, err := c.kill(killing{how: "killed while the pool was stable", stable: true})
 	return err
 }
 
 // killAtAnyTime kills a worker, half of the time during a reload.
 func (c *chaos) killAtAnyTime() error {
-	rolling, wait := c.draw()%2 == 0, harness.Between(c.rng, time.Millisecond, 150*time.Millisecond)
-	if rolling {
+	reloading, wait := c.draw()%2 == 0, harness.Between(c.rng, time.Millisecond, 150*time.Millisecond)
+	if reloading {
 		c.Signal(syscall.SIGHUP)
 		<-time.After(wait)
 	}
-	_, err := c.strike(blow{how: "killed at a random time"})
+	_, err := c.kill(killing{how: "killed at a random time"})
 	return err
 }
 
 // hang stops a worker until the master misses its heartbeat and kills it.
 func (c *chaos) hang() error {
-	pid, err := c.strike(blow{how: "stopped until the master killed it", quiet: true, hang: true})
+	pid, err := c.kill(killing{how: "stopped until the master killed it", stable: true, hang: true})
 	if err != nil {
 		return err
 	}
@@ -207,28 +207,28 @@ func (c *chaos) hang() error {
 	return nil
 }
 
-// strike waits for the right moment and kills or stops a worker.
-func (c *chaos) strike(b blow) (victim int, err error) {
+// kill waits for the right moment and kills or stops a worker.
+func (c *chaos) kill(k killing) (victim int, err error) {
 	choice := c.draw()
-	late := c.await("a worker to be "+b.how, func() bool {
-		if b.quiet && !c.settled() {
+	late := c.await("a worker to be "+k.how, func() bool {
+		if k.stable && !c.settled() {
 			return false
 		}
-		victim, err = c.fell(b, choice)
+		victim, err = c.tryKill(k, choice)
 		return victim != 0 || err != nil
 	})
 	return victim, errors.Join(err, late)
 }
 
-// fell chooses a worker, stops it so that it certainly exists, and kills it. It returns 0 if the
+// tryKill chooses a worker, stops it so that it certainly exists, and kills it. It returns 0 if the
 // moment is not right.
-func (c *chaos) fell(b blow, choice int) (victim int, err error) {
+func (c *chaos) tryKill(k killing, choice int) (victim int, err error) {
 	n, err := c.count()
 	if err != nil {
 		return 0, err
 	}
 	all := n.victims()
-	if len(all) == 0 || b.quiet && !n.whole(c.slots) {
+	if len(all) == 0 || k.stable && !n.stable(c.slots) {
 		return 0, nil
 	}
 	victim = all[choice%len(all)]
@@ -239,15 +239,15 @@ func (c *chaos) fell(b blow, choice int) (victim int, err error) {
 		return 0, nil
 	}
 	c.victims = append(c.victims, victim)
-	c.logf("process %d of slot %d: %s", victim, n.slots[victim], b.how)
-	if b.hang {
+	c.logf("process %d of slot %d: %s", victim, n.slots[victim], k.how)
+	if k.hang {
 		return victim, nil
 	}
 	return victim, syscall.Kill(victim, syscall.SIGKILL)
 }
 
-// stumble stops a worker for less than the hang timeout.
-func (c *chaos) stumble() error {
+// stopBriefly stops a worker for less than the hang timeout.
+func (c *chaos) stopBriefly() error {
 	choice := c.draw()
 	all := c.inPlace()
 	if len(all) == 0 {
@@ -292,19 +292,19 @@ func (c *chaos) awaitRenewal() error {
 				return false
 			}
 		}
-		return c.staffed()
+		return c.filled()
 	})
 }
 
-func (c *chaos) putNoProgram() error { return c.spoil("no program\n", 0o644) }
+func (c *chaos) installNoProgram() error { return c.installBroken("no program\n", 0o644) }
 
-func (c *chaos) putFailing() error { return c.spoil("#!/bin/sh\nexit 1\n", 0o755) }
+func (c *chaos) installFailing() error { return c.installBroken("#!/bin/sh\nexit 1\n", 0o755) }
 
-// spoil replaces the worker binary with a file that does not start, checks that the old workers
+// installBroken replaces the worker binary with a file that does not start, checks that the old workers
 // keep serving, and restores it.
-func (c *chaos) spoil(content string, mode os.FileMode) error {
+func (c *chaos) installBroken(content string, mode os.FileMode) error {
 	// A slot that waits for a worker now would get this binary.
-	if err := c.await("a worker in each slot", c.staffed); err != nil {
+	if err := c.await("a worker in each slot", c.filled); err != nil {
 		return err
 	}
 	from := c.lines()
@@ -312,7 +312,7 @@ func (c *chaos) spoil(content string, mode os.FileMode) error {
 		return err
 	}
 	c.Signal(syscall.SIGHUP)
-	err := c.await("a line that a worker did not start", func() bool { return c.said(notReplaced, from) > 0 })
+	err := c.await("a line that a worker did not start", func() bool { return c.linesMatching(notReplaced, from) > 0 })
 	if err == nil {
 		served := c.load.total()
 		err = c.await("responses from the old workers", func() bool { return c.load.total() >= served+50 })
@@ -322,6 +322,6 @@ func (c *chaos) spoil(content string, mode os.FileMode) error {
 	}
 	c.Signal(syscall.SIGHUP)
 	err = c.awaitRenewal()
-	c.spoiled = append(c.spoiled, span{from, c.lines()})
+	c.broken = append(c.broken, span{from, c.lines()})
 	return err
 }
