@@ -29,38 +29,38 @@ func takeOverWith(t *testing.T, free int) {
 			said.Add(1)
 		}
 	})
-	l := newLineWith(t, nil, func(cfg *serve.Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
+	l := newLoopsWith(t, nil, func(cfg *serve.Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
 	big := servetest.Noise(t, l.dir+"/big", 8<<20)
-	var busy, idle []*guest
+	var busy, idle []*loopClient
 	for range 5 {
-		g := l.guest()
-		if err := g.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		c := l.client()
+		if err := c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 			t.Fatal(err)
 		}
-		g.send(servetest.Get("/big"))
-		if _, err := g.r.Peek(1); err != nil {
+		c.send(servetest.Get("/big"))
+		if _, err := c.r.Peek(1); err != nil {
 			t.Fatal(err)
 		}
-		busy = append(busy, g)
-		g = l.guest()
-		g.ask()
-		idle = append(idle, g)
+		busy = append(busy, c)
+		c = l.client()
+		c.ask()
+		idle = append(idle, c)
 	}
 	old := l.last
 	l.begin()
 	from, to := newHandover(t)
-	old.Order(handsOver, serve.HandOver{FD: from})
+	old.Order(drainAndHandOver, serve.HandOver{FD: from})
 	old.Wait() // all connections are in the channel
-	last := l.guest()
+	last := l.client()
 	last.ask() // so that the next loop has started, which needs descriptors too
 	restore := servetest.FullTable(t, free)
 	l.last.Order(serve.TakeOver{FD: to})
 	servetest.Await(t, "a line in the log", func() bool { return said.Load() > 0 })
 	time.Sleep(3 * serve.AcceptPause)
 	restore()
-	for i, g := range idle {
-		g.ask()
-		g.Close()
+	for i, c := range idle {
+		c.ask()
+		c.Close()
 		if res, body := servetest.Receive(t, busy[i].r); res.StatusCode != 200 || !bytes.Equal(body, big) {
 			t.Errorf("client %d: %s with %d bytes", busy[i].n, res.Status, len(body))
 		}

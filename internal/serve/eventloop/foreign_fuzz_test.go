@@ -32,7 +32,7 @@ func FuzzTakeOver(f *testing.F) {
 	f.Add(all)
 	f.Fuzz(func(t *testing.T, script []byte) {
 		servetest.NoLeaks(t, func(t *testing.T) {
-			l := newLine(t)
+			l := newLoops(t)
 			others := foreign(t)
 			socket, client := blocking(t)
 			kinds := []int{socket, -1}
@@ -52,9 +52,9 @@ func FuzzTakeOver(f *testing.F) {
 				script = script[3+n:]
 			}
 			unix.Close(from)
-			g := l.guest()
-			g.ask()
-			g.Close()
+			c := l.client()
+			c.ask()
+			c.Close()
 			client.Close()
 			l.last.Stop()
 		})

@@ -83,7 +83,7 @@ func blocking(t *testing.T) (fd int, client *net.TCPConn) {
 // Descriptors that a compromised worker hands over instead of connections and files are closed, and the worker that
 // takes over keeps serving.
 func TestForeignDescriptors(t *testing.T) {
-	l := newLine(t)
+	l := newLoops(t)
 	from, to := newHandover(t)
 	l.last.Order(serve.TakeOver{FD: to})
 	idle := conn.AppendState(nil, conn.Remains{})
@@ -99,9 +99,9 @@ func TestForeignDescriptors(t *testing.T) {
 		if err := ipc.SendConnection(from, sending, socket, fd); err != nil {
 			t.Fatal(name, err)
 		}
-		g := l.guest()
-		g.ask()
-		g.Close()
+		c := l.client()
+		c.ask()
+		c.Close()
 	}
 	client.Close()
 	unix.Close(from)
@@ -110,7 +110,7 @@ func TestForeignDescriptors(t *testing.T) {
 
 // A connection that is handed over in blocking mode does not block the loop.
 func TestBlockingConnectionTakenOver(t *testing.T) {
-	l := newLine(t)
+	l := newLoops(t)
 	from, to := newHandover(t)
 	l.last.Order(serve.TakeOver{FD: to})
 	socket, client := blocking(t)
@@ -118,8 +118,8 @@ func TestBlockingConnectionTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	unix.Close(from)
-	g := l.guest()
-	g.ask()
+	c := l.client()
+	c.ask()
 	servetest.Send(t, client, "all HTTP/1.1\r\nHost: a\r\n\r\n")
 	if res, body := servetest.Receive(t, bufio.NewReader(client)); res.StatusCode != 200 || len(body) != len(l.small) {
 		t.Errorf("%s, %d bytes; want 200 with the file", res.Status, len(body))
@@ -127,8 +127,8 @@ func TestBlockingConnectionTakenOver(t *testing.T) {
 	if linger, err := unix.GetsockoptLinger(socket, unix.SOL_SOCKET, unix.SO_LINGER); err != nil || linger.Onoff != 0 {
 		t.Errorf("SO_LINGER is %+v, error %v; want it off", linger, err)
 	}
-	g.ask()
-	g.Close()
+	c.ask()
+	c.Close()
 	client.Close()
 	l.last.Stop()
 }

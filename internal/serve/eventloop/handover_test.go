@@ -19,39 +19,39 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// line is a series of loops on one listening socket, each of which takes over from the previous one. They serve a
+// loops is a series of loops on one listening socket, each of which takes over from the previous one. They serve a
 // directory with a small file.
-type line struct {
-	t      *testing.T
-	dir    string
-	small  []byte
-	fd     int // the listening socket
-	addr   string
-	last   *servetest.Server
-	guests int // number of clients so far
+type loops struct {
+	t       *testing.T
+	dir     string
+	small   []byte
+	fd      int // the listening socket
+	addr    string
+	last    *servetest.Server
+	clients int // number of clients so far
 
 	credentials *serve.Credentials // nil: without TLS
 	change      func(*serve.Config)
 }
 
-func newLine(t *testing.T) *line {
+func newLoops(t *testing.T) *loops {
 	t.Helper()
-	return newLineWith(t, nil, nil)
+	return newLoopsWith(t, nil, nil)
 }
 
-// newLineWith is newLine with TLS credentials and a changed configuration, if not nil.
-func newLineWith(t *testing.T, credentials *serve.Credentials, change func(*serve.Config)) *line {
+// newLoopsWith is newLoops with TLS credentials and a changed configuration, if not nil.
+func newLoopsWith(t *testing.T, credentials *serve.Credentials, change func(*serve.Config)) *loops {
 	t.Helper()
 	fd, addr := servetest.Listen(t)
 	t.Cleanup(func() { unix.Close(fd) })
-	l := &line{t: t, dir: t.TempDir(), fd: fd, addr: addr, credentials: credentials, change: change}
+	l := &loops{t: t, dir: t.TempDir(), fd: fd, addr: addr, credentials: credentials, change: change}
 	l.small = servetest.Noise(t, l.dir+"/small", 100)
 	l.begin()
 	return l
 }
 
 // begin starts a loop with a duplicate of the socket.
-func (l *line) begin() {
+func (l *loops) begin() {
 	l.t.Helper()
 	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -64,19 +64,19 @@ func (l *line) begin() {
 	l.last.ServeAll(l.dir, []serve.Listener{{FD: fd, Secure: l.credentials != nil}}, run, l.change)
 }
 
-// handsOver is the drain of a loop that hands its connections over.
-var handsOver = serve.Drain{Kept: true, HandOver: true}
+// drainAndHandOver is the drain of a loop that hands its connections over.
+var drainAndHandOver = serve.Drain{Kept: true, HandOver: true}
 
-// succeed starts the next loop and makes the last one hand over to it. It returns the old one, which may keep connections
+// replace starts the next loop and makes the last one hand over to it. It returns the old one, which may keep connections
 // for a while.
-func (l *line) succeed() *servetest.Server {
+func (l *loops) replace() *servetest.Server {
 	l.t.Helper()
-	l.last.Order(handsOver)
-	return l.succeedTo()
+	l.last.Order(drainAndHandOver)
+	return l.replaceDraining()
 }
 
-// succeedTo is succeed for a loop that is already draining.
-func (l *line) succeedTo() *servetest.Server {
+// replaceDraining is replace for a loop that is already draining.
+func (l *loops) replaceDraining() *servetest.Server {
 	l.t.Helper()
 	old := l.last
 	l.begin()
@@ -86,39 +86,39 @@ func (l *line) succeedTo() *servetest.Server {
 	return old
 }
 
-// guest is a client with a persistent connection.
-type guest struct {
+// loopClient is a client with a persistent connection.
+type loopClient struct {
 	net.Conn
-	l *line
+	l *loops
 	n int // its number, from 1
 	r *bufio.Reader
 }
 
-func (l *line) guest() *guest {
+func (l *loops) client() *loopClient {
 	l.t.Helper()
 	c := l.last.Dial()
-	l.guests++
-	return &guest{c, l, l.guests, bufio.NewReader(c)}
+	l.clients++
+	return &loopClient{c, l, l.clients, bufio.NewReader(c)}
 }
 
-func (g *guest) send(p string) {
-	g.l.t.Helper()
-	servetest.Send(g.l.t, g, p)
+func (c *loopClient) send(p string) {
+	c.l.t.Helper()
+	servetest.Send(c.l.t, c, p)
 }
 
 // served expects a response with the small file and without Connection: close.
-func (g *guest) served() {
-	g.l.t.Helper()
-	res, body := servetest.Receive(g.l.t, g.r)
-	if res.StatusCode != 200 || !bytes.Equal(body, g.l.small) || res.Close {
-		g.l.t.Fatalf("client %d: %s, %d bytes, close %v; want 200 with the small file on a connection that stays open", g.n, res.Status, len(body), res.Close)
+func (c *loopClient) served() {
+	c.l.t.Helper()
+	res, body := servetest.Receive(c.l.t, c.r)
+	if res.StatusCode != 200 || !bytes.Equal(body, c.l.small) || res.Close {
+		c.l.t.Fatalf("client %d: %s, %d bytes, close %v; want 200 with the small file on a connection that stays open", c.n, res.Status, len(body), res.Close)
 	}
 }
 
-func (g *guest) ask() {
-	g.l.t.Helper()
-	g.send(servetest.Get("/small"))
-	g.served()
+func (c *loopClient) ask() {
+	c.l.t.Helper()
+	c.send(servetest.Get("/small"))
+	c.served()
 }
 
 func newHandover(t *testing.T) (from, to int) {
@@ -133,31 +133,31 @@ func newHandover(t *testing.T) (from, to int) {
 // Idle connections, more than the channel holds at once, are handed over, and the old loop ends at once.
 func TestIdleConnectionsMove(t *testing.T) {
 	servetest.NoLeaks(t, func(t *testing.T) {
-		l := newLine(t)
-		var guests []*guest
+		l := newLoops(t)
+		var clients []*loopClient
 		for range 1000 {
-			guests = append(guests, l.guest())
+			clients = append(clients, l.client())
 		}
 		ask := func() {
 			t.Helper()
-			for _, g := range guests {
-				g.send(servetest.Get("/small"))
+			for _, c := range clients {
+				c.send(servetest.Get("/small"))
 			}
-			for _, g := range guests {
-				g.served()
+			for _, c := range clients {
+				c.served()
 			}
 		}
 		ask()
 		for range 3 {
 			began := time.Now()
-			l.succeed().Wait()
+			l.replace().Wait()
 			if took := time.Since(began); took > 9*time.Second { // without a handover it ends after 11
 				t.Errorf("the old loop ended after %v, want at most 9s", took)
 			}
 			ask()
 		}
-		for _, g := range guests {
-			g.Close()
+		for _, c := range clients {
+			c.Close()
 		}
 		l.last.Stop()
 	})
@@ -165,73 +165,73 @@ func TestIdleConnectionsMove(t *testing.T) {
 
 // A connection may be handed over at any point of a request head.
 func TestHeadsMove(t *testing.T) {
-	l := newLine(t)
+	l := newLoops(t)
 	raw := servetest.Get("/small")
-	var guests []*guest
+	var clients []*loopClient
 	for range len(raw) {
-		guests = append(guests, l.guest())
+		clients = append(clients, l.client())
 	}
-	for i, g := range guests {
-		g.send(raw + raw[:i])
-		g.served()
+	for i, c := range clients {
+		c.send(raw + raw[:i])
+		c.served()
 	}
-	l.succeed().Wait()
-	for i, g := range guests {
-		g.send(raw[i:])
+	l.replace().Wait()
+	for i, c := range clients {
+		c.send(raw[i:])
 	}
-	for _, g := range guests {
-		g.served()
-		g.Close()
+	for _, c := range clients {
+		c.served()
+		c.Close()
 	}
 	l.last.Stop()
 }
 
 // A download that is handed over several times arrives byte for byte, and so does the response to a pipelined request.
 func TestDownloadsMove(t *testing.T) {
-	l := newLine(t)
+	l := newLoops(t)
 	big := servetest.Noise(t, l.dir+"/big", 24<<20)
-	g := l.guest()
-	g.send(servetest.Get("/big") + servetest.Get("/small"))
+	c := l.client()
+	c.send(servetest.Get("/big") + servetest.Get("/small"))
 	got := make([]byte, 0, len(big)+1<<10)
 	for len(got) < len(big) {
 		piece := make([]byte, min(4<<20, len(big)+200-len(got)))
-		n, err := io.ReadFull(g.r, piece)
+		n, err := io.ReadFull(c.r, piece)
 		if err != nil {
 			t.Fatalf("after %d bytes: %v", len(got)+n, err)
 		}
 		got = append(got, piece...)
 		if len(got) < len(big)-8<<20 {
-			l.succeed().Wait() // the old loop has no connections left
+			l.replace().Wait() // the old loop has no connections left
 		}
 	}
-	res, err := readAll(got, g.r)
+	res, err := readAll(got, c.r)
 	if err != nil || !bytes.Equal(res[0], big) || !bytes.Equal(res[1], l.small) {
 		t.Errorf("the responses differ from the files, error %v", err)
 	}
-	g.Close()
+	c.Close()
 	l.last.Stop()
 }
 
 // A loop that takes over many downloads of a file opens it once.
 func TestDownloadsShareTheirFile(t *testing.T) {
-	l := newLine(t)
+	l := newLoops(t)
 	const size = 8 << 20
 	servetest.Noise(t, l.dir+"/big", size)
-	var guests []*guest
+	var clients []*loopClient
 	for range 50 {
-		g := l.guest()
-		if err := g.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		c := l.client()
+		if err := c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 			t.Fatal(err)
 		}
-		g.send(servetest.Get("/big"))
-		guests = append(guests, g)
-		if _, err := g.r.Peek(1); err != nil {
+		c.send(servetest.Get("/big"))
+		clients = append(clients, c)
+		if _, err := c.r.Peek(1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	row := new(scoreboard.Row)
 	l.change = func(cfg *serve.Config) { cfg.Row = row }
-	l.succeed().Wait()
+	l.replace().Wait()
 	servetest.Await(t, "fifty connections taken over", func() bool { return row.TakenOver.Load() == 50 })
 	servetest.Await(t, "one descriptor of the file", func() bool {
 		open := 0
@@ -246,11 +246,11 @@ func TestDownloadsShareTheirFile(t *testing.T) {
 		}
 		return open == 1
 	})
-	for _, g := range guests {
-		if res, body := servetest.Receive(t, g.r); res.StatusCode != 200 || len(body) != size {
-			t.Errorf("client %d: %s with %d bytes, want 200 with %d", g.n, res.Status, len(body), size)
+	for _, c := range clients {
+		if res, body := servetest.Receive(t, c.r); res.StatusCode != 200 || len(body) != size {
+			t.Errorf("client %d: %s with %d bytes, want 200 with %d", c.n, res.Status, len(body), size)
 		}
-		g.Close()
+		c.Close()
 	}
 	l.last.Stop()
 }
@@ -272,59 +272,59 @@ func readAll(begin []byte, rest io.Reader) (bodies [2][]byte, err error) {
 
 // A multipart response cannot be handed over: the old loop finishes it, then hands the connection over.
 func TestManyRangesStay(t *testing.T) {
-	l := newLine(t)
+	l := newLoops(t)
 	servetest.Noise(t, l.dir+"/big", 24<<20)
-	g := l.guest()
-	g.send(servetest.Get("/big", "Range: bytes=0-8000000,9000000-20000000"))
+	c := l.client()
+	c.send(servetest.Get("/big", "Range: bytes=0-8000000,9000000-20000000"))
 	time.Sleep(50 * time.Millisecond) // the response fills the socket's buffer
-	old := l.succeed()
-	if res, body := servetest.Receive(t, g.r); res.StatusCode != 206 || len(body) < 19_000_000 {
+	old := l.replace()
+	if res, body := servetest.Receive(t, c.r); res.StatusCode != 206 || len(body) < 19_000_000 {
 		t.Errorf("the multipart response: %s with %d bytes, want 206", res.Status, len(body))
 	}
 	old.Wait()
-	g.send(servetest.Get("/big", "Range: bytes=0-9", "Connection: close"))
-	if res, body := servetest.Receive(t, g.r); res.StatusCode != 206 || len(body) != 10 {
+	c.send(servetest.Get("/big", "Range: bytes=0-9", "Connection: close"))
+	if res, body := servetest.Receive(t, c.r); res.StatusCode != 206 || len(body) != 10 {
 		t.Errorf("after the handover: %s with %d bytes, want 206 with 10", res.Status, len(body))
 	}
-	g.Close()
+	c.Close()
 	l.last.Stop()
 }
 
 // If the loop that should take over is gone, the old one serves its connections until there is another.
 func TestHandOverToNobody(t *testing.T) {
-	l := newLine(t)
-	g := l.guest()
-	g.ask()
+	l := newLoops(t)
+	c := l.client()
+	c.ask()
 	from, to := newHandover(t)
 	unix.Close(to)
-	l.last.Order(handsOver, serve.HandOver{FD: from})
-	g.ask()
-	l.succeedTo().Wait()
-	g.ask()
-	g.Close()
+	l.last.Order(drainAndHandOver, serve.HandOver{FD: from})
+	c.ask()
+	l.replaceDraining().Wait()
+	c.ask()
+	c.Close()
 	l.last.Stop()
 }
 
 // If no loop will take over, the connections end as in any drain.
 func TestNobodyTakesOver(t *testing.T) {
-	l := newLine(t)
-	g := l.guest()
-	g.ask()
-	l.last.Order(handsOver, serve.Drain{})
+	l := newLoops(t)
+	c := l.client()
+	c.ask()
+	l.last.Order(drainAndHandOver, serve.Drain{})
 	began := time.Now()
-	if n, err := g.r.Read(make([]byte, 1)); err != io.EOF {
+	if n, err := c.r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("%d bytes, error %v; want EOF", n, err)
 	}
 	if took := time.Since(began); took < conn.DrainGrace/2 || took > conn.DrainGrace+8*time.Second {
 		t.Errorf("the grace period was %v, want about %v", took, conn.DrainGrace)
 	}
-	g.Close()
+	c.Close()
 	l.last.Wait()
 }
 
 // A state that cannot be parsed is rejected, and its descriptor is closed.
 func TestForeignBytesTakenOver(t *testing.T) {
-	l := newLine(t)
+	l := newLoops(t)
 	from, to := newHandover(t)
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -340,9 +340,9 @@ func TestForeignBytesTakenOver(t *testing.T) {
 	}
 	unix.Close(pair[1])
 	unix.Close(from)
-	g := l.guest()
-	g.ask()
-	g.Close()
+	c := l.client()
+	c.ask()
+	c.Close()
 	l.last.Stop()
 }
 

@@ -39,40 +39,40 @@ func TestHandOverProxied(t *testing.T) {
 	change := func(cfg *serve.Config) { cfg.Access, cfg.Proxied = access, loopback(t) }
 	credentials, client := servetest.Credentials(t, nil)
 	for _, secure := range []bool{false, true} {
-		l := newLineWith(t, nil, change)
+		l := newLoopsWith(t, nil, change)
 		if secure {
-			l = newLineWith(t, &credentials, change)
+			l = newLoopsWith(t, &credentials, change)
 		}
 		before := logged()
-		half, silent := l.guest(), l.guest()
+		half, silent := l.client(), l.client()
 		half.send(testHeader[:11])
-		guests := []*guest{half, silent}
+		clients := []*loopClient{half, silent}
 		if !secure { // a handshake that has begun cannot be handed over
-			asked := l.guest()
+			asked := l.client()
 			asked.send(testHeader)
 			asked.ask()
 			before++
-			guests = append(guests, asked)
+			clients = append(clients, asked)
 		}
 		servetest.Await(t, "all connections in a list", func() bool {
 			reply := make(chan []serve.Seen, 1)
 			l.last.Order(serve.List{Reply: reply})
-			return len(<-reply) == len(guests)
+			return len(<-reply) == len(clients)
 		})
 		for range 2 {
-			l.succeed().Wait()
+			l.replace().Wait()
 		}
 		half.send(testHeader[11:])
 		silent.send(testHeader)
-		for _, g := range guests {
+		for _, c := range clients {
 			if secure {
-				g.Conn = servetest.Handshake(t, g.Conn, client)
-				g.r.Reset(g.Conn)
+				c.Conn = servetest.Handshake(t, c.Conn, client)
+				c.r.Reset(c.Conn)
 			}
-			g.ask()
-			g.Close()
+			c.ask()
+			c.Close()
 		}
-		servetest.Await(t, "an access log line for each request", func() bool { return logged() == before+len(guests) })
+		servetest.Await(t, "an access log line for each request", func() bool { return logged() == before+len(clients) })
 		l.last.Stop()
 	}
 }

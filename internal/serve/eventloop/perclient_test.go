@@ -14,17 +14,17 @@ import (
 // A connection that was handed over counts as its client's in the next loop, even above the limit, until it ends.
 func TestHandOverCounts(t *testing.T) {
 	const most = 3
-	l := newLineWith(t, nil, func(cfg *serve.Config) { cfg.MaxPerClient = most })
-	var guests []*guest
+	l := newLoopsWith(t, nil, func(cfg *serve.Config) { cfg.MaxPerClient = most })
+	var clients []*loopClient
 	for range most {
-		g := l.guest()
-		g.ask()
-		guests = append(guests, g)
+		c := l.client()
+		c.ask()
+		clients = append(clients, c)
 	}
-	old := l.succeed()
+	old := l.replace()
 	old.Wait()
-	for _, g := range guests {
-		g.ask()
+	for _, c := range clients {
+		c.ask()
 	}
 	c := l.last.Dial()
 	defer c.Close()
@@ -33,7 +33,7 @@ func TestHandOverCounts(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
 		t.Errorf("a connection above the limit after the handover: %d bytes, error %v; want a close", n, err)
 	}
-	guests[0].Close()
+	clients[0].Close()
 	servetest.Await(t, "a new connection after one ended", func() bool {
 		c := l.last.Dial()
 		defer c.Close()
@@ -47,17 +47,17 @@ func TestHandOverCounts(t *testing.T) {
 // Connections that were handed over are served even if there are more than --max-connections, which a reload may have
 // lowered.
 func TestHandOverAboveLimit(t *testing.T) {
-	l := newLine(t)
-	var guests []*guest
+	l := newLoops(t)
+	var clients []*loopClient
 	for range 3 {
-		g := l.guest()
-		g.ask()
-		guests = append(guests, g)
+		c := l.client()
+		c.ask()
+		clients = append(clients, c)
 	}
 	l.change = func(cfg *serve.Config) { cfg.MaxConnections = 1 }
-	l.succeed().Wait()
-	for _, g := range guests {
-		g.ask()
+	l.replace().Wait()
+	for _, c := range clients {
+		c.ask()
 	}
 	l.last.Stop()
 }
@@ -65,29 +65,29 @@ func TestHandOverAboveLimit(t *testing.T) {
 // A loop with more connections than its limit accepts none in place of those that end, until it is below the limit.
 func TestLoweredLimitIsReached(t *testing.T) {
 	const most = 2
-	l := newLine(t)
+	l := newLoops(t)
 	servetest.Noise(t, l.dir+"/big", 64<<20) // more than the sockets' buffers hold, so the downloads stall
-	download := func() *guest {
-		g := l.guest()
-		g.send(servetest.Get("/big"))
-		if _, err := g.r.Peek(1); err != nil {
+	download := func() *loopClient {
+		c := l.client()
+		c.send(servetest.Get("/big"))
+		if _, err := c.r.Peek(1); err != nil {
 			t.Fatal(err)
 		}
-		return g
+		return c
 	}
-	var old []*guest
+	var old []*loopClient
 	for range most + 2 {
 		old = append(old, download())
 	}
 	row := new(scoreboard.Row)
 	l.change = func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = most, row }
-	l.succeed().Wait()
+	l.replace().Wait()
 	servetest.Await(t, "the old downloads in the new loop", func() bool { return row.TakenOver.Load() == most+2 })
 	defer download().Close() // accepted before the loop knows that it has too many connections
-	waiting := l.guest()
+	waiting := l.client()
 	waiting.send(servetest.Get("/small"))
-	for i, g := range old {
-		g.Close()
+	for i, c := range old {
+		c.Close()
 		servetest.Await(t, "the end of a download", func() bool { return row.Truncated.Load() == uint64(i+1) })
 		if left := len(old) - i; left > most { // including the one that was accepted
 			time.Sleep(3 * serve.AcceptPause)

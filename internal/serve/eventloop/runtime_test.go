@@ -149,8 +149,8 @@ func TestRuntimeIsNotBlocked(t *testing.T) {
 	}
 }
 
-// A loop that has nothing left to do stops turning.
-func TestIdleLoopRests(t *testing.T) {
+// A loop that has nothing left to do takes no more turns.
+func TestIdleLoopSleeps(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Noise(t, dir+"/f", 1000)
 	var turns atomic.Int64

@@ -42,46 +42,46 @@ func newStall(cfg *serve.Config) *stall {
 // connections, however many there are.
 func TestRequestsDuringStall(t *testing.T) {
 	var s *stall
-	l := newLineWith(t, nil, func(cfg *serve.Config) {
+	l := newLoopsWith(t, nil, func(cfg *serve.Config) {
 		cfg.Conn.KeepAlive = time.Hour // nothing times out while a slow machine opens the connections
 		s = newStall(cfg)
 	})
 	const n = eventBatch + 200
 	half := servetest.Get("/small")[:10]
-	var guests []*guest
+	var clients []*loopClient
 	for range n {
-		g := l.guest()
-		g.ask()
-		guests = append(guests, g)
+		c := l.client()
+		c.ask()
+		clients = append(clients, c)
 	}
-	slow := l.guest()
+	slow := l.client()
 	slow.ask()
-	last := l.guest()
+	last := l.client()
 	last.ask()
-	waker := l.guest()
+	waker := l.client()
 	for i := 0; i < n; i += 2 {
-		guests[i].send(half)
+		clients[i].send(half)
 	}
 	slow.send(half)
 	s.wanted.Store(true)
 	waker.send(servetest.Get("/small")) // the loop stalls in this turn or before it
 	<-s.begun
-	for i, g := range guests {
+	for i, c := range clients {
 		rest := servetest.Get("/small")
 		if i%2 == 0 {
 			rest = rest[len(half):]
 		}
-		g.send(rest)
+		c.send(rest)
 	}
 	slow.send(servetest.Get("/small")[len(half) : len(half)+1])
-	for _, g := range append(guests, slow) {
-		awaitAcknowledged(t, g)
+	for _, c := range append(clients, slow) {
+		awaitAcknowledged(t, c)
 	}
 	s.skipped.Store(int64(2 * time.Hour))
 	close(s.over)
-	for _, g := range append(guests, waker) {
-		g.served()
-		g.Close()
+	for _, c := range append(clients, waker) {
+		c.served()
+		c.Close()
 	}
 	// A head that is still incomplete has timed out.
 	if res, _ := servetest.Receive(t, slow.r); res.StatusCode != 408 {
@@ -96,9 +96,9 @@ func TestRequestsDuringStall(t *testing.T) {
 }
 
 // awaitAcknowledged waits until the server's kernel has received everything that was sent.
-func awaitAcknowledged(t *testing.T, g *guest) {
+func awaitAcknowledged(t *testing.T, c *loopClient) {
 	t.Helper()
-	raw, err := g.Conn.(*net.TCPConn).SyscallConn()
+	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}

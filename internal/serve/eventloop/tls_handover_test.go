@@ -17,32 +17,32 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// newSecureLine returns a line for TLS, and the configuration of its clients.
-func newSecureLine(t *testing.T) (*line, *tls.Config) {
+// newSecureLoops returns loops for TLS, and the configuration of its clients.
+func newSecureLoops(t *testing.T) (*loops, *tls.Config) {
 	t.Helper()
 	credentials, client := servetest.Credentials(t, nil)
-	return newLineWith(t, &credentials, nil), client
+	return newLoopsWith(t, &credentials, nil), client
 }
 
-func (l *line) secureGuest(client *tls.Config) *guest {
+func (l *loops) secureClient(client *tls.Config) *loopClient {
 	l.t.Helper()
 	c := l.last.DialTLS(client)
-	l.guests++
-	return &guest{c, l, l.guests, bufio.NewReader(c)}
+	l.clients++
+	return &loopClient{c, l, l.clients, bufio.NewReader(c)}
 }
 
 // TLS 1.3 connections are handed over like others: idle ones, ones with part of a head or of a record, and downloads. The
 // old loop ends at once.
 func TestSecureConnectionsMove(t *testing.T) {
 	servetest.NoLeaks(t, func(t *testing.T) {
-		l, client := newSecureLine(t)
+		l, client := newSecureLoops(t)
 		big := servetest.Noise(t, l.dir+"/big", 48<<20)
-		idle, half, download := l.secureGuest(client), l.secureGuest(client), l.secureGuest(client)
+		idle, half, download := l.secureClient(client), l.secureClient(client), l.secureClient(client)
 		raw := &holding{Conn: l.last.Dial()}
 		secure := servetest.Handshake(t, raw, client)
-		inRecord := &guest{secure, l, 4, bufio.NewReader(secure)}
-		for _, g := range []*guest{idle, half, inRecord} {
-			g.ask()
+		inRecord := &loopClient{secure, l, 4, bufio.NewReader(secure)}
+		for _, c := range []*loopClient{idle, half, inRecord} {
+			c.ask()
 		}
 		request := servetest.Get("/small")
 		half.send(request[:10])
@@ -51,7 +51,7 @@ func TestSecureConnectionsMove(t *testing.T) {
 		res, r := servetest.Begin(t, download, "/big", 1<<20)
 		const moves = 5
 		for i := range moves {
-			old := l.succeed()
+			old := l.replace()
 			old.Wait()
 			idle.ask()
 			half.send(request[10+i : 11+i])
@@ -69,9 +69,9 @@ func TestSecureConnectionsMove(t *testing.T) {
 		}
 		download.r = r
 		download.ask()
-		for _, g := range []*guest{idle, half, download, inRecord} {
-			g.ask()
-			g.Close()
+		for _, c := range []*loopClient{idle, half, download, inRecord} {
+			c.ask()
+			c.Close()
 		}
 		l.last.Stop()
 	})
@@ -119,7 +119,7 @@ func TestSecureConnectionsStay(t *testing.T) {
 		var later atomic.Int64
 		began := time.Now()
 		credentials, client := servetest.Credentials(t, nil)
-		l := newLineWith(t, &credentials, func(cfg *serve.Config) {
+		l := newLoopsWith(t, &credentials, func(cfg *serve.Config) {
 			cfg.Clock = func() (time.Time, time.Duration) {
 				now := time.Now()
 				return now, now.Sub(began) + time.Duration(later.Load())
@@ -127,24 +127,24 @@ func TestSecureConnectionsStay(t *testing.T) {
 		})
 		client.MaxVersion = tls.VersionTLS12
 		servetest.Sparse(t, l.dir+"/big", 64<<20)
-		idle, download := l.secureGuest(client), l.secureGuest(client)
+		idle, download := l.secureClient(client), l.secureClient(client)
 		idle.ask()
 		res, r := servetest.Begin(t, download, "/big", 1<<20)
-		old := l.succeed()
+		old := l.replace()
 		later.Store(int64(2 * conn.DrainGrace)) // idle connections are not closed
 		if n, err := io.Copy(io.Discard, res.Body); n != 63<<20 || err != nil {
 			t.Errorf("the download: %d bytes, error %v", n, err)
 		}
-		for _, g := range []*guest{idle, {download, l, 2, r}} {
-			g.send(servetest.Get("/small"))
-			res, body := servetest.Receive(t, g.r)
+		for _, c := range []*loopClient{idle, {download, l, 2, r}} {
+			c.send(servetest.Get("/small"))
+			res, body := servetest.Receive(t, c.r)
 			if res.StatusCode != 200 || len(body) != 100 || !res.Close {
 				t.Errorf("%s, %d bytes, close %v; want 200 with the file and a close", res.Status, len(body), res.Close)
 			}
-			if n, err := g.r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			if n, err := c.r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 				t.Errorf("%d bytes and error %v after the last response, want EOF", n, err)
 			}
-			g.Close()
+			c.Close()
 		}
 		old.Wait()
 		l.last.Stop()
@@ -154,12 +154,12 @@ func TestSecureConnectionsStay(t *testing.T) {
 // A handshake is completed where it began; then the connection is handed over.
 func TestHandshakeThenMove(t *testing.T) {
 	servetest.NoLeaks(t, func(t *testing.T) {
-		l, client := newSecureLine(t)
-		l.secureGuest(client).ask() // so the loop runs
+		l, client := newSecureLoops(t)
+		l.secureClient(client).ask() // so the loop runs
 		raw := &holding{Conn: l.last.Dial(), most: 100}
 		c := tls.Client(raw, client)
-		shaken := make(chan error, 1)
-		go func() { shaken <- c.HandshakeContext(t.Context()) }()
+		handshake := make(chan error, 1)
+		go func() { handshake <- c.HandshakeContext(t.Context()) }()
 		servetest.Await(t, "the beginning of a handshake", func() bool {
 			seen := make(chan []serve.Seen, 1)
 			l.last.Order(serve.List{Reply: seen})
@@ -172,14 +172,14 @@ func TestHandshakeThenMove(t *testing.T) {
 		})
 		row := new(scoreboard.Row)
 		l.change = func(cfg *serve.Config) { cfg.Row = row }
-		old := l.succeed()
+		old := l.replace()
 		servetest.Await(t, "one connection taken over", func() bool { return row.TakenOver.Load() == 1 })
 		raw.release(t)
-		if err := <-shaken; err != nil {
+		if err := <-handshake; err != nil {
 			t.Fatal(err)
 		}
 		old.Wait()
-		(&guest{c, l, 2, bufio.NewReader(c)}).ask()
+		(&loopClient{c, l, 2, bufio.NewReader(c)}).ask()
 		if n := row.TakenOver.Load(); n != 2 {
 			t.Errorf("%d connections taken over, want 2", n)
 		}

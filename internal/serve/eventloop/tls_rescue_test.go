@@ -95,13 +95,13 @@ func (r *secureRelay) found() ipc.Rescued {
 	return take.result
 }
 
-// scattered is a connection that writes in pieces of random sizes.
-type scattered struct {
+// fragmented is a connection that writes in pieces of random sizes.
+type fragmented struct {
 	net.Conn
 	chance *rand.Rand
 }
 
-func (s scattered) Write(p []byte) (int, error) {
+func (s fragmented) Write(p []byte) (int, error) {
 	for at := 0; at < len(p); {
 		n := min(len(p)-at, 1+s.chance.IntN(200))
 		if _, err := s.Conn.Write(p[at : at+n]); err != nil {
@@ -128,7 +128,7 @@ func TestTLSConnectionIsRescued(t *testing.T) {
 			r.conn.SetDeadline(time.Now().Add(30 * time.Second))
 			shaken, done := make(chan bool), make(chan error, 1)
 			go func() {
-				c := tls.Client(scattered{r.conn, rand.New(rand.NewPCG(seed, 2))}, r.client)
+				c := tls.Client(fragmented{r.conn, rand.New(rand.NewPCG(seed, 2))}, r.client)
 				if err := c.Handshake(); err != nil {
 					done <- err
 					return
