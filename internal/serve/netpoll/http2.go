@@ -36,7 +36,7 @@ func (s *session) interrupted() bool {
 	if !ok || !c.Receives() {
 		return false
 	}
-	s.giveBackInput()
+	s.releaseInput()
 	if s.more {
 		return true
 	}

@@ -25,13 +25,13 @@ func (s *session) unread() (n int) {
 // lingering shuts down the sending side and discards what the client still sends. Otherwise
 // close could reset the connection before the response has arrived.
 func (s *session) lingering() {
-	s.giveBack()
+	s.releaseBuffers()
 	s.show()
 	s.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
 	s.acknowledged() // counts from here on
 	for {
 		err := s.recv()
-		s.giveBack()
+		s.releaseBuffers()
 		now := s.engine.clock.Now()
 		if now.Mono >= s.conn.Deadline() && s.acknowledged() >= serve.LingerBytes && s.queued > 0 {
 			s.conn.Linger(now) // the last response is still on its way

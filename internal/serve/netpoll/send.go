@@ -70,7 +70,7 @@ func (s *session) sendNow(fd uintptr) bool {
 // sendSegment sends the connection's segment with sendfile(2). It returns
 // false if the connection has ended.
 func (s *session) sendSegment() bool {
-	s.giveBack()
+	s.releaseBuffers()
 	s.disarmSend()
 	defer s.left.Store(0)
 	for s.conn.Segment().Len > 0 {

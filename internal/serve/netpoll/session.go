@@ -154,7 +154,7 @@ func (s *session) end() {
 	if s.tls != nil {
 		s.endTLS()
 	}
-	s.giveBack()
+	s.releaseBuffers()
 	s.log.Closed()
 	s.file.Close()
 	s.engine.mu.Lock()
@@ -169,7 +169,7 @@ func (s *session) end() {
 	}
 }
 
-// output returns an empty output buffer, which is borrowed until giveBack.
+// output returns an empty output buffer, which is borrowed until releaseBuffers.
 func (s *session) output() []byte {
 	if s.out == nil {
 		s.out = s.engine.outBuffers.Get().(*[]byte)
@@ -177,9 +177,9 @@ func (s *session) output() []byte {
 	return (*s.out)[:0]
 }
 
-// giveBack returns the buffers to the pools, so that a waiting connection holds none.
-func (s *session) giveBack() {
-	s.giveBackInput()
+// releaseBuffers returns the buffers to the pools, so that a waiting connection holds none.
+func (s *session) releaseBuffers() {
+	s.releaseInput()
 	if s.out != nil {
 		s.engine.outBuffers.Put(s.out)
 		s.out = nil
@@ -200,7 +200,7 @@ func (s *session) turn() bool {
 			return false
 		}
 		if s.n == 0 {
-			s.giveBack()
+			s.releaseBuffers()
 			s.show()
 			return true
 		}
@@ -230,7 +230,7 @@ func (s *session) turn() bool {
 	}
 	s.show()
 	more := s.reply(now)
-	s.giveBack()
+	s.releaseBuffers()
 	s.show()
 	return more
 }

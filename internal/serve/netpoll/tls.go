@@ -54,8 +54,8 @@ func (s *session) borrow() *secure {
 	return s.secure
 }
 
-// giveBackInput returns the input buffers to the pools.
-func (s *session) giveBackInput() {
+// releaseInput returns the input buffers to the pools.
+func (s *session) releaseInput() {
 	s.conn.Hold()
 	if s.tls != nil {
 		s.tls.Hold()
@@ -80,7 +80,7 @@ func (s *session) decryptAll(now conn.Now) bool {
 			return false
 		}
 		if !s.more {
-			s.giveBack()
+			s.releaseBuffers()
 			return true
 		}
 		now = s.engine.clock.Now()
@@ -168,7 +168,7 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 		if len(text) > 0 {
 			out = s.tls.Seal(out, text, now.Mono)
 		}
-		s.giveBackInput() // before sending blocks
+		s.releaseInput() // before sending blocks
 		switch {
 		case step == conn.Read && ended:
 			step = conn.Close
