@@ -158,7 +158,7 @@ func (l *Loop) longestIdle(newest *peer) *peer {
 	for _, kind := range [...]conn.Timer{conn.TimerIdle, timerHandshake} {
 		for e := l.timers[kind].root.next; e.peer != nil; e = e.next {
 			p := e.peer
-			if p == newest || p.http().State() != conn.Idle || p.shaking() && !p.tls.Silent() || len(p.begun()) > 0 {
+			if p == newest || p.http().State() != conn.Idle || p.handshaking() && !p.tls.Silent() || len(p.begun()) > 0 {
 				continue
 			}
 			if !l.unread(p) {

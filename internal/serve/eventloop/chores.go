@@ -69,7 +69,7 @@ func (l *Loop) survey() {
 // beginning of a request.
 func (p *peer) view() conn.View {
 	v := p.http().View()
-	if (p.shaking() || p.header != headerNone) && v.State == conn.Idle {
+	if (p.handshaking() || p.header != headerNone) && v.State == conn.Idle {
 		v.State = conn.Receiving
 	}
 	return v

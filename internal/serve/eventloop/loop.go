@@ -330,7 +330,7 @@ func (l *Loop) timeout() int {
 
 // busy reports whether a peer can continue without an event.
 func (l *Loop) busy() bool {
-	return l.ready.front() != nil || l.tls != nil && l.tls.shaking.front() != nil
+	return l.ready.front() != nil || l.tls != nil && l.tls.handshaking.front() != nil
 }
 
 // sooner returns the earlier of two times; 0 means never.

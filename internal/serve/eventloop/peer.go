@@ -221,7 +221,7 @@ func (l *Loop) serve(p *peer) {
 			case !p.readable && !p.more:
 				l.park(p)
 				return
-			case p.shaking():
+			case p.handshaking():
 				l.shakeLater(p)
 				return
 			case p.step == conn.Read && l.dry(p):

@@ -28,14 +28,14 @@ func (p *peer) deadline() (conn.Timer, time.Duration) {
 	if p.header != headerNone && (kind != conn.TimerGrace || len(p.begun()) > 0) {
 		return timerHandshake, p.http1.View().Since + conn.HeadTimeout
 	}
-	if p.shaking() && kind != conn.TimerSend && (kind != conn.TimerGrace || !p.tls.Silent()) {
+	if p.handshaking() && kind != conn.TimerSend && (kind != conn.TimerGrace || !p.tls.Silent()) {
 		return timerHandshake, p.tls.Deadline()
 	}
 	return kind, deadline
 }
 
-// shaking reports whether a handshake is under way.
-func (p *peer) shaking() bool { return p.tls != nil && p.tls.Handshaking() }
+// handshaking reports whether a handshake is under way.
+func (p *peer) handshaking() bool { return p.tls != nil && p.tls.Handshaking() }
 
 // arm puts a peer into the list of its timer. All deadlines of a list are equally long, so it
 // is in order without sorting. A sending peer is checked more often than its deadline.
@@ -99,7 +99,7 @@ func (l *Loop) due(p *peer) {
 		l.unproxied(p, proxyproto.ReasonTimeout)
 		return
 	}
-	if p.shaking() && p.tls.Expire(l.now.Mono) {
+	if p.handshaking() && p.tls.Expire(l.now.Mono) {
 		l.failed(p, nil)
 		return
 	}

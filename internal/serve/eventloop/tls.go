@@ -16,13 +16,13 @@ import (
 // in turn its buffers: for received bytes, plaintext, responses in plaintext, and records.
 
 const (
-	// shakeBudget is how many handshake records are processed in a turn. A record costs up
+	// handshakeBudget is how many handshake records are processed in a turn. A record costs up
 	// to half a millisecond, so a small page waits for a few of them at most, however many
 	// clients connect at once.
-	shakeBudget = 4
-	// shakeTime is how long a turn processes handshake records, but it processes at least
+	handshakeBudget = 4
+	// handshakeTime is how long a turn processes handshake records, but it processes at least
 	// one: a signature with an RSA key of 4096 bits costs several milliseconds.
-	shakeTime = time.Millisecond
+	handshakeTime = time.Millisecond
 	// pieceMax is how many bytes of responses are sealed at once, files included: four
 	// whole records.
 	pieceMax = 64 << 10
@@ -32,13 +32,13 @@ const (
 
 // secure is what a loop needs for TLS.
 type secure struct {
-	cfg     *tlsconn.Config // for new connections; nil: there are no credentials
-	turn    tlsconn.Turn
-	text    []byte   // buffer for responses before they are sealed
-	spares  [][]byte // unused buffers for unsent records
-	got     int      // bytes received but not committed yet
-	shaking list     // peers whose handshake can continue
-	shrunk  int      // peers shrunk since the last garbage collection
+	cfg         *tlsconn.Config // for new connections; nil: there are no credentials
+	turn        tlsconn.Turn
+	text        []byte   // buffer for responses before they are sealed
+	spares      [][]byte // unused buffers for unsent records
+	got         int      // bytes received but not committed yet
+	handshaking list     // peers whose handshake can continue
+	shrunk      int      // peers shrunk since the last garbage collection
 }
 
 // secured returns what the loop needs for TLS, and allocates it at the first call.
@@ -46,7 +46,7 @@ func (l *Loop) secured() *secure {
 	if l.tls == nil {
 		l.tls = &secure{text: make([]byte, 0, serve.TextSize)}
 		l.tls.turn.Plain = make([]byte, 0, tlsconn.PlainSize)
-		l.tls.shaking.init()
+		l.tls.handshaking.init()
 	}
 	return l.tls
 }
@@ -130,7 +130,7 @@ func (l *Loop) secureBatch(p *peer, at position) (b rescue.Batch) {
 
 // commitSecure is commit for a TLS peer. A handshake is not recorded.
 func (l *Loop) commitSecure(p *peer, out []byte, at position) {
-	if l.cfg.Records == nil || p.shaking() {
+	if l.cfg.Records == nil || p.handshaking() {
 		return
 	}
 	b := l.secureBatch(p, at)
@@ -180,7 +180,7 @@ func (l *Loop) sent(p *peer) {
 // shakeLater queues a peer whose handshake can continue.
 func (l *Loop) shakeLater(p *peer) {
 	if !p.turn.linked() {
-		l.tls.shaking.push(&p.turn)
+		l.tls.handshaking.push(&p.turn)
 	}
 	l.arm(p)
 }
@@ -192,9 +192,9 @@ func (l *Loop) shake() {
 	if s == nil {
 		return
 	}
-	s.turn.Budget = shakeBudget
-	for until := l.clock.Mono() + shakeTime; s.turn.Budget > 0; {
-		p := s.shaking.front()
+	s.turn.Budget = handshakeBudget
+	for until := l.clock.Mono() + handshakeTime; s.turn.Budget > 0; {
+		p := s.handshaking.front()
 		if p == nil {
 			return
 		}
@@ -211,7 +211,7 @@ func (l *Loop) shake() {
 
 // shakeOne continues one handshake. It returns false if the peer has ended.
 func (l *Loop) shakeOne(p *peer) bool {
-	for len(p.unsent) == 0 && p.shaking() && (p.more || p.readable) && l.tls.turn.Budget > 0 {
+	for len(p.unsent) == 0 && p.handshaking() && (p.more || p.readable) && l.tls.turn.Budget > 0 {
 		if !l.receive(p) {
 			return false
 		}
@@ -224,7 +224,7 @@ func (l *Loop) shakeOne(p *peer) bool {
 func (l *Loop) decrypt(p *peer) bool {
 	t := &l.tls.turn
 	t.Plain, t.Out = t.Plain[:0], l.out[:0]
-	if !p.shaking() {
+	if !p.handshaking() {
 		l.cfg.Records.Sealing(int(p.fd)) // a KeyUpdate may require a reply
 	}
 	step := p.tls.Next(t)
@@ -313,7 +313,7 @@ func (l *Loop) seal(p *peer, out []byte, ended bool) bool {
 // sealed seals responses and sends them after the records in out. It returns false if the
 // peer has ended.
 func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bool {
-	if !p.shaking() {
+	if !p.handshaking() {
 		l.cfg.Records.Sealing(int(p.fd))
 	}
 	if len(text) > 0 {

@@ -148,7 +148,7 @@ func TestTLSConnectionIsRescued(t *testing.T) {
 				r.turn()
 				if p := r.l.peers[r.fd]; p == nil {
 					break
-				} else if !p.shaking() && chance.IntN(4) == 0 {
+				} else if !p.handshaking() && chance.IntN(4) == 0 {
 					r.kill()
 					kills++
 				}
@@ -249,7 +249,7 @@ func TestSealingIsNotRescued(t *testing.T) {
 	go func() { shaken <- tls.Client(r.conn, r.client).Handshake() }()
 	servetest.Await(t, "the end of the handshake", func() bool {
 		r.turn()
-		return !r.l.peers[r.fd].shaking()
+		return !r.l.peers[r.fd].handshaking()
 	})
 	if err := <-shaken; err != nil {
 		t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 // A turn of the loop processes a bounded number of handshake records, in the order of their arrival, however many clients
 // wait: only one if each takes long.
 func TestHandshakesAreBounded(t *testing.T) {
-	t.Run("short", func(t *testing.T) { testHandshakesAreBounded(t, 0, shakeBudget) })
-	t.Run("long", func(t *testing.T) { testHandshakesAreBounded(t, shakeTime, 1) })
+	t.Run("short", func(t *testing.T) { testHandshakesAreBounded(t, 0, handshakeBudget) })
+	t.Run("long", func(t *testing.T) { testHandshakesAreBounded(t, handshakeTime, 1) })
 }
 
 // testHandshakesAreBounded expects a number of handshakes in each turn. Reading the clock advances it by step.

@@ -141,7 +141,7 @@ func (s *session) show() {
 	defer s.mu.Unlock()
 	line := s.view.Line[:0]
 	s.view = s.conn.View()
-	if (s.shaking() && !s.tls.Silent() || len(s.header) > 0) && s.view.State == conn.Idle {
+	if (s.handshaking() && !s.tls.Silent() || len(s.header) > 0) && s.view.State == conn.Idle {
 		s.view.State = conn.Receiving
 	}
 	s.view.Line = append(line, s.view.Line...)

@@ -32,18 +32,18 @@ func (s *session) encrypt() {
 	s.tls = tlsconn.New(cfg, s.engine.clock.Mono())
 }
 
-// shaking reports whether a handshake is under way.
-func (s *session) shaking() bool { return s.tls != nil && s.tls.Handshaking() }
+// handshaking reports whether a handshake is under way.
+func (s *session) handshaking() bool { return s.tls != nil && s.tls.Handshaking() }
 
 // idle reports whether no request is under way.
 func (s *session) idle() bool {
-	return s.conn.State() == conn.Idle && (!s.shaking() || s.tls.Silent()) && len(s.header) == 0
+	return s.conn.State() == conn.Idle && (!s.handshaking() || s.tls.Silent()) && len(s.header) == 0
 }
 
 // handshakeTimes reports whether the deadline of the handshake applies. While the worker
 // drains, it does not apply to a client that has sent nothing, which is treated as idle.
 func (s *session) handshakeTimes() bool {
-	return s.shaking() && (!s.tls.Silent() || s.conn.Timer() != conn.TimerGrace)
+	return s.handshaking() && (!s.tls.Silent() || s.conn.Timer() != conn.TimerGrace)
 }
 
 // borrow returns the session's TLS buffers, from the pool if need be.
