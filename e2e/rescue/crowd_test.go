@@ -26,12 +26,12 @@ type crowd struct {
 	quit  chan struct{}
 	wg    sync.WaitGroup
 
-	mu        sync.Mutex
-	served    map[string]int // responses by kind of client
-	announced int            // connections that the server closed as announced
-	failures  int
-	shaking   int // handshakes that ended; see excuses
-	sealing   int // other TLS connections that ended; see excuses
+	mu         sync.Mutex
+	served     map[string]int // responses by kind of client
+	announced  int            // connections that the server closed as announced
+	failures   int
+	handshakes int // handshakes that ended; see excuses
+	sealing    int // other TLS connections that ended; see excuses
 }
 
 // page is a file and the ETag of its responses.
@@ -66,11 +66,11 @@ func tree(t *testing.T) string {
 	return harness.Tree(t, files)
 }
 
-// gather starts the given number of clients of each kind over plain HTTP.
-func gather(t *testing.T, port int, each int) *crowd { return gatherAt(t, port, 0, each) }
+// newCrowd starts the given number of clients of each kind over plain HTTP.
+func newCrowd(t *testing.T, port int, each int) *crowd { return newCrowdAt(t, port, 0, each) }
 
-// gatherAt is gather over TLS at another port, unless that is 0.
-func gatherAt(t *testing.T, port, https, each int) *crowd {
+// newCrowdAt is newCrowd over TLS at another port, unless that is 0.
+func newCrowdAt(t *testing.T, port, https, each int) *crowd {
 	c := &crowd{t: t, port: port, https: https, quit: make(chan struct{}), served: map[string]int{}}
 	c.pages, c.large = content()
 	for i := range c.pages {
@@ -84,7 +84,7 @@ func gatherAt(t *testing.T, port, https, each int) *crowd {
 		name string
 		live func(*client) error
 	}{
-		{"kept", (*client).ask}, {"kept", (*client).ask}, {"closing", (*client).comeAndGo}, {"pipelined", (*client).pipeline},
+		{"kept", (*client).ask}, {"kept", (*client).ask}, {"closing", (*client).askAndClose}, {"pipelined", (*client).pipeline},
 		{"fragmented", (*client).fragment}, {"download", (*client).download},
 	}
 	for _, k := range kinds {
@@ -94,12 +94,12 @@ func gatherAt(t *testing.T, port, https, each int) *crowd {
 			c.wg.Go(func() { one.repeat(k.live) })
 		}
 	}
-	t.Cleanup(c.leave)
+	t.Cleanup(c.stop)
 	return c
 }
 
-// leave stops all clients.
-func (c *crowd) leave() {
+// stop stops all clients.
+func (c *crowd) stop() {
 	select {
 	case <-c.quit:
 	default:
@@ -111,7 +111,7 @@ func (c *crowd) leave() {
 // report stops all clients and logs what was served.
 func (c *crowd) report() {
 	c.t.Helper()
-	c.leave()
+	c.stop()
 	total := 0
 	for _, n := range c.served {
 		total += n
@@ -170,8 +170,8 @@ func (c *client) close() {
 	}
 }
 
-// reach opens a connection if there is none.
-func (c *client) reach(buffer int) (err error) {
+// connect opens a connection if there is none.
+func (c *client) connect(buffer int) (err error) {
 	if c.conn == nil {
 		c.doing = "connecting"
 		if c.conn, err = harness.ConnectNarrow(cmp.Or(c.https, c.port), buffer); err != nil {
@@ -259,15 +259,15 @@ func (c *client) send(q query) error {
 }
 
 func (c *client) ask() error {
-	if err := c.reach(0); err != nil {
+	if err := c.connect(0); err != nil {
 		return err
 	}
 	q := c.query()
 	return errors.Join(c.send(q), c.receive(q), c.quiet())
 }
 
-func (c *client) comeAndGo() error {
-	if err := c.reach(0); err != nil {
+func (c *client) askAndClose() error {
+	if err := c.connect(0); err != nil {
 		return err
 	}
 	q := c.query("Connection: close")
@@ -282,7 +282,7 @@ func (c *client) comeAndGo() error {
 
 // fragment sends a request byte by byte.
 func (c *client) fragment() error {
-	if err := c.reach(0); err != nil {
+	if err := c.connect(0); err != nil {
 		return err
 	}
 	q := c.query()
@@ -301,7 +301,7 @@ func (c *client) fragment() error {
 // pipeline sends many requests before it reads: the server has to wait with responses that the
 // socket does not take and with requests that it has not answered.
 func (c *client) pipeline() error {
-	if err := c.reach(narrow); err != nil {
+	if err := c.connect(narrow); err != nil {
 		return err
 	}
 	var all []query
@@ -332,7 +332,7 @@ func (c *client) pipeline() error {
 
 // download fetches the large file through a small receive buffer.
 func (c *client) download() error {
-	if err := c.reach(narrow << c.rng.IntN(4)); err != nil {
+	if err := c.connect(narrow << c.rng.IntN(4)); err != nil {
 		return err
 	}
 	q := c.largeQuery()

@@ -89,7 +89,7 @@ func points(t *testing.T, s *harness.Server, names string) (at map[string]int, d
 func TestKilledAtEveryPoint(t *testing.T) {
 	const names = "commit committed copied done held state accepted receive received send sent file close closed taken"
 	s := killed(t, *killOne, 100, "--workers", "3")
-	c := gather(t, s.Port, 6)
+	c := newCrowd(t, s.Port, 6)
 	for began := time.Now(); !over(s, began, names); {
 		<-time.After(100 * time.Millisecond)
 	}
@@ -103,7 +103,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 // another.
 func TestKilledInHandovers(t *testing.T) {
 	s := killed(t, 10**killOne, 20, "--workers", "2")
-	c, rng := gather(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	c, rng := newCrowd(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	const names = "give given from taken"
 	for began := time.Now(); !over(s, began, names); {
 		s.Signal(syscall.SIGHUP)
@@ -117,7 +117,7 @@ func TestKilledInHandovers(t *testing.T) {
 // after another.
 func TestKilledInUpgrades(t *testing.T) {
 	s := killed(t, 10**killOne, 20, "--workers", "2")
-	c, rng := gather(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+	c, rng := newCrowd(t, s.Port, 3), rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
 	const names = "give given from taken"
 	for began := time.Now(); !over(s, began, names); {
 		s.Signal(syscall.SIGUSR2)

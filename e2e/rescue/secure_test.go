@@ -12,15 +12,15 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// errShaking is the end of a connection during its TLS handshake, which is not rescued.
-var errShaking = errors.New("in the handshake")
+// errHandshake is the end of a connection during its TLS handshake, which is not rescued.
+var errHandshake = errors.New("in the handshake")
 
 // encrypt starts TLS 1.3 on the connection.
 func (c *client) encrypt() error {
 	c.doing = "in the handshake"
 	cfg := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}}
 	if err := c.conn.Encrypt(cfg); err != nil {
-		return errors.Join(errShaking, err)
+		return errors.Join(errHandshake, err)
 	}
 	return nil
 }
@@ -31,8 +31,8 @@ func (c *crowd) excuses(err error) bool {
 	switch {
 	case c.https == 0 || !harness.IsCut(err):
 		return false
-	case errors.Is(err, errShaking):
-		c.shaking++
+	case errors.Is(err, errHandshake):
+		c.handshakes++
 	default:
 		c.sealing++
 	}
@@ -44,8 +44,8 @@ var (
 	mayBeClosed = "whose response cannot be continued"
 )
 
-// closings returns the number of connections that rescues closed, according to the log.
-func closings(t *testing.T, s *harness.Server) (n int) {
+// countClosed returns the number of connections that rescues closed, according to the log.
+func countClosed(t *testing.T, s *harness.Server) (n int) {
 	t.Helper()
 	_, lines := s.Log.All()
 	for _, line := range lines {
@@ -67,15 +67,15 @@ func TestKilledAtEveryPointSecure(t *testing.T) {
 	port, https := harness.FreePort(t), harness.FreePort(t)
 	s := harness.ServeSilentlyAt(t, port, killing(t, *killOne, 100, "--workers", "3", "--tls-self-signed", "--plain", "serve",
 		"--listen", fmt.Sprintf("https://127.0.0.1:%d", https), "--listen", fmt.Sprintf("http://127.0.0.1:%d", port)))
-	c := gatherAt(t, port, https, 4)
+	c := newCrowdAt(t, port, https, 4)
 	for began := time.Now(); !over(s, began, names); {
 		<-time.After(100 * time.Millisecond)
 	}
 	c.report()
 	_, deaths := points(t, s, names)
-	said := closings(t, s)
-	t.Logf("%d handshakes and %d connections ended, %d closed according to the log", c.shaking, c.sealing, said)
-	if c.sealing > deaths || c.sealing+c.shaking > said {
-		t.Errorf("%d handshakes and %d connections ended in %d deaths, and the log says %d", c.shaking, c.sealing, deaths, said)
+	logged := countClosed(t, s)
+	t.Logf("%d handshakes and %d connections ended, %d closed according to the log", c.handshakes, c.sealing, logged)
+	if c.sealing > deaths || c.sealing+c.handshakes > logged {
+		t.Errorf("%d handshakes and %d connections ended in %d deaths, and the log says %d", c.handshakes, c.sealing, deaths, logged)
 	}
 }

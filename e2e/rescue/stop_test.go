@@ -93,14 +93,14 @@ func TestKilledAtPointsWhileStopping(t *testing.T) {
 	end := time.Now().Add(*killFor)
 	for round := 0; round < 3 || time.Now().Before(end) || deaths["file"] == 0 && time.Now().Before(end.Add(time.Minute)); round++ {
 		s := killed(t, 200, 20, "--workers", "2")
-		c := gather(t, s.Port, 0)
+		c := newCrowd(t, s.Port, 0)
 		var all []*client
 		var wg sync.WaitGroup
 		for i := range 12 {
 			one := &client{crowd: c, kind: "download", rng: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i)))}
 			all = append(all, one)
 			wg.Go(func() {
-				if err := errors.Join(one.reach(narrow), one.send(c.largeQuery()), one.begun()); err != nil {
+				if err := errors.Join(one.connect(narrow), one.send(c.largeQuery()), one.begun()); err != nil {
 					one.failed(err)
 				}
 			})
