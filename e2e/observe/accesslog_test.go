@@ -13,16 +13,16 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// spoken is a request and its expected access log line.
-type spoken struct {
+// loggedRequest is a request and its expected access log line.
+type loggedRequest struct {
 	text string
 	logged
 }
 
 // hostile returns requests of all kinds, many of which try to forge log lines.
-func hostile() []spoken {
+func hostile() []loggedRequest {
 	const tail = "Host: x\r\nConnection: close\r\n"
-	get := func(target, referer, agent string, status int) spoken {
+	get := func(target, referer, agent string, status int) loggedRequest {
 		text := "GET " + target + " HTTP/1.1\r\n" + tail
 		if referer != "" {
 			text += "Referer: " + referer + "\r\n"
@@ -30,13 +30,13 @@ func hostile() []spoken {
 		if agent != "" {
 			text += "User-Agent: " + agent + "\r\n"
 		}
-		return spoken{text + "\r\n", logged{"127.0.0.1", "GET", target, "HTTP/1.1", status, 0, referer, agent}}
+		return loggedRequest{text + "\r\n", logged{"127.0.0.1", "GET", target, "HTTP/1.1", status, 0, referer, agent}}
 	}
-	refused := func(text string, status int) spoken {
-		return spoken{text, logged{client: "127.0.0.1", status: status}}
+	refused := func(text string, status int) loggedRequest {
+		return loggedRequest{text, logged{client: "127.0.0.1", status: status}}
 	}
 	const forged = `" 200 1 "-" "-`
-	all := []spoken{
+	all := []loggedRequest{
 		get("/", "", "", 200), get("/", "http://x.test/?a=b", "Mozilla/5.0 (X11; Linux x86_64)", 200),
 		get(`/"quoted"`, `"`, `\`, 404), get(`/\`, `\"`, `\\x41\n`, 404), get(`/"200`, forged, forged, 404),
 		get("/caf\xc3\xa9", "\xe2\x80\xae\u2028", "\xf0\x9f\x8e\xba", 404), get("/\xff\xfe\xc3(", "\xff", "\xc0\xaf\x80", 404),
@@ -76,7 +76,7 @@ func TestAccessLogFields(t *testing.T) {
 			format, path := c[0], filepath.Join(harness.MemoryDir(t), "log")
 			s := harness.Serve(t, base, append(c[1:], "--access-log", path, "--access-log-format", format)...)
 			began := time.Now().Truncate(time.Second)
-			want := say(s, hostile(), format)
+			want := sendAll(s, hostile(), format)
 			lines := awaitLines(t, path, len(hostile()))
 			s.Stop(5 * time.Second)
 			if n := len(linesOf(t, path)); n != len(hostile()) {
@@ -101,8 +101,8 @@ func TestAccessLogFields(t *testing.T) {
 	}
 }
 
-// say sends requests, one after the other, and returns the expected log lines.
-func say(s *harness.Server, all []spoken, format string) map[logged]int {
+// sendAll sends requests, one after the other, and returns the expected log lines.
+func sendAll(s *harness.Server, all []loggedRequest, format string) map[logged]int {
 	s.T.Helper()
 	want := map[logged]int{}
 	for _, one := range all {
@@ -120,7 +120,7 @@ func say(s *harness.Server, all []spoken, format string) map[logged]int {
 }
 
 // inFormat returns the fields that a format logs.
-func (s spoken) inFormat(format string) logged {
+func (s loggedRequest) inFormat(format string) logged {
 	v := s.logged
 	switch format {
 	case "common":
@@ -134,8 +134,8 @@ func (s spoken) inFormat(format string) logged {
 	return v
 }
 
-// talk is a group of clients, each of which requests paths of its own.
-type talk struct {
+// logClients is a group of clients, each of which requests paths of its own.
+type logClients struct {
 	port   int
 	quit   chan struct{}
 	joined sync.WaitGroup
@@ -145,16 +145,16 @@ type talk struct {
 	errs    []error
 }
 
-// chat starts n clients. Each makes a few requests on each of its connections, until leave is called.
-func chat(port, n int) *talk {
-	c := &talk{port: port, quit: make(chan struct{}), replies: make([]int, n)}
+// startClients starts n clients. Each makes a few requests on each of its connections, until stop is called.
+func startClients(port, n int) *logClients {
+	c := &logClients{port: port, quit: make(chan struct{}), replies: make([]int, n)}
 	for i := range n {
-		c.joined.Go(func() { c.live(i) })
+		c.joined.Go(func() { c.run(i) })
 	}
 	return c
 }
 
-func (c *talk) live(i int) {
+func (c *logClients) run(i int) {
 	for {
 		conn, err := harness.Connect(c.port)
 		for j := 0; err == nil && j < 20; j++ {
@@ -182,18 +182,18 @@ func (c *talk) live(i int) {
 	}
 }
 
-// leave stops the clients and returns the number of responses.
-func (c *talk) leave(t *testing.T) int {
+// stop stops the clients and returns the number of responses.
+func (c *logClients) stop(t *testing.T) int {
 	t.Helper()
 	close(c.quit)
 	c.joined.Wait()
 	for _, err := range c.errs {
 		t.Errorf("a client: %v", err)
 	}
-	return c.sofar()
+	return c.soFar()
 }
 
-func (c *talk) sofar() (n int) {
+func (c *logClients) soFar() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, k := range c.replies {
@@ -203,7 +203,7 @@ func (c *talk) sofar() (n int) {
 }
 
 // check checks that each response has exactly one log line.
-func (c *talk) check(t *testing.T, lines []string) {
+func (c *logClients) check(t *testing.T, lines []string) {
 	t.Helper()
 	seen := map[string]int{}
 	for _, line := range lines {
@@ -238,10 +238,10 @@ func TestAccessLogRotation(t *testing.T) {
 	dir := harness.MemoryDir(t)
 	path := filepath.Join(dir, "log")
 	o := harness.Operated(t, harness.Plan{Args: []string{"--base", harness.Tree(t, nil), "--workers", "3", "--access-log", path}})
-	c := chat(o.Port, 4)
+	c := startClients(o.Port, 4)
 	for i := range 10 {
-		at := c.sofar()
-		harness.Await(t, 10*time.Second, "100 more responses", func() bool { return c.sofar() > at+100 })
+		at := c.soFar()
+		harness.Await(t, 10*time.Second, "100 more responses", func() bool { return c.soFar() > at+100 })
 		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, i)); err != nil {
 			t.Fatal(err)
 		}
@@ -251,7 +251,7 @@ func TestAccessLogRotation(t *testing.T) {
 			return err == nil && info.Size() > 0
 		})
 	}
-	n := c.leave(t)
+	n := c.stop(t)
 	s := o.MustScrape()
 	for slot := range 3 {
 		if s.Sum("phalanx_http_requests_total", fmt.Sprintf(`slot="%d"`, slot)) < 50 {
@@ -282,9 +282,9 @@ func TestAccessLogSurvivesKill(t *testing.T) {
 			path := filepath.Join(harness.MemoryDir(t), "log")
 			s := harness.ServeSilently(t, harness.Plan{Args: append(args, "--base", harness.Tree(t, nil), "--access-log", path)})
 			victims := s.Workers()
-			c := chat(s.Port, 4)
-			harness.Await(t, 10*time.Second, "300 responses", func() bool { return c.sofar() > 300 })
-			c.leave(t)
+			c := startClients(s.Port, 4)
+			harness.Await(t, 10*time.Second, "300 responses", func() bool { return c.soFar() > 300 })
+			c.stop(t)
 			for _, pid := range victims {
 				harness.Kill(t, pid, syscall.SIGKILL)
 			}

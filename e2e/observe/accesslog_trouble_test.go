@@ -16,8 +16,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// longAsk makes a request of about 7 KiB, whose log line is as long.
-func longAsk(s *harness.Server, c *harness.Client, i int) {
+// longRequest makes a request of about 7 KiB, whose log line is as long.
+func longRequest(s *harness.Server, c *harness.Client, i int) {
 	s.T.Helper()
 	if r := s.MustAsk(c, harness.Request("GET", fmt.Sprintf("/r%d?%s", i, strings.Repeat("x", 7000)))); r.Status != 404 {
 		s.T.Fatalf("request %d: status %d, want 404", i, r.Status)
@@ -30,7 +30,7 @@ func overflow(o *harness.Operator) {
 	c := o.Dial()
 	for i := range 20_000 {
 		began := time.Now()
-		longAsk(o.Server, c, i)
+		longRequest(o.Server, c, i)
 		if took := time.Since(began); took > harness.InTime(2*time.Second) {
 			o.T.Errorf("request %d took %v, want at most 2 s", i, took)
 		}
@@ -45,18 +45,18 @@ func lostLines(o *harness.Operator) int {
 	return int(o.MustScrape().Sum("phalanx_access_log_lost_lines_total"))
 }
 
-// crampedDisk is a directory with little space until room is called.
-type crampedDisk struct {
+// smallDisk is a directory with little space until free is called.
+type smallDisk struct {
 	before []string                     // command that starts the server
 	dir    string                       // path in the server's namespace
 	words  string                       // the error when it is full
 	path   func(*harness.Server) string // of the log, in the test's namespace
-	room   func(*harness.Server)
+	free   func(*harness.Server)
 }
 
-// cramped returns a small file system in the server's own mount namespace or, if that is not permitted, a
+// newSmallDisk returns a small file system in the server's own mount namespace or, if that is not permitted, a
 // directory with a limit on file sizes.
-func cramped(t *testing.T) crampedDisk {
+func newSmallDisk(t *testing.T) smallDisk {
 	t.Helper()
 	dir := harness.MemoryDir(t)
 	const tmpfs = `mount -t tmpfs -o size=16m none "$1" && dd if=/dev/zero of="$1/filler" bs=64k count=255 2>/dev/null && `
@@ -68,11 +68,11 @@ func cramped(t *testing.T) crampedDisk {
 		inside := func(s *harness.Server, name string) string {
 			return filepath.Join(fmt.Sprintf("/proc/%d/root", s.PID()), dir, name)
 		}
-		return crampedDisk{
+		return smallDisk{
 			dir: dir, words: "no space left on device",
 			before: append(enter, "sh", "-c", tmpfs+`shift && exec "$@"`, "sh", dir),
 			path:   func(s *harness.Server) string { return inside(s, "log") },
-			room: func(s *harness.Server) {
+			free: func(s *harness.Server) {
 				if err := os.Remove(inside(s, "filler")); err != nil {
 					t.Fatal(err)
 				}
@@ -84,10 +84,10 @@ func cramped(t *testing.T) crampedDisk {
 			t.Fatal(err)
 		}
 	}
-	return crampedDisk{
+	return smallDisk{
 		dir: dir, words: "file too large",
 		path: func(s *harness.Server) string { limit(s, 64<<10); return filepath.Join(dir, "log") },
-		room: func(s *harness.Server) { limit(s, unix.RLIM_INFINITY) },
+		free: func(s *harness.Server) { limit(s, unix.RLIM_INFINITY) },
 	}
 }
 
@@ -109,7 +109,7 @@ func TestAccessLogDiskFull(t *testing.T) {
 	for _, args := range [][]string{{"--workers", "2"}, {"--model", "goroutine"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			disk := cramped(t)
+			disk := newSmallDisk(t)
 			o := harness.Operated(t, harness.Plan{Before: disk.before, Args: append(args, "--base", harness.Tree(t, nil), "--access-log", filepath.Join(disk.dir, "log"))})
 			path := disk.path(o.Server)
 			overflow(o)
@@ -118,12 +118,12 @@ func TestAccessLogDiskFull(t *testing.T) {
 			if disk.before != nil { // a limit on file sizes also limits the shared memory of new workers
 				upgrade(o)
 			}
-			disk.room(o.Server)
+			disk.free(o.Server)
 			harness.Await(t, 10*time.Second, "the kept lines in the log", func() bool {
 				return countLines(path)+lostLines(o) == int(o.Look().Total.Answered)
 			})
 			lost, before := lostLines(o), countLines(path)
-			longAsk(o.Server, o.Dial(), -1)
+			longRequest(o.Server, o.Dial(), -1)
 			lines := awaitLines(t, path, before+1)
 			for _, line := range lines {
 				if _, _, err := readLogged("combined", line); err != nil {
@@ -170,7 +170,7 @@ func TestAccessLogReaderStuck(t *testing.T) {
 	complete := func() bool { return len(got.Lines())+lostLines(o) == int(o.Look().Total.Answered) }
 	harness.Await(t, 10*time.Second, "the kept lines in the FIFO", complete)
 	lost := lostLines(o)
-	longAsk(o.Server, o.Dial(), -1)
+	longRequest(o.Server, o.Dial(), -1)
 	harness.Await(t, 5*time.Second, "one more line", complete)
 	if lostLines(o) != lost {
 		t.Errorf("%d lines are lost, want %d", lostLines(o), lost)
@@ -191,16 +191,16 @@ func TestAccessLogOnStdout(t *testing.T) {
 	dir := harness.Copies(t, "master", "worker")
 	s := harness.ServeSilently(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{"--base", harness.Tree(t, nil), "--workers", "2", "--access-log", "-"}})
 	o := &harness.Operator{Server: s}
-	c := chat(s.Port, 2)
+	c := startClients(s.Port, 2)
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGUSR2} {
-		at, old := c.sofar(), s.Workers()
+		at, old := c.soFar(), s.Workers()
 		s.Signal(sig)
 		if sig != syscall.SIGUSR1 {
 			reloaded(o, old)
 		}
-		harness.Await(t, 10*time.Second, "100 more responses", func() bool { return c.sofar() > at+100 })
+		harness.Await(t, 10*time.Second, "100 more responses", func() bool { return c.soFar() > at+100 })
 	}
-	c.leave(t)
+	c.stop(t)
 	s.Stop(5 * time.Second)
 	c.check(t, s.Out.Lines())
 	if text := s.Log.String(); text != "" {
@@ -214,14 +214,14 @@ func TestAccessLogUpgrade(t *testing.T) {
 	dir := harness.Copies(t, "master", "worker")
 	path := filepath.Join(harness.MemoryDir(t), "log")
 	o := harness.Operated(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{"--base", harness.Tree(t, nil), "--workers", "2", "--access-log", path}})
-	c := chat(o.Port, 3)
+	c := startClients(o.Port, 3)
 	for range 2 {
-		at, old := c.sofar(), o.Workers()
+		at, old := c.soFar(), o.Workers()
 		o.Signal(syscall.SIGUSR2)
 		reloaded(o, old)
-		harness.Await(t, 10*time.Second, "200 more responses", func() bool { return c.sofar() > at+200 })
+		harness.Await(t, 10*time.Second, "200 more responses", func() bool { return c.soFar() > at+200 })
 	}
-	c.leave(t)
+	c.stop(t)
 	if lost := lostLines(o); lost != 0 {
 		t.Errorf("%d lines were lost, want none", lost)
 	}
@@ -255,19 +255,19 @@ func TestAccessLogSwitched(t *testing.T) {
 	harness.Write(t, config, []byte("workers = 2\n"))
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", harness.Tree(t, nil), "--config", config}})
 	o := &harness.Operator{Server: s}
-	turn := func(settings string) *talk {
+	turn := func(settings string) *logClients {
 		t.Helper()
 		harness.Write(t, config, []byte("workers = 2\n"+settings))
 		old := s.Workers()
 		s.Signal(syscall.SIGHUP)
 		reloaded(o, old)
-		c := chat(s.Port, 2)
-		harness.Await(t, 10*time.Second, "100 responses", func() bool { return c.sofar() > 100 })
-		c.leave(t)
+		c := startClients(s.Port, 2)
+		harness.Await(t, 10*time.Second, "100 responses", func() bool { return c.soFar() > 100 })
+		c.stop(t)
 		return c
 	}
 	logs := turn("access-log = " + first + "\n")
-	harness.Await(t, 5*time.Second, "a line for each response", func() bool { return countLines(first) == logs.sofar() })
+	harness.Await(t, 5*time.Second, "a line for each response", func() bool { return countLines(first) == logs.soFar() })
 	logs.check(t, linesOf(t, first))
 
 	harness.Write(t, config, []byte("workers = 2\naccess-log = "+dir+"/none/log\n"))
@@ -278,14 +278,14 @@ func TestAccessLogSwitched(t *testing.T) {
 	}
 
 	logs2 := turn("access-log = " + second + "\naccess-log-format = json\n")
-	for i, line := range awaitLines(t, second, logs2.sofar()) {
-		if _, _, err := readLogged("json", line); err != nil || i >= logs2.sofar() {
+	for i, line := range awaitLines(t, second, logs2.soFar()) {
+		if _, _, err := readLogged("json", line); err != nil || i >= logs2.soFar() {
 			t.Errorf("line %d: %v", i, err)
 		}
 	}
 	turn("")
 	s.Stop(5 * time.Second)
-	if a, b := len(linesOf(t, first)), len(linesOf(t, second)); a != logs.sofar() || b != logs2.sofar() {
-		t.Errorf("the files have %d and %d lines, want %d and %d", a, b, logs.sofar(), logs2.sofar())
+	if a, b := len(linesOf(t, first)), len(linesOf(t, second)); a != logs.soFar() || b != logs2.soFar() {
+		t.Errorf("the files have %d and %d lines, want %d and %d", a, b, logs.soFar(), logs2.soFar())
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// tardy returns a worker binary that waits until the file gate exists.
-func tardy(t *testing.T) (worker, gate string) {
+// delayedWorker returns a worker binary that waits until the file gate exists.
+func delayedWorker(t *testing.T) (worker, gate string) {
 	t.Helper()
 	dir := harness.OpenDir(t)
-	worker, gate = filepath.Join(dir, "tardy"), filepath.Join(dir, "gate")
+	worker, gate = filepath.Join(dir, "delayed"), filepath.Join(dir, "gate")
 	script := fmt.Sprintf("#!/bin/sh\nwhile ! test -e %s; do sleep 0.02; done\nexec %s \"$@\"\n", gate, harness.Binary("worker"))
 	harness.MustInstall(t, worker, []byte(script))
 	return worker, gate
@@ -56,7 +56,7 @@ func TestHealth(t *testing.T) {
 	for kind, addr := range map[string]string{"unix": harness.SocketPath(t), "tcp": harness.Loopback(harness.FreePort(t))} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			worker, gate := tardy(t)
+			worker, gate := delayedWorker(t)
 			e := harness.EndpointAt(t, addr)
 			s := harness.Launch(t, harness.Plan{Args: append(harness.Verbosely(base), "--workers", "2", "--worker", worker, "--lame-duck", "1m", "--admin", addr)})
 			harness.Await(t, 5*time.Second, "state starting", func() bool { return e.Says("/readyz", 503, "starting") })

@@ -113,8 +113,8 @@ func (a *auditor) close() {
 	}
 }
 
-// reach opens a connection if there is none.
-func (a *auditor) reach() error {
+// connect opens a connection if there is none.
+func (a *auditor) connect() error {
 	if a.conn != nil {
 		return a.conn.SetDeadline(time.Now().Add(harness.Patience))
 	}
@@ -131,7 +131,7 @@ func (a *auditor) reach() error {
 // ask sends requests at once and reads the responses, up to one that announces the end of the
 // connection.
 func (a *auditor) ask(pace func(n int64) error, all ...query) error {
-	if err := a.reach(); err != nil {
+	if err := a.connect(); err != nil {
 		return err
 	}
 	defer func() {
@@ -199,32 +199,32 @@ func (a *auditor) ending() error {
 	return nil
 }
 
-// swallow reads a body at full speed.
-func (a *auditor) swallow(n int64) error {
+// readFast reads a body at full speed.
+func (a *auditor) readFast(n int64) error {
 	_, err := io.CopyN(io.Discard, a.conn.In, n)
 	return err
 }
 
-// sip reads a body slowly, 64 KiB every 10 ms.
-func (a *auditor) sip(n int64) error {
+// readSlowly reads a body slowly, 64 KiB every 10 ms.
+func (a *auditor) readSlowly(n int64) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for piece := int64(64 << 10); n > 0; n -= min(n, piece) {
-		if err := a.swallow(min(n, piece)); err != nil {
+		if err := a.readFast(min(n, piece)); err != nil {
 			return err
 		}
 		select {
 		case <-tick.C:
 		case <-a.quit:
 			tick.Stop()
-			return a.swallow(n - min(n, piece))
+			return a.readFast(n - min(n, piece))
 		}
 	}
 	return nil
 }
 
-// live makes requests until the audit ends.
-func (a *auditor) live(act func() error) {
+// run makes requests until the audit ends.
+func (a *auditor) run(act func() error) {
 	defer a.close()
 	for {
 		fresh := a.conn == nil
@@ -244,20 +244,20 @@ func (a *auditor) live(act func() error) {
 	}
 }
 
-func (a *auditor) any() query {
+func (a *auditor) randomQuery() query {
 	all := queries()
 	return all[a.rng.IntN(len(all))]
 }
 
-func (a *auditor) keep() error { return a.ask(a.swallow, a.any()) }
+func (a *auditor) request() error { return a.ask(a.readFast, a.randomQuery()) }
 
-func (a *auditor) part() error {
+func (a *auditor) requestAndClose() error {
 	defer a.close()
-	return a.ask(a.swallow, a.any())
+	return a.ask(a.readFast, a.randomQuery())
 }
 
-// pipe pipelines eight requests; the last one may end the connection.
-func (a *auditor) pipe() error {
+// pipeline pipelines eight requests; the last one may end the connection.
+func (a *auditor) pipeline() error {
 	all := queries()
 	var some []query
 	for len(some) < 7 {
@@ -265,41 +265,41 @@ func (a *auditor) pipe() error {
 			some = append(some, q)
 		}
 	}
-	return a.ask(a.swallow, append(some, a.any())...)
+	return a.ask(a.readFast, append(some, a.randomQuery())...)
 }
 
 func (a *auditor) download() error {
-	return a.ask(a.sip, query{harness.Request("GET", "/large"), 200, auditSize, false})
+	return a.ask(a.readSlowly, query{harness.Request("GET", "/large"), 200, auditSize, false})
 }
 
-// audit runs clients of all kinds until leave is called.
+// audit runs clients of all kinds until stop is called.
 type audit struct {
 	*ledger
-	quit   chan struct{}
-	joined sync.WaitGroup
-	danger atomic.Bool // workers are being killed, or have been
+	quit    chan struct{}
+	joined  sync.WaitGroup
+	killing atomic.Bool // workers are being killed, or have been
 }
 
 func newAudit(port int, lapses bool) *audit {
 	a := &audit{ledger: newLedger(), quit: make(chan struct{})}
 	for i, act := range []func(*auditor) error{
-		(*auditor).keep, (*auditor).keep, (*auditor).keep, (*auditor).keep, (*auditor).part, (*auditor).part,
-		(*auditor).pipe, (*auditor).pipe, (*auditor).download, (*auditor).download,
+		(*auditor).request, (*auditor).request, (*auditor).request, (*auditor).request, (*auditor).requestAndClose, (*auditor).requestAndClose,
+		(*auditor).pipeline, (*auditor).pipeline, (*auditor).download, (*auditor).download,
 	} {
-		c := &auditor{ledger: a.ledger, port: port, lapses: lapses, quit: a.quit, excused: a.danger.Load, rng: rand.New(rand.NewPCG(uint64(i), 1))}
+		c := &auditor{ledger: a.ledger, port: port, lapses: lapses, quit: a.quit, excused: a.killing.Load, rng: rand.New(rand.NewPCG(uint64(i), 1))}
 		if i >= 8 {
 			c.buffer = auditBuffer
 		}
-		a.joined.Go(func() { c.live(func() error { return act(c) }) })
+		a.joined.Go(func() { c.run(func() error { return act(c) }) })
 	}
 	return a
 }
 
-// peril allows connections to end at any time from now on.
-func (a *audit) peril() { a.danger.Store(true) }
+// expectDeaths allows connections to end at any time from now on.
+func (a *audit) expectDeaths() { a.killing.Store(true) }
 
-// leave stops the clients after their current requests.
-func (a *audit) leave() {
+// stop stops the clients after their current requests.
+func (a *audit) stop() {
 	select {
 	case <-a.quit:
 	default:
@@ -308,8 +308,8 @@ func (a *audit) leave() {
 	a.joined.Wait()
 }
 
-// sofar returns the number of responses so far.
-func (a *audit) sofar() (n int64) {
+// soFar returns the number of responses so far.
+func (a *audit) soFar() (n int64) {
 	a.note(func() { n = a.total() })
 	return n
 }

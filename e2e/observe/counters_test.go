@@ -30,9 +30,9 @@ func TestCounters(t *testing.T) {
 			start := settled(o)
 			w := o.Watch()
 			moves := len(args) == 2 && args[0] == "--workers"
-			comeAndGo(o, newAudit(o.Port, !moves), start, moves)
-			calm := settled(o)
-			fall(o, newAudit(o.Port, false), calm)
+			replaceWorkers(o, newAudit(o.Port, !moves), start, moves)
+			before := settled(o)
+			killWorkers(o, newAudit(o.Port, false), before)
 			w.Leave()
 			if w.Count < 30 {
 				t.Errorf("%d scrapes, want at least 30", w.Count)
@@ -61,23 +61,23 @@ func reloaded(o *harness.Operator, old []int) {
 	})
 }
 
-// comeAndGo reloads, upgrades and, if scales, scales the pool while clients count.
-func comeAndGo(o *harness.Operator, a *audit, start harness.Picture, scales bool) {
+// replaceWorkers reloads, upgrades and, if scales, scales the pool while clients count.
+func replaceWorkers(o *harness.Operator, a *audit, start harness.Picture, scales bool) {
 	o.T.Helper()
-	defer a.leave()
+	defer a.stop()
 	n := o.Look().Slots
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGUSR2, syscall.SIGHUP} {
-		at, old := a.sofar(), o.Workers()
+		at, old := a.soFar(), o.Workers()
 		o.Signal(sig)
 		reloaded(o, old)
-		harness.Await(o.T, harness.Patience, "400 more responses", func() bool { return a.sofar() > at+400 })
+		harness.Await(o.T, harness.Patience, "400 more responses", func() bool { return a.soFar() > at+400 })
 	}
 	if scales {
 		o.Order("scale", strconv.Itoa(n+2))
 		o.Order("reload")
 		o.Order("scale", strconv.Itoa(n-1))
 	}
-	a.leave()
+	a.stop()
 	for _, err := range a.errs {
 		o.T.Errorf("a client: %v", err)
 	}
@@ -107,17 +107,17 @@ func since(o *harness.Operator, start harness.Picture) map[string]int64 {
 	return got
 }
 
-// fall kills workers while clients count. What a killed worker had just sent may not be counted yet, and
+// killWorkers kills workers while clients count. What a killed worker had just sent may not be counted yet, and
 // what it had counted but not sent is counted again by the worker that rescues the connection. Each is
 // one send, of at most 1 MiB or of the responses to one client's pipelined requests.
-func fall(o *harness.Operator, a *audit, start harness.Picture) {
+func killWorkers(o *harness.Operator, a *audit, start harness.Picture) {
 	o.T.Helper()
-	defer a.leave()
+	defer a.stop()
 	const kills, mostSent, mostReplies = 4, 1 << 20, 8
-	a.peril()
+	a.expectDeaths()
 	for range kills {
-		at := a.sofar()
-		harness.Await(o.T, 10*time.Second, "400 more responses", func() bool { return a.sofar() > at+400 })
+		at := a.soFar()
+		harness.Await(o.T, 10*time.Second, "400 more responses", func() bool { return a.soFar() > at+400 })
 		victim := servingWorker(o)
 		harness.Kill(o.T, victim, syscall.SIGKILL)
 		harness.AwaitEnd(o.T, 5*time.Second, victim)
@@ -131,7 +131,7 @@ func fall(o *harness.Operator, a *audit, start harness.Picture) {
 			return true
 		})
 	}
-	a.leave()
+	a.stop()
 	for _, err := range a.errs {
 		o.T.Errorf("a client: %v", err)
 	}

@@ -75,7 +75,7 @@ func TestConcurrentLogLines(t *testing.T) {
 		s := harness.Launch(t, p)
 		follow(s, file)
 		const clients, requests = 40, 30 // enough that every slot serves some, except once in 10^4 runs
-		chatter(s, clients, requests)
+		requestInParallel(s, clients, requests)
 		if file == nil {
 			// A server that exits waits a second for a slow reader of its log, such as this process on
 			// a busy machine, and drops the rest.
@@ -188,9 +188,9 @@ func reload(s *harness.Server, file *os.File) {
 	_, _ = s.Log.Write(text)
 }
 
-// chatter makes requests from several clients at the same time, each for paths of its own with lengths
+// requestInParallel makes requests from several clients at the same time, each for paths of its own with lengths
 // up to 7 KiB.
-func chatter(s *harness.Server, clients, requests int) {
+func requestInParallel(s *harness.Server, clients, requests int) {
 	s.T.Helper()
 	var all sync.WaitGroup
 	errs := make(chan error, clients)

@@ -25,9 +25,9 @@ func TestTenThousandConnections(t *testing.T) {
 		Args:   []string{"--base", base, "--bind", "127.0.0.1", "--port", "0", "-v", "--log-format", "json", "--workers", "1", "--keepalive", "10m", "--admin", path},
 	})
 	e := harness.EndpointAt(t, path)
-	defer gather(s, many-downloads, "/")()
-	leave := gather(s, downloads, "/huge")
-	defer leave()
+	defer connectMany(s, many-downloads, "/")()
+	closeAll := connectMany(s, downloads, "/huge")
+	defer closeAll()
 	pid := s.Workers()[0]
 	quietly := worstOf(s, 300)
 
@@ -45,7 +45,7 @@ func TestTenThousandConnections(t *testing.T) {
 		t.Errorf("while the connections are listed, a request takes %v, want at most %v", best, harness.InTime(250*time.Millisecond))
 	}
 	scrolls(s, e, many)
-	leave()
+	closeAll()
 	s.Stop(15 * time.Second)
 }
 
@@ -67,9 +67,9 @@ func crowdSize(t *testing.T) (connections, limit int) {
 	return limit/2 - others, limit
 }
 
-// gather opens n connections and waits for the first response on each. They stay open until leave is
+// connectMany opens n connections and waits for the first response on each. They stay open until closeAll is
 // called.
-func gather(s *harness.Server, n int, path string) (leave func()) {
+func connectMany(s *harness.Server, n int, path string) (closeAll func()) {
 	s.T.Helper()
 	all := make(chan *harness.Client, n) // room for all of them
 	var joined sync.WaitGroup

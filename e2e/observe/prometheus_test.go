@@ -33,7 +33,7 @@ func TestPrometheus(t *testing.T) {
 	const requests = "phalanx_http_requests_total"
 	harness.Await(t, 20*time.Second, "the first samples", func() bool { return p.agree("sum by (job) ("+requests+")", start.Total.Answered) })
 	a := newAudit(o.Port, false)
-	defer a.leave()
+	defer a.stop()
 	for i := range 12 {
 		sig := syscall.SIGHUP
 		if i%6 == 5 {
@@ -44,7 +44,7 @@ func TestPrometheus(t *testing.T) {
 		reloaded(o, old)
 		harness.Await(t, 10*time.Second, "one more sample", func() bool { return p.samples() > at })
 	}
-	a.leave()
+	a.stop()
 	for _, err := range a.errs {
 		t.Errorf("a client: %v", err)
 	}

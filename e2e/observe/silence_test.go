@@ -23,14 +23,14 @@ func TestQuietWithoutVerbose(t *testing.T) {
 		}
 		defer out.Close()
 		s := harness.ServeSilently(t, harness.Plan{Out: out, Args: []string{"--base", base, "--model", model}})
-		for _, text := range conversation() {
+		for _, text := range completedRequests() {
 			// Only the output matters here, not the responses.
 			if c := s.Dial(); c.Send(text) == nil {
 				_, _ = c.Reply("GET")
 				c.Close()
 			}
 		}
-		rudeness(s)
+		disconnectEarly(s)
 		d := s.Begin("/big.bin", 64<<10)
 		s.Interrupt()
 		s.AwaitRefusal()
@@ -49,9 +49,9 @@ func TestQuietWithoutVerbose(t *testing.T) {
 	})
 }
 
-// conversation returns requests that get a response, of any status. Each ends its connection, so that the
+// completedRequests returns requests that get a response, of any status. Each ends its connection, so that the
 // serial model continues.
-func conversation() []string {
+func completedRequests() []string {
 	final := "Connection: close"
 	return []string{
 		harness.Request("GET", "/", final), harness.Request("HEAD", "/", final), harness.Request("GET", "/sub", final),
@@ -64,8 +64,8 @@ func conversation() []string {
 	}
 }
 
-// rudeness opens connections that end without waiting for a response.
-func rudeness(s *harness.Server) {
+// disconnectEarly opens connections that end without waiting for a response.
+func disconnectEarly(s *harness.Server) {
 	s.T.Helper()
 	s.Dial().Close()
 	for _, text := range []string{"GET / HT", harness.Request("GET", "/big.bin"), harness.Request("GET", "/big.bin") + harness.Request("GET", "/")} {

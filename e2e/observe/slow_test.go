@@ -15,8 +15,8 @@ import (
 // slowPause is the duration of the slow part of a request.
 const slowPause = 1200 * time.Millisecond
 
-// dribble sends a request byte by byte, so that its receipt is slow.
-func dribble(c *harness.Client) error {
+// sendSlowly sends a request byte by byte, so that its receipt is slow.
+func sendSlowly(c *harness.Client) error {
 	text := harness.Request("GET", "/", "Connection: close")
 	for i := range text {
 		if err := c.Send(text[i : i+1]); err != nil {
@@ -28,8 +28,8 @@ func dribble(c *harness.Client) error {
 	return err
 }
 
-// hesitate waits before it reads the response.
-func hesitate(c *harness.Client) error {
+// readLate waits before it reads the response.
+func readLate(c *harness.Client) error {
 	if err := c.Send(harness.Request("GET", "/huge", "Connection: close")); err != nil {
 		return err
 	}
@@ -38,8 +38,8 @@ func hesitate(c *harness.Client) error {
 	return err
 }
 
-// ponder is idle between two requests, which counts for neither.
-func ponder(c *harness.Client) error {
+// idleBetween is idle between two requests, which counts for neither.
+func idleBetween(c *harness.Client) error {
 	if _, err := c.Ask(harness.Request("GET", "/")); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func TestSlowPartIsLogged(t *testing.T) {
 	harness.Sparse(t, filepath.Join(base, "huge"), 64<<20)
 	eachVariant(t, func(t *testing.T, args []string) {
 		s := harness.Serve(t, base, args...)
-		for part, ask := range map[string]func(c *harness.Client) error{"receive": dribble, "send": hesitate, "": ponder} {
+		for part, ask := range map[string]func(c *harness.Client) error{"receive": sendSlowly, "send": readLate, "": idleBetween} {
 			t.Run("part "+part, func(t *testing.T) {
 				t.Parallel()
 				checkSlow(s, t, part, ask)
@@ -66,7 +66,7 @@ func TestSlowPartIsLogged(t *testing.T) {
 	t.Run("moved", func(t *testing.T) {
 		t.Parallel()
 		s := harness.Serve(t, base, "--workers", "2")
-		for part, ask := range map[string]func(c *harness.Client) error{"receive": dribble, "send": hesitate, "": ponder} {
+		for part, ask := range map[string]func(c *harness.Client) error{"receive": sendSlowly, "send": readLate, "": idleBetween} {
 			t.Run("part "+part, func(t *testing.T) {
 				t.Parallel()
 				checkSlow(s, t, part, ask)
