@@ -46,8 +46,8 @@ func SocketPath(t *testing.T) string {
 	return filepath.Join(OpenDir(t), "admin.sock")
 }
 
-// Seen starts a master with an admin socket and returns when it serves.
-func Seen(t *testing.T, base string, args ...string) (*Server, *Endpoint) {
+// ServeWithAdmin starts a master with an admin socket and returns when it serves.
+func ServeWithAdmin(t *testing.T, base string, args ...string) (*Server, *Endpoint) {
 	t.Helper()
 	path := SocketPath(t)
 	s := Serve(t, base, append(args, "--admin", path)...)

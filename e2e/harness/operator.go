@@ -71,8 +71,8 @@ func (o *Operator) Order(words ...string) {
 	}
 }
 
-// Picture is the part of /status.json that the tests need.
-type Picture struct {
+// Snapshot is the part of /status.json that the tests need.
+type Snapshot struct {
 	State   string
 	Slots   int
 	Reloads int
@@ -94,11 +94,11 @@ type Picture struct {
 	}
 }
 
-// Look fetches /status.json.
-func (o *Operator) Look() Picture {
+// Snapshot fetches /status.json.
+func (o *Operator) Snapshot() Snapshot {
 	o.T.Helper()
 	text, err := o.Read("/status.json")
-	var p Picture
+	var p Snapshot
 	if err == nil {
 		err = json.Unmarshal(text, &p)
 	}
@@ -178,16 +178,16 @@ type Watcher struct {
 	Count  int
 }
 
-// Watch scrapes every 20 ms until Leave is called or the test ends. It fails the
+// Watch scrapes every 20 ms until StopScraping is called or the test ends. It fails the
 // test when a scrape fails, or when a cumulative series decreases or disappears.
 func (o *Operator) Watch() *Watcher {
 	w := &Watcher{Operator: o, quit: make(chan struct{})}
-	o.T.Cleanup(w.Leave)
+	o.T.Cleanup(w.StopScraping)
 	w.joined.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			w.glance()
+			w.check()
 			select {
 			case <-w.quit:
 				return
@@ -198,7 +198,7 @@ func (o *Operator) Watch() *Watcher {
 	return w
 }
 
-func (w *Watcher) glance() {
+func (w *Watcher) check() {
 	now, err := w.scrape()
 	if err != nil {
 		w.T.Errorf("scrape %d: %v", w.Count, err)
@@ -213,8 +213,8 @@ func (w *Watcher) glance() {
 	w.last = maps.Clone(now)
 }
 
-// Leave stops the scrapes.
-func (w *Watcher) Leave() {
+// StopScraping stops the scrapes.
+func (w *Watcher) StopScraping() {
 	w.once.Do(func() { close(w.quit) })
 	w.joined.Wait()
 }

@@ -44,8 +44,8 @@ func (o Outcome) Rejects(t *testing.T, code int, words ...string) {
 	}
 }
 
-// Does fails the test unless the command succeeded and printed just the line.
-func (o Outcome) Does(t *testing.T, line string) {
+// Succeeds fails the test unless the command succeeded and printed just the line.
+func (o Outcome) Succeeds(t *testing.T, line string) {
 	t.Helper()
 	if o.Code != 0 || o.Out != line+"\n" || o.Err != "" {
 		t.Errorf("%+v, want exit status 0 and %q", o, line)

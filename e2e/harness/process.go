@@ -105,9 +105,9 @@ func HelpersOf(master int) []int {
 	return pids
 }
 
-// Hasten gives the helper of a master normal priority, if this user may: at its low
+// RaisePriority gives the helper of a master normal priority, if this user may: at its low
 // priority it would get no CPU while other tests run.
-func Hasten(master int) {
+func RaisePriority(master int) {
 	for _, pid := range HelpersOf(master) {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 		for _, path := range threads {
@@ -155,11 +155,11 @@ func Kill(t *testing.T, pid int, sig syscall.Signal) {
 	}
 }
 
-// Hold sends SIGSTOP to a process and waits until all its threads have stopped.
-func Hold(t *testing.T, pid int) {
+// Suspend sends SIGSTOP to a process and waits until all its threads have stopped.
+func Suspend(t *testing.T, pid int) {
 	t.Helper()
 	Kill(t, pid, syscall.SIGSTOP)
-	Await(t, 2*time.Second, fmt.Sprintf("the halt of process %d", pid), func() bool {
+	Await(t, 2*time.Second, fmt.Sprintf("process %d stopped by SIGSTOP", pid), func() bool {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 		if err != nil || len(threads) == 0 {
 			return false
@@ -182,9 +182,9 @@ func AwaitEnd(t *testing.T, within time.Duration, pid int) {
 	})
 }
 
-// Residence returns the PSS of a whole session in bytes: pages that its
+// PSS returns the PSS of a whole session in bytes: pages that its
 // processes share count once.
-func Residence(session int) int {
+func PSS(session int) int {
 	total := 0
 	for _, p := range inSession(session) {
 		rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))

@@ -43,7 +43,7 @@ func get(o *harness.Operator, path, coding string, fields ...string) *harness.Re
 func awaitCopy(o *harness.Operator, path, coding, content string) (r *harness.Reply) {
 	o.T.Helper()
 	harness.Await(o.T, 20*time.Second, "a compressed copy of "+path, func() bool {
-		harness.Hasten(o.PID())
+		harness.RaisePriority(o.PID())
 		r = get(o, path, coding)
 		is := r.Header.Get("Content-Encoding")
 		if got := decoded(o.T, is, r.Body); r.Status != 200 || got != content {
@@ -208,7 +208,7 @@ func TestManyCompressedCopies(t *testing.T) {
 	}
 	c := o.Dial()
 	harness.Await(t, 40*time.Second, "compressed copies of all files", func() bool {
-		harness.Hasten(o.PID())
+		harness.RaisePriority(o.PID())
 		for path, content := range left {
 			r := o.MustAsk(c, harness.Request("GET", path, "Accept-Encoding: gzip"))
 			coding := r.Header.Get("Content-Encoding")

@@ -81,7 +81,7 @@ func awaitTag(t *testing.T, s *harness.Server, path string) (tag string) {
 	}
 	var r *harness.Reply
 	harness.Await(t, 30*time.Second, "an entity tag of "+path, func() bool {
-		harness.Hasten(s.PID())
+		harness.RaisePriority(s.PID())
 		r = ask()
 		tag = r.Header.Get("ETag")
 		if tag == "" && r.Header.Get("Repr-Digest") != "" {

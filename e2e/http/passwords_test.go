@@ -145,7 +145,7 @@ func TestPasswordFileChanges(t *testing.T) {
 func TestPasswordGuessing(t *testing.T) {
 	t.Parallel()
 	base, file := locked(t, 10)
-	s, admin := harness.Seen(t, base, "--workers", "1", "--auth", "private/**="+file)
+	s, admin := harness.ServeWithAdmin(t, base, "--workers", "1", "--auth", "private/**="+file)
 	others := []wish{{target: "/private/a.txt", fields: []string{basic("ann:right")}, status: 200, body: "0123456789"}, {target: "/", status: 200, body: "home"}}
 	grants(s, others)
 	count := func(result string) int { return int(admin.Pool().Total.Credentials[result]) }

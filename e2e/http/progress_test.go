@@ -26,7 +26,7 @@ func TestForwardProgress(t *testing.T) {
 		for _, clients := range []int{1, 10, 100, 1000} {
 			t.Run(fmt.Sprintf("%s/%d", model, clients), func(t *testing.T) {
 				s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model}})
-				start := harness.Residence(s.PID())
+				start := harness.PSS(s.PID())
 				c := gather(s, clients)
 				extra := 0
 				for range rounds {
@@ -147,7 +147,7 @@ func (c *crowd) round(s *harness.Server) (most int) {
 	tick := time.NewTicker(125 * time.Millisecond)
 	defer tick.Stop()
 	for began, starved := time.Now(), true; starved || time.Since(began) < 500*time.Millisecond; <-tick.C {
-		most = max(most, harness.Residence(s.PID()))
+		most = max(most, harness.PSS(s.PID()))
 		starved = false
 		for i, r := range c.readers {
 			if r.soFar() > before[i] {

@@ -199,7 +199,7 @@ func TestDanglingReleaseLink(t *testing.T) {
 	}
 	link := filepath.Join(dir, "current")
 	swapLink(t, link, "releases/0")
-	s, e := harness.Seen(t, link, "--workers", "2")
+	s, e := harness.ServeWithAdmin(t, link, "--workers", "2")
 	swapLink(t, link, "releases/none")
 	s.AwaitText("stays in service until that is corrected")
 	if r := s.MustGet("/page.txt"); r.Header.Get("X-Release") != "a" {

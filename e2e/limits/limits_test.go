@@ -15,7 +15,7 @@ import (
 // connections are closed for new ones, and the log says that the limit was reached.
 func TestMaxConnections(t *testing.T) {
 	const most, clients = 20, 60
-	s, e := harness.Seen(t, tree(t), "--workers", "3", "--max-connections", "20")
+	s, e := harness.ServeWithAdmin(t, tree(t), "--workers", "3", "--max-connections", "20")
 	began := time.Now()
 	for range clients {
 		if _, ok := hold(t, visitor, s.Port); !ok {
@@ -51,7 +51,7 @@ func TestMaxConnections(t *testing.T) {
 // handed over at a reload or rescued still count; closed ones do not.
 func TestMaxPerClient(t *testing.T) {
 	const limit, workers, tries = 20, 2, 120
-	s, e := harness.Seen(t, tree(t), "--workers", "2", "--max-connections-per-client", "20")
+	s, e := harness.ServeWithAdmin(t, tree(t), "--workers", "2", "--max-connections-per-client", "20")
 	bound := limit + int(math.Ceil(4*math.Sqrt(limit*workers))) + workers
 	var open []net.Conn
 	flood := func() {

@@ -120,7 +120,7 @@ func TestAccessLogDiskFull(t *testing.T) {
 			}
 			disk.free(o.Server)
 			harness.Await(t, 10*time.Second, "the kept lines in the log", func() bool {
-				return countLines(path)+lostLines(o) == int(o.Look().Total.Answered)
+				return countLines(path)+lostLines(o) == int(o.Snapshot().Total.Answered)
 			})
 			lost, before := lostLines(o), countLines(path)
 			longRequest(o.Server, o.Dial(), -1)
@@ -167,7 +167,7 @@ func TestAccessLogReaderStuck(t *testing.T) {
 		defer close(done)
 		_, _ = io.Copy(got, f) // until it is closed
 	}()
-	complete := func() bool { return len(got.Lines())+lostLines(o) == int(o.Look().Total.Answered) }
+	complete := func() bool { return len(got.Lines())+lostLines(o) == int(o.Snapshot().Total.Answered) }
 	harness.Await(t, 10*time.Second, "the kept lines in the FIFO", complete)
 	lost := lostLines(o)
 	longRequest(o.Server, o.Dial(), -1)

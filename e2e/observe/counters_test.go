@@ -33,7 +33,7 @@ func TestCounters(t *testing.T) {
 			replaceWorkers(o, newAudit(o.Port, !moves), start, moves)
 			before := settled(o)
 			killWorkers(o, newAudit(o.Port, false), before)
-			w.Leave()
+			w.StopScraping()
 			if w.Count < 30 {
 				t.Errorf("%d scrapes, want at least 30", w.Count)
 			}
@@ -42,11 +42,11 @@ func TestCounters(t *testing.T) {
 }
 
 // settled returns the status once the counters have stopped changing.
-func settled(o *harness.Operator) (p harness.Picture) {
+func settled(o *harness.Operator) (p harness.Snapshot) {
 	o.T.Helper()
 	harness.Await(o.T, harness.Patience, "counters that stand still", func() bool {
 		before := p
-		p = o.Look()
+		p = o.Snapshot()
 		return p.Total.Answered > 0 && reflect.DeepEqual(before.Total, p.Total)
 	})
 	return p
@@ -62,10 +62,10 @@ func reloaded(o *harness.Operator, old []int) {
 }
 
 // replaceWorkers reloads, upgrades and, if scales, scales the pool while clients count.
-func replaceWorkers(o *harness.Operator, a *audit, start harness.Picture, scales bool) {
+func replaceWorkers(o *harness.Operator, a *audit, start harness.Snapshot, scales bool) {
 	o.T.Helper()
 	defer a.stop()
-	n := o.Look().Slots
+	n := o.Snapshot().Slots
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGUSR2, syscall.SIGHUP} {
 		at, old := a.soFar(), o.Workers()
 		o.Signal(sig)
@@ -96,8 +96,8 @@ func replaceWorkers(o *harness.Operator, a *audit, start harness.Picture, scales
 }
 
 // since returns what the server has counted since a status was taken.
-func since(o *harness.Operator, start harness.Picture) map[string]int64 {
-	p, s := o.Look().Total, start.Total
+func since(o *harness.Operator, start harness.Snapshot) map[string]int64 {
+	p, s := o.Snapshot().Total, start.Total
 	got := map[string]int64{"accepted": p.Accepted - s.Accepted, "bytes": p.Bytes - s.Bytes, "answered": p.Answered - s.Answered, "truncated": p.Truncated - s.Truncated}
 	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
 		got[class] = p.Requests[class] - s.Requests[class]
@@ -110,7 +110,7 @@ func since(o *harness.Operator, start harness.Picture) map[string]int64 {
 // killWorkers kills workers while clients count. What a killed worker had just sent may not be counted yet, and
 // what it had counted but not sent is counted again by the worker that rescues the connection. Each is
 // one send, of at most 1 MiB or of the responses to one client's pipelined requests.
-func killWorkers(o *harness.Operator, a *audit, start harness.Picture) {
+func killWorkers(o *harness.Operator, a *audit, start harness.Snapshot) {
 	o.T.Helper()
 	defer a.stop()
 	const kills, mostSent, mostReplies = 4, 1 << 20, 8
@@ -123,7 +123,7 @@ func killWorkers(o *harness.Operator, a *audit, start harness.Picture) {
 		harness.AwaitEnd(o.T, 5*time.Second, victim)
 		// Or the server could be stopped before it has noticed the death.
 		harness.Await(o.T, 5*time.Second, "a status without the killed worker", func() bool {
-			for _, w := range o.Look().Workers {
+			for _, w := range o.Snapshot().Workers {
 				if w.PID == victim && w.State == "serving" {
 					return false
 				}
@@ -157,7 +157,7 @@ func killWorkers(o *harness.Operator, a *audit, start harness.Picture) {
 func servingWorker(o *harness.Operator) (pid int) {
 	o.T.Helper()
 	harness.Await(o.T, 15*time.Second, "a serving worker", func() bool {
-		for _, w := range o.Look().Workers {
+		for _, w := range o.Snapshot().Workers {
 			if w.State == "serving" {
 				pid = w.PID
 				return true

@@ -59,7 +59,7 @@ func fillUp(o *harness.Operator, lines int) {
 	o.T.Helper()
 	c := o.Dial()
 	for range 10 {
-		missing := lines + lostLines(o) - int(o.Look().Total.Answered)
+		missing := lines + lostLines(o) - int(o.Snapshot().Total.Answered)
 		if missing <= 0 {
 			return
 		}

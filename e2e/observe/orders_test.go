@@ -15,18 +15,18 @@ import (
 // done and prints the result, and invalid ones are refused.
 func TestAdminCommands(t *testing.T) {
 	t.Parallel()
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	idle := s.OneForEach()
 	old := s.Workers()
-	e.Order("reload").Does(t, "2 workers replaced")
+	e.Order("reload").Succeeds(t, "2 workers replaced")
 	s.AwaitWorkers(2, old...)
-	e.Order("scale", "4").Does(t, "4 workers serving")
+	e.Order("scale", "4").Succeeds(t, "4 workers serving")
 	s.AwaitWorkers(4)
-	e.Order("scale", "1").Does(t, "1 worker serving")
+	e.Order("scale", "1").Succeeds(t, "1 worker serving")
 	if p := e.Pool(); p.Slots != 1 {
 		t.Errorf("%d slots, want 1", p.Slots)
 	}
-	e.Order("scale", "1").Does(t, "1 worker serving")
+	e.Order("scale", "1").Succeeds(t, "1 worker serving")
 	for _, c := range idle {
 		s.MustPersist(c)
 	}
@@ -83,7 +83,7 @@ func TestStopWaitsForDownload(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, filepath.Join(base, "huge"), 200<<20)
-	s, e := harness.Seen(t, base)
+	s, e := harness.ServeWithAdmin(t, base)
 	slow := s.Begin("/huge", 64<<10)
 	command := harness.Launch(t, harness.Plan{Args: []string{"stop", "--admin", e.Addr}})
 	s.AwaitRefusal()
@@ -94,7 +94,7 @@ func TestStopWaitsForDownload(t *testing.T) {
 		t.Error("the server or the command exited before the download ended")
 	}
 	s.MustComplete(slow)
-	harness.Outcome{Code: command.Wait(5 * time.Second), Out: command.Out.String(), Err: command.Log.String()}.Does(t, "stopped")
+	harness.Outcome{Code: command.Wait(5 * time.Second), Out: command.Out.String(), Err: command.Log.String()}.Succeeds(t, "stopped")
 	s.MustExit(5 * time.Second)
 	e.MustBeGone()
 }
@@ -103,7 +103,7 @@ func TestStopWaitsForDownload(t *testing.T) {
 // complete afterwards.
 func TestConcurrentAdminCommands(t *testing.T) {
 	t.Parallel()
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	answers := make(chan string)
 	orders := []string{"/reload", "/scale?workers=3", "/reload", "/scale?workers=2", "/reload"}
 	for _, target := range orders {
@@ -118,7 +118,7 @@ func TestConcurrentAdminCommands(t *testing.T) {
 	for range orders {
 		t.Log(<-answers)
 	}
-	e.Order("scale", "2").Does(t, "2 workers serving")
+	e.Order("scale", "2").Succeeds(t, "2 workers serving")
 	e.MustSay("/readyz", 200, "serving")
 	s.MustServe("/", "front")
 	s.Signal(syscall.SIGTERM)

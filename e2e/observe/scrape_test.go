@@ -71,7 +71,7 @@ func count(s *harness.Server, quit <-chan struct{}, sent *atomic.Int64) {
 func TestScrapesDuringReloads(t *testing.T) {
 	t.Parallel()
 	const restarts, metric = 10, "phalanx_http_requests_total"
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	var sent atomic.Int64
 	quit := make(chan struct{})
 	var joined sync.WaitGroup
@@ -180,7 +180,7 @@ func worstOf(s *harness.Server, n int) time.Duration {
 // socket, and no connection is refused.
 func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 	t.Parallel()
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	before, err := os.Lstat(e.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestAdminSocketSurvivesUpgrade(t *testing.T) {
 	if p := e.Pool(); p.PID != s.PID() || !p.Started.Equal(started) {
 		t.Errorf("pid %d, started at %v; want %d, %v", p.PID, p.Started, s.PID(), started)
 	}
-	e.Order("reload").Does(t, "2 workers replaced")
+	e.Order("reload").Succeeds(t, "2 workers replaced")
 	s.Stop(5 * time.Second)
 	e.MustBeGone()
 }
@@ -256,5 +256,5 @@ func TestScrapesDuringUpgrade(t *testing.T) {
 		o.Signal(syscall.SIGUSR2)
 		reloaded(o, old)
 	}
-	w.Leave()
+	w.StopScraping()
 }

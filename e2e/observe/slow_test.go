@@ -131,7 +131,7 @@ func TestDeathNamesRequest(t *testing.T) {
 		o.Begin("/huge?a%20b", 16<<10)
 		victim := 0
 		harness.Await(t, 10*time.Second, "a worker with the download in the pool's status", func() bool {
-			for _, w := range o.Look().Workers {
+			for _, w := range o.Snapshot().Workers {
 				if w.Oldest != nil && strings.Contains(w.Oldest.Line, "GET /huge?a%20b") && w.Oldest.Age >= 1 {
 					victim = w.PID
 				}

@@ -93,7 +93,7 @@ func load(s *harness.Server, clients map[int]*harness.Client) (stop func()) {
 // TestTop shows a pool under light load on a terminal of 80 by 24 cells, sorts its table and pauses.
 func TestTop(t *testing.T) {
 	t.Parallel()
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "3")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "3")
 	quiet := load(s, s.OneForEach())
 	defer quiet()
 	p := openPane(t, 80, 24)
@@ -195,7 +195,7 @@ func TestTopConnections(t *testing.T) {
 	const size = 200 << 20
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, filepath.Join(base, "big.iso"), size)
-	s, e := harness.Seen(t, base, "--workers", "1")
+	s, e := harness.ServeWithAdmin(t, base, "--workers", "1")
 	idle := s.Dial()
 	s.MustAsk(idle, harness.Request("GET", "/"))
 	slow := s.Begin("/big.iso?with=a+query", 64<<10)
@@ -246,7 +246,7 @@ func TestTopConnections(t *testing.T) {
 // TestTopResized makes the window small and large again on each of top's screens.
 func TestTopResized(t *testing.T) {
 	t.Parallel()
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "3")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "3")
 	quiet := load(s, s.OneForEach())
 	defer quiet()
 	p := openPane(t, 80, 24)
@@ -289,7 +289,7 @@ func TestTopResized(t *testing.T) {
 // TestTopRestoresTerminal ends top with signals: the terminal is restored.
 func TestTopRestoresTerminal(t *testing.T) {
 	t.Parallel()
-	_, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1")
+	_, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1")
 	p := openPane(t, 80, 24)
 	before := p.state()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {

@@ -20,7 +20,7 @@ func TestTopFollowsPool(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, filepath.Join(base, "huge"), 1<<30)
-	s, e := harness.Seen(t, base, "--workers", "2", "--lame-duck", "1m")
+	s, e := harness.ServeWithAdmin(t, base, "--workers", "2", "--lame-duck", "1m")
 	p := openPane(t, 80, 24)
 	before := p.state()
 	p.watch(e)
@@ -36,7 +36,7 @@ func TestTopFollowsPool(t *testing.T) {
 	p.awaitLines("two new workers", serves(2, old...))
 	p.awaitText("1 reload")
 
-	e.Order("scale", "4").Does(t, "4 workers serving")
+	e.Order("scale", "4").Succeeds(t, "4 workers serving")
 	p.awaitLines("four workers", serves(4))
 	p.awaitText("4 of 4 serving")
 	old = s.Workers()
@@ -55,7 +55,7 @@ func TestTopFollowsPool(t *testing.T) {
 		})
 	})
 
-	e.Order("scale", "2").Does(t, "2 workers serving")
+	e.Order("scale", "2").Succeeds(t, "2 workers serving")
 	p.awaitText("2 of 2 serving")
 
 	endsWatched(s, p)
@@ -109,7 +109,7 @@ func endsWatched(s *harness.Server, p *pane) {
 // exits.
 func TestTopPlain(t *testing.T) {
 	t.Parallel()
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "2")
 	o := e.Order("top")
 	if o.Code != 0 || o.Err != "" {
 		t.Errorf("top: %+v, want success and no errors", o)
@@ -156,7 +156,7 @@ func checkLook(s *harness.Server, text string) {
 // TestTopColours uses colours by default, and none with NO_COLOR.
 func TestTopColours(t *testing.T) {
 	t.Parallel()
-	s, e := harness.Seen(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1")
+	s, e := harness.ServeWithAdmin(t, harness.Tree(t, map[string]string{"index.html": "front"}), "--workers", "1")
 	for _, c := range []struct {
 		env      []string
 		coloured bool

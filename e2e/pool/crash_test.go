@@ -35,7 +35,7 @@ func TestWorkerKilled(t *testing.T) {
 			owned = s.OneForEach()
 		}
 		victim := s.Workers()[0]
-		harness.Hold(t, victim)
+		harness.Suspend(t, victim)
 		// Sixty connections to three queues: it is practically impossible that one of them is empty.
 		waiting := s.DialAll(60, harness.Request("GET", "/", "Connection: close"))
 		harness.Kill(t, victim, syscall.SIGKILL)

@@ -47,7 +47,7 @@ func TestAcceptQueueIsServed(t *testing.T) {
 		s.MustServe("/", "front")
 		workers := s.Workers()
 		for _, pid := range workers {
-			harness.Hold(t, pid)
+			harness.Suspend(t, pid)
 		}
 		waiting := s.DialAll(30, harness.Request("GET", "/"))
 		s.Interrupt()

@@ -85,7 +85,7 @@ func turnsOn(t *testing.T, o *harness.Operator, what string) (asked int) {
 		if r := o.MustAsk(sibling, harness.Request("GET", "/?sibling")); string(r.Body) != "front" {
 			t.Fatalf("%s: the other worker responds with %q", what, r.Body)
 		}
-		if p := o.Look(); p.State != "serving" {
+		if p := o.Snapshot(); p.State != "serving" {
 			t.Errorf("%s: the pool's state is %s, want serving", what, p.State)
 		}
 	}

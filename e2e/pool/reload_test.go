@@ -153,7 +153,7 @@ func TestHungWorker(t *testing.T) {
 			s := harness.Serve(t, base, append(args, "--hang-timeout", "3s")...)
 			all := s.Workers()
 			victim := all[0]
-			harness.Hold(t, victim)
+			harness.Suspend(t, victim)
 			s.AwaitWorkers(len(all), victim)
 			s.MustServe("/", "front")
 			s.AwaitText(fmt.Sprintf("(pid %d) died: hung: no heartbeat for 3s, killed", victim))

@@ -25,7 +25,7 @@ func TestRequestsDuringStall(t *testing.T) {
 				clients = append(clients, c)
 			}
 			worker := s.Workers()[0]
-			harness.Hold(t, worker)
+			harness.Suspend(t, worker)
 			for _, c := range clients {
 				s.MustSend(c, harness.Request("GET", "/"))
 			}

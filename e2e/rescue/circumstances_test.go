@@ -22,7 +22,7 @@ func TestDrainTimeoutOfStoppedWorker(t *testing.T) {
 	s := harness.Serve(t, base, "--workers", "1", "--drain-timeout", "1s")
 	victim := s.Workers()[0]
 	d := s.Begin("/big.bin", 64<<10)
-	harness.Hold(t, victim)
+	harness.Suspend(t, victim)
 	s.Signal(syscall.SIGHUP)
 	harness.AwaitEnd(t, 30*time.Second, victim)
 	s.MustComplete(d)

@@ -26,7 +26,7 @@ func TestClosingSlotKilled(t *testing.T) {
 					victim = e.Number("pid")
 				}
 			}
-			harness.Hold(t, victim)
+			harness.Suspend(t, victim)
 			clients := s.DialAll(30, harness.Request("GET", "/")) // about half of them are in the victim's queue
 			s.Signal(syscall.SIGTTOU)
 			s.AwaitMessages(1, "slot closed")

@@ -19,7 +19,7 @@ func TestWorkerSignalledBeforeStop(t *testing.T) {
 				base := harness.Tree(t, map[string]string{"index.html": "front"})
 				s := harness.Serve(t, base, "--workers", "1", "--engine", engine)
 				first := s.Workers()[0]
-				harness.Hold(t, first)
+				harness.Suspend(t, first)
 				harness.Kill(t, first, syscall.SIGTERM)
 				clients := s.DialAll(20, harness.Request("GET", "/"))
 				harness.Kill(t, first, syscall.SIGCONT)

@@ -56,7 +56,7 @@ func TestAcceptQueueWhileStopping(t *testing.T) {
 			base := harness.Tree(t, map[string]string{"index.html": "front"})
 			s := harness.Serve(t, base, append(args, "--workers", "1")...)
 			victim := s.Workers()[0]
-			harness.Hold(t, victim)
+			harness.Suspend(t, victim)
 			clients := s.DialAll(20, harness.Request("GET", "/"))
 			s.Interrupt()
 			s.AwaitMessages(1, "drain started")
