@@ -97,7 +97,7 @@ func TestFilterInBrowser(t *testing.T) {
 // awaitText waits until the text of the page is exactly this.
 func (w *window) awaitText(text string) {
 	w.t.Helper()
-	harness.Await(w.t, harness.Patience, text, func() bool {
+	harness.Await(w.t, harness.ClientTimeout, text, func() bool {
 		got, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.body ? document.body.innerText : ''`))
 		return err == nil && got == text
 	})

@@ -30,7 +30,7 @@ func (a *Asker) Fetch(text string) (*Reply, error) {
 		}
 		a.Conn = conn
 	}
-	if err := a.Conn.SetDeadline(time.Now().Add(Patience)); err != nil {
+	if err := a.Conn.SetDeadline(time.Now().Add(ClientTimeout)); err != nil {
 		return nil, err
 	}
 	r, err := a.Conn.Ask(text)

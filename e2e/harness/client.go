@@ -68,7 +68,7 @@ func Connect(port int) (*Client, error) { return ConnectNarrow(port, 0) }
 // bytes, so that a slow reader soon blocks the server. Zero means the kernel's
 // default.
 func ConnectNarrow(port, buffer int) (*Client, error) {
-	dialer := net.Dialer{Timeout: Patience}
+	dialer := net.Dialer{Timeout: ClientTimeout}
 	if buffer > 0 {
 		// Before connect(): the handshake fixes the window scale.
 		dialer.Control = func(_, _ string, raw syscall.RawConn) error {
@@ -87,14 +87,14 @@ func ConnectNarrow(port, buffer int) (*Client, error) {
 
 // ConnectUnix opens a connection to a unix socket.
 func ConnectUnix(path string) (*Client, error) {
-	return newClient(net.DialTimeout("unix", path, Patience))
+	return newClient(net.DialTimeout("unix", path, ClientTimeout))
 }
 
 func newClient(conn net.Conn, err error) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(ClientTimeout)); err != nil {
 		conn.Close()
 		return nil, err
 	}

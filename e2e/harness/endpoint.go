@@ -37,7 +37,7 @@ func EndpointAt(t *testing.T, addr string) *Endpoint {
 	}
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &Endpoint{t, addr, http.Client{Transport: transport, Timeout: Patience}}
+	return &Endpoint{t, addr, http.Client{Transport: transport, Timeout: ClientTimeout}}
 }
 
 // SocketPath returns a path at which a master can create its admin socket.

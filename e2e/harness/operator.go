@@ -40,7 +40,7 @@ func OperatedAt(t *testing.T, p Plan, network, addr string) *Operator {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}}
-	o.HTTP = http.Client{Transport: transport, Timeout: Patience}
+	o.HTTP = http.Client{Transport: transport, Timeout: ClientTimeout}
 	t.Cleanup(transport.CloseIdleConnections)
 	p.Args = append(p.Args, "--admin", o.Endpoint)
 	o.Server = ServeSilently(t, p)

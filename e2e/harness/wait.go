@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Patience is the timeout of every operation of a client.
-const Patience = 60 * time.Second
+// ClientTimeout is the timeout of every operation of a client.
+const ClientTimeout = 60 * time.Second
 
 // slower is the factor by which deadlines are extended. They say how long
 // something may take on an idle machine, and the tests must pass on one that is

@@ -43,7 +43,7 @@ func quiet(c *harness.Client, during time.Duration) error {
 	if b, err := c.In.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("received %q, error %v; want nothing", b, err)
 	}
-	return c.SetDeadline(time.Now().Add(harness.Patience))
+	return c.SetDeadline(time.Now().Add(harness.ClientTimeout))
 }
 
 // TestHeadAndIdleTimeouts waits for the timeouts that have no flag: a request head must be complete
@@ -139,7 +139,7 @@ func TestStalledClient(t *testing.T) {
 		if e.Number("bytes") >= int(d.Length) {
 			t.Errorf("%s: the truncated response is logged as complete: %v", harness.Models()[i], e)
 		}
-		if err := d.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+		if err := d.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Rest(); err == nil {

@@ -153,7 +153,7 @@ func deployByLink(t *testing.T, l layout, args []string) {
 	for tick := time.NewTicker(100 * time.Millisecond); time.Since(began) < *deployFor; n++ {
 		<-tick.C
 		swap(n % numReleases)
-		d.SetDeadline(time.Now().Add(harness.Patience))
+		d.SetDeadline(time.Now().Add(harness.ClientTimeout))
 		if err := d.Take(min(1000, d.Length-d.Taken)); err != nil { // reading nothing would time out
 			t.Error(err)
 			break

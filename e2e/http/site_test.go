@@ -81,7 +81,7 @@ func (v *visitor) fetch(method, target string) *harness.Reply {
 	if v.conn == nil {
 		v.conn = v.Dial()
 	}
-	if err := v.conn.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+	if err := v.conn.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 		v.T.Fatal(err)
 	}
 	r := v.MustAsk(v.conn, harness.Request(method, target))

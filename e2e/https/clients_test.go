@@ -145,7 +145,7 @@ for line in sys.stdin:
 func golang(t *testing.T, v visit) {
 	transport := &http.Transport{TLSClientConfig: v.cfg}
 	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: transport, Timeout: harness.Patience}
+	client := http.Client{Transport: transport, Timeout: harness.ClientTimeout}
 	for _, file := range v.files {
 		r, err := client.Get(v.url(file))
 		if err != nil {

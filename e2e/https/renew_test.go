@@ -52,7 +52,7 @@ func TestRenewed(t *testing.T) {
 	}
 	defer kept.Close()
 	visit(func() (*harness.Reply, error) {
-		if err := kept.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+		if err := kept.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 			return nil, err
 		}
 		r, err := kept.Ask(harness.Request("GET", "/"))

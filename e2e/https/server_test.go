@@ -141,12 +141,12 @@ func plan(base string, args ...string) harness.Plan {
 
 // dial opens a TLS connection.
 func dial(port int, cfg *tls.Config) (*harness.Client, tls.ConnectionState, error) {
-	d := &net.Dialer{Timeout: harness.Patience}
+	d := &net.Dialer{Timeout: harness.ClientTimeout}
 	conn, err := tls.DialWithDialer(d, "tcp", harness.Loopback(port), cfg)
 	if err != nil {
 		return nil, tls.ConnectionState{}, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 		conn.Close()
 		return nil, tls.ConnectionState{}, err
 	}

@@ -57,7 +57,7 @@ func hold(t *testing.T, client string, port int) (net.Conn, bool) {
 
 // ask sends a request, and reports whether it is served.
 func ask(c net.Conn) bool {
-	c.SetDeadline(time.Now().Add(harness.Patience))
+	c.SetDeadline(time.Now().Add(harness.ClientTimeout))
 	if _, err := io.WriteString(c, harness.Request("GET", "/")); err != nil {
 		return false
 	}

@@ -116,7 +116,7 @@ func (a *auditor) close() {
 // connect opens a connection if there is none.
 func (a *auditor) connect() error {
 	if a.conn != nil {
-		return a.conn.SetDeadline(time.Now().Add(harness.Patience))
+		return a.conn.SetDeadline(time.Now().Add(harness.ClientTimeout))
 	}
 	c, err := harness.ConnectNarrow(a.port, a.buffer)
 	if err != nil {

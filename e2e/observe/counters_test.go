@@ -44,7 +44,7 @@ func TestCounters(t *testing.T) {
 // settled returns the status once the counters have stopped changing.
 func settled(o *harness.Operator) (p harness.Snapshot) {
 	o.T.Helper()
-	harness.Await(o.T, harness.Patience, "counters that stand still", func() bool {
+	harness.Await(o.T, harness.ClientTimeout, "counters that stand still", func() bool {
 		before := p
 		p = o.Snapshot()
 		return p.Total.Answered > 0 && reflect.DeepEqual(before.Total, p.Total)
@@ -70,7 +70,7 @@ func replaceWorkers(o *harness.Operator, a *audit, start harness.Snapshot, scale
 		at, old := a.soFar(), o.Workers()
 		o.Signal(sig)
 		reloaded(o, old)
-		harness.Await(o.T, harness.Patience, "400 more responses", func() bool { return a.soFar() > at+400 })
+		harness.Await(o.T, harness.ClientTimeout, "400 more responses", func() bool { return a.soFar() > at+400 })
 	}
 	if scales {
 		o.Order("scale", strconv.Itoa(n+2))

@@ -92,7 +92,7 @@ func visitUntil(ctx context.Context, urls ...string) error {
 	for _, http2 := range []bool{false, true} {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: http2, DisableKeepAlives: !http2}
 		defer transport.CloseIdleConnections()
-		clients = append(clients, &http.Client{Transport: transport, Timeout: harness.Patience})
+		clients = append(clients, &http.Client{Transport: transport, Timeout: harness.ClientTimeout})
 	}
 	for ctx.Err() == nil {
 		for i, url := range urls {

@@ -117,7 +117,7 @@ func startPrometheus(t *testing.T, target string, jobs int, interval string) *pr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &prometheus{t: t, api: "http://" + addr, http: http.Client{Transport: &http.Transport{}, Timeout: harness.Patience}}
+	p := &prometheus{t: t, api: "http://" + addr, http: http.Client{Transport: &http.Transport{}, Timeout: harness.ClientTimeout}}
 	t.Cleanup(func() {
 		p.http.CloseIdleConnections()
 		cancel()

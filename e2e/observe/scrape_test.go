@@ -234,7 +234,7 @@ func askUnix(path, target string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 		return "", err
 	}
 	if _, err := io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {

@@ -78,7 +78,7 @@ func load(s *harness.Server, clients map[int]*harness.Client) (stop func()) {
 					return
 				case <-tick.C:
 				}
-				if err := c.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+				if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 					return
 				}
 				if _, err := c.Ask(harness.Request("GET", "/")); err != nil {

@@ -84,5 +84,5 @@ func TestRescueInContainer(t *testing.T) {
 		}
 	}
 	s.MustComplete(d)
-	s.Stop(harness.Patience)
+	s.Stop(harness.ClientTimeout)
 }

@@ -46,14 +46,14 @@ func TestDownloadThroughKills(t *testing.T) {
 		}
 		// At any moment, except when there is no worker.
 		var victim int
-		harness.Await(t, harness.Patience, "a worker", func() bool {
+		harness.Await(t, harness.ClientTimeout, "a worker", func() bool {
 			if all := s.Workers(); len(all) == 1 {
 				victim = all[0]
 			}
 			return victim != 0
 		})
 		harness.Kill(t, victim, syscall.SIGKILL)
-		harness.AwaitEnd(t, harness.Patience, victim)
+		harness.AwaitEnd(t, harness.ClientTimeout, victim)
 	}
 	n, err := io.Copy(sum, out)
 	if err := cmd.Wait(); err != nil {
@@ -62,7 +62,7 @@ func TestDownloadThroughKills(t *testing.T) {
 	if err != nil || [32]byte(sum.Sum(nil)) != want {
 		t.Errorf("the content is wrong; last part: %d bytes, error %v", n, err)
 	}
-	s.Stop(harness.Patience)
+	s.Stop(harness.ClientTimeout)
 	text, err := os.ReadFile(log)
 	line := fmt.Sprintf("\"GET /large.bin HTTP/1.1\" 200 %d ", *largeSize)
 	if err != nil || strings.Count(string(text), line) != 1 {

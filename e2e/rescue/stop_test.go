@@ -26,7 +26,7 @@ func TestKilledWhileStopping(t *testing.T) {
 	s.AwaitRefusal()
 	for range 6 {
 		victim := 0
-		harness.Await(t, harness.Patience, "a worker to kill", func() bool { // a worker without a download exits by itself
+		harness.Await(t, harness.ClientTimeout, "a worker to kill", func() bool { // a worker without a download exits by itself
 			now := s.Workers()
 			if len(now) == 0 || syscall.Kill(now[0], syscall.SIGKILL) != nil {
 				return false
@@ -34,8 +34,8 @@ func TestKilledWhileStopping(t *testing.T) {
 			victim = now[0]
 			return true
 		})
-		harness.AwaitEnd(t, harness.Patience, victim)
-		harness.Await(t, harness.Patience, "another worker", func() bool {
+		harness.AwaitEnd(t, harness.ClientTimeout, victim)
+		harness.Await(t, harness.ClientTimeout, "another worker", func() bool {
 			now := s.Workers()
 			return len(now) > 0 && len(harness.KeepersOf(s.PID())) == len(now)
 		})
@@ -78,7 +78,7 @@ func TestStopDuringRescue(t *testing.T) {
 		d := s.Begin("/big.bin", 64<<10)
 		victim := s.Workers()[0]
 		harness.Kill(t, victim, syscall.SIGKILL)
-		harness.AwaitEnd(t, harness.Patience, victim)
+		harness.AwaitEnd(t, harness.ClientTimeout, victim)
 		<-time.After(wait) // lets the rescue get further
 		s.Interrupt()
 		s.MustComplete(d)
@@ -119,7 +119,7 @@ func TestKilledAtPointsWhileStopping(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		s.MustExit(harness.Patience)
+		s.MustExit(harness.ClientTimeout)
 		at, _ := points(t, s, "")
 		for point, n := range at {
 			deaths[point] += n

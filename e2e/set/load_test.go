@@ -14,7 +14,7 @@ import (
 )
 
 // probe makes one request on a connection of its own.
-var probe = http.Client{Timeout: harness.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+var probe = http.Client{Timeout: harness.ClientTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // load is a group of clients and the outcomes of their requests.
 type load struct {

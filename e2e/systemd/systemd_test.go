@@ -121,7 +121,7 @@ func (m *machine) ask(port int) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
@@ -154,7 +154,7 @@ func (m *machine) rescues() {
 	defer c.Close()
 	in := bufio.NewReader(c)
 	ask := func() string {
-		if err := c.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
 			m.t.Fatal(err)
 		}
 		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
