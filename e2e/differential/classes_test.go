@@ -43,30 +43,30 @@ func isDate(value string) bool {
 func conditionClasses() []class {
 	ignored := "200 206 304 416"
 	return []class{
-		{"an asterisk among tags", func(q *question, d difference) bool {
+		{"an asterisk in a list of entity tags", func(q *question, d difference) bool {
 			return strings.HasPrefix(q.value("If-Match"), "*,") && d.is("412", ignored) ||
 				strings.HasPrefix(q.value("If-None-Match"), "*,") && d.is("200 206 416", "304")
 		}},
-		{"a tag with something behind it", func(q *question, d difference) bool {
+		{"an entity tag followed by other characters", func(q *question, d difference) bool {
 			return strings.HasSuffix(q.value("If-Match"), "junk") && d.is(ignored, "412") ||
 				strings.HasSuffix(q.value("If-None-Match"), "junk") && d.is("304", "200 206 416")
 		}},
-		{"a date with +0000", func(q *question, d difference) bool {
+		{"a date with +0000 instead of GMT", func(q *question, d difference) bool {
 			return strings.HasSuffix(q.value("If-Modified-Since"), "+0000") && d.is("200 206 416", "304") ||
 				strings.HasSuffix(q.value("If-Unmodified-Since"), "+0000") && d.is(ignored, "412") ||
 				strings.HasSuffix(q.value("If-Range"), "+0000") && d.is("200", "206 416")
 		}},
-		{"If-Unmodified-Since that is not a date", func(q *question, d difference) bool {
+		{"an invalid date in If-Unmodified-Since", func(q *question, d difference) bool {
 			return q.has("If-Unmodified-Since") && !isDate(q.value("If-Unmodified-Since")) && d.is(ignored, "412")
 		}},
-		{"If-Unmodified-Since beside If-Match", func(q *question, d difference) bool {
+		{"If-Unmodified-Since with If-Match", func(q *question, d difference) bool {
 			return q.has("If-Unmodified-Since") && q.has("If-Match") && d.is(ignored, "412")
 		}},
-		{"a list of tags without a tag", func(q *question, d difference) bool {
+		{"an empty list of entity tags", func(q *question, d difference) bool {
 			return q.has("If-Match") && q.value("If-Match") == "" && d.is("412", ignored) ||
 				q.has("If-None-Match") && q.value("If-None-Match") == "" && d.is("200 206 416", "304")
 		}},
-		{"If-Modified-Since beside If-None-Match", func(q *question, d difference) bool {
+		{"If-Modified-Since with If-None-Match", func(q *question, d difference) bool {
 			return q.has("If-Modified-Since") && q.has("If-None-Match") && d.is("304", "200 206 416")
 		}},
 		{"If-Modified-Since later than the file", func(q *question, d difference) bool {
@@ -77,10 +77,10 @@ func conditionClasses() []class {
 			at, err := http.ParseTime(q.value("If-Modified-Since"))
 			return err == nil && at.After(time.Now()) && d.is("304", "200 206 416")
 		}},
-		{"a 304 beside a precondition that holds", func(q *question, d difference) bool {
+		{"a 304 after a precondition that is true", func(q *question, d difference) bool {
 			return (q.has("If-Match") || q.has("If-Unmodified-Since")) && d.is("304", "200 206 416")
 		}},
-		{"a weak tag beside Range", func(q *question, d difference) bool {
+		{"a weak entity tag with Range", func(q *question, d difference) bool {
 			return strings.Contains(q.value("If-None-Match"), "W/") && q.has("Range") && d.is("304", "200 206 416")
 		}},
 	}
@@ -92,36 +92,36 @@ func rangeClasses() []class {
 		{"Range with HEAD", func(q *question, d difference) bool {
 			return q.method == "HEAD" && q.has("Range") && d.is("200", "206 416")
 		}},
-		{"Range in an unknown unit", func(q *question, d difference) bool {
+		{"an unknown range unit", func(q *question, d difference) bool {
 			unit, _, _ := strings.Cut(q.value("Range"), "=")
 			return q.has("Range") && !strings.EqualFold(unit, "bytes") && d.is("200", "206 416")
 		}},
-		{"Range that is malformed", func(q *question, d difference) bool {
+		{"a malformed Range", func(q *question, d difference) bool {
 			return q.has("Range") && !soundRange(q.value("Range")) && d.is("200", "206 416")
 		}},
-		{"If-Range that is not a validator", func(q *question, d difference) bool {
+		{"an invalid If-Range", func(q *question, d difference) bool {
 			value := q.value("If-Range")
 			return q.has("If-Range") && (value == "" || strings.Contains(value, "{tag}, ")) && d.is("200", "206 416")
 		}},
 		{"Range on an empty file", func(q *question, d difference) bool {
 			return q.file == "empty.txt" && d.is("200", "206 416")
 		}},
-		{"bytes in capitals", func(q *question, d difference) bool {
+		{"the range unit in upper case", func(q *question, d difference) bool {
 			return strings.HasPrefix(strings.ToLower(q.value("Range")), "bytes=") && !strings.HasPrefix(q.value("Range"), "bytes=") && d.is("206", "416")
 		}},
 		{"a position beyond 2^63", func(q *question, d difference) bool {
 			return strings.Contains(q.value("Range"), "99999999999999999999") && d.is("200 206 416", "200 206 416")
 		}},
-		{"an empty element among ranges", func(q *question, d difference) bool {
+		{"an empty element in a list of ranges", func(q *question, d difference) bool {
 			return slices.Contains(elements(q.value("Range")), "") && d.is("206", "200 416")
 		}},
 		{"ranges that add up to the file", func(q *question, d difference) bool {
 			return several(q) && sumOfRanges(q.value("Range"), q.size) >= q.size && d.is("206", "200")
 		}},
-		{"a suffix of no bytes", func(q *question, d difference) bool {
+		{"a suffix range of zero bytes", func(q *question, d difference) bool {
 			return slices.Contains(elements(q.value("Range")), "-0") && q.file != "empty.txt" && d.is("206 416", "200 206")
 		}},
-		{"white space among ranges", func(q *question, d difference) bool {
+		{"white space between ranges", func(q *question, d difference) bool {
 			return strings.Contains(q.value("Range"), " ") && soundRange(q.value("Range")) && d.is("206 416", "200")
 		}},
 		{"more than 64 ranges", func(q *question, d difference) bool {
@@ -207,10 +207,10 @@ func codingClasses() []class {
 		return slices.Contains([]string{"body", "Content-Length", "Content-Range"}, d.aspect)
 	}
 	return []class{
-		{"a range of a file in gzip", func(q *question, d difference) bool {
+		{"a range of a gzip response", func(q *question, d difference) bool {
 			return q.file == "app.js" && q.has("Range") && d.is("206", "200")
 		}},
-		{"a file that lies ready in gzip", func(q *question, d difference) bool {
+		{"a file with a gzip sidecar", func(q *question, d difference) bool {
 			return q.file == "app.js" && d.peer != "nginx" && coded(q, d)
 		}},
 		{"weights in Accept-Encoding", func(q *question, d difference) bool {
@@ -244,19 +244,19 @@ func wantsGzip(accept string) bool {
 // fieldClasses are about header fields of responses with the same status.
 func fieldClasses() []class {
 	return []class{
-		{"Vary on what could be compressed", func(_ *question, d difference) bool {
+		{"Vary of a compressible file", func(_ *question, d difference) bool {
 			return d.aspect == "Vary" && d.ours == "Accept-Encoding" && d.theirs == ""
 		}},
 		{"Accept-Ranges", func(_ *question, d difference) bool {
 			return d.aspect == "Accept-Ranges"
 		}},
-		{"Location of a path with doubled slashes", func(q *question, d difference) bool {
+		{"Location of a path with duplicate slashes", func(q *question, d difference) bool {
 			return d.aspect == "Location" && strings.Contains(q.target, "//")
 		}},
 		{"Last-Modified of a 304", func(_ *question, d difference) bool {
 			return d.aspect == "Last-Modified" && d.status == 304 && d.theirs == ""
 		}},
-		{"Last-Modified of a redirection", func(_ *question, d difference) bool {
+		{"Last-Modified of a redirect", func(_ *question, d difference) bool {
 			return d.aspect == "Last-Modified" && d.status == 301 && d.theirs == ""
 		}},
 		{"Content-Type of app.js.gz", func(q *question, d difference) bool {

@@ -13,34 +13,34 @@ func messageClasses() []class {
 		{"a version other than HTTP/1.x", func(q *question, d difference) bool {
 			return q.odd == "version" && d.is("400 505", "2xx 3xx 4xx 5xx")
 		}},
-		{"Host that is not a host and port", func(q *question, d difference) bool {
+		{"an invalid Host", func(q *question, d difference) bool {
 			return q.odd == "host" && d.is("400", "2xx 3xx 404")
 		}},
-		{"Host that is empty or unusual", func(q *question, d difference) bool {
+		{"an empty or unusual Host", func(q *question, d difference) bool {
 			return q.odd == "host" && (d.is("2xx 3xx 404", "400") || d.aspect == "Location")
 		}},
-		{"a field line that is malformed", func(q *question, d difference) bool {
+		{"a malformed field line", func(q *question, d difference) bool {
 			return q.odd == "field" && d.is("400", "2xx 3xx 404")
 		}},
-		{"a field that is repeated", func(q *question, d difference) bool {
+		{"a repeated field", func(q *question, d difference) bool {
 			return q.odd == "field" && strings.Contains(q.fields[0], "\r\nIf-") && d.is("2xx 3xx 404", "2xx 3xx 400")
 		}},
 		{"Expect", func(q *question, d difference) bool {
 			return q.has("Expect") && (d.is("417", "2xx 3xx 404") || d.aspect == "persistence")
 		}},
-		{"Transfer-Encoding that is not chunked alone", func(q *question, d difference) bool {
+		{"Transfer-Encoding other than chunked", func(q *question, d difference) bool {
 			return q.odd == "coding" && d.is("400 501", "any")
 		}},
-		{"Content-Length that is malformed", func(q *question, d difference) bool {
+		{"a malformed Content-Length", func(q *question, d difference) bool {
 			return q.odd == "length" && d.is("400", "2xx 3xx 4xx")
 		}},
-		{"a chunked body that is malformed", func(q *question, d difference) bool {
+		{"a malformed chunked body", func(q *question, d difference) bool {
 			return q.odd == "chunk" && d.is("400 413", "any")
 		}},
-		{"a method that is known and not served", func(q *question, d difference) bool {
+		{"a known method that is not supported", func(q *question, d difference) bool {
 			return among(q.method, known) && d.is("400 405", "any")
 		}},
-		{"a method that is unknown", func(q *question, d difference) bool {
+		{"an unknown method", func(q *question, d difference) bool {
 			return !among(q.method, known+" "+served) && d.is("400 501", "2xx 3xx 4xx")
 		}},
 		{"OPTIONS", func(q *question, d difference) bool {
@@ -86,10 +86,10 @@ func pathClasses() []class {
 		{"an http URI without a host", func(q *question, d difference) bool {
 			return strings.HasPrefix(q.target, "http:///") && d.is("400", "any")
 		}},
-		{"a URI of another scheme", func(q *question, d difference) bool {
+		{"a URI with another scheme", func(q *question, d difference) bool {
 			return strings.HasPrefix(q.target, "ftp:") && d.is("400", "any")
 		}},
-		{"a path with two faults", func(q *question, d difference) bool {
+		{"a path with two errors", func(q *question, d difference) bool {
 			return strings.Contains(q.target, "%") && d.is("404", "400") && !unescapes(q.target)
 		}},
 		{"dot segments", func(q *question, d difference) bool { return dotted(q) && d.is("400 404", "any") }},
@@ -102,10 +102,10 @@ func pathClasses() []class {
 		{"a name that begins with a dot", func(q *question, d difference) bool {
 			return strings.Contains(decoded(q), "/.") && d.is("404", "200 400")
 		}},
-		{"index.html by its name", func(q *question, d difference) bool {
+		{"index.html requested by name", func(q *question, d difference) bool {
 			return d.peer == "Go" && d.is("200", "301")
 		}},
-		{"a file with a slash behind it", func(q *question, d difference) bool {
+		{"a file with a trailing slash", func(q *question, d difference) bool {
 			return d.peer == "Go" && d.is("404", "301 500")
 		}},
 		{"a directory without an index", func(q *question, d difference) bool {
