@@ -10,9 +10,9 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// question is a request that every server gets. In its fields, {tag} and {coded} stand for the server's
+// request is a request that every server gets. In its fields, {tag} and {coded} stand for the server's
 // own entity tags of the file and of its compressed form.
-type question struct {
+type request struct {
 	family  string
 	method  string
 	target  string
@@ -26,7 +26,7 @@ type question struct {
 }
 
 // text returns the request for a server with these entity tags of the file.
-func (q *question) text(tag, coded string) string {
+func (q *request) text(tag, coded string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s\r\n", q.method, q.target, q.version)
 	if q.host != "-" {
@@ -40,7 +40,7 @@ func (q *question) text(tag, coded string) string {
 }
 
 // value returns the value of the first field with a name.
-func (q *question) value(name string) string {
+func (q *request) value(name string) string {
 	for _, field := range q.fields {
 		if own, value, _ := strings.Cut(field, ":"); strings.EqualFold(own, name) {
 			return strings.TrimSpace(value)
@@ -50,7 +50,7 @@ func (q *question) value(name string) string {
 }
 
 // has reports whether the request has a field, even an empty one.
-func (q *question) has(name string) bool {
+func (q *request) has(name string) bool {
 	for _, field := range q.fields {
 		if own, _, _ := strings.Cut(field, ":"); strings.EqualFold(own, name) {
 			return true
@@ -73,12 +73,12 @@ func peerFiles() map[string]string {
 	return files
 }
 
-// generator generates questions, always the same ones from the same seed.
+// generator generates requests, always the same ones from the same seed.
 type generator struct {
 	*rand.Rand
 	sizes map[string]int
 	asked map[string]bool
-	all   []*question
+	all   []*request
 }
 
 func newGenerator(seed uint64) *generator {
@@ -89,18 +89,18 @@ func newGenerator(seed uint64) *generator {
 	return g
 }
 
-// questions returns about n different questions.
-func (g *generator) questions(n int) []*question {
+// requests returns about n different requests.
+func (g *generator) requests(n int) []*request {
 	for _, f := range []struct {
 		name  string
-		make  func() *question
+		make  func() *request
 		share int // percent
 	}{
-		{"range", g.rangeQuestion, 30},
-		{"condition", g.conditionQuestion, 25},
-		{"coding", g.codingQuestion, 12},
-		{"path", g.pathQuestion, 20},
-		{"message", g.messageQuestion, 13},
+		{"range", g.rangeRequest, 30},
+		{"condition", g.conditionRequest, 25},
+		{"coding", g.codingRequest, 12},
+		{"path", g.pathRequest, 20},
+		{"message", g.messageRequest, 13},
 	} {
 		want, tries := n*f.share/100, 0
 		for made := 0; made < want && tries < 50*want; tries++ {
@@ -117,9 +117,9 @@ func (g *generator) questions(n int) []*question {
 }
 
 // about returns a plain request for one of the files.
-func (g *generator) about(files ...string) *question {
+func (g *generator) about(files ...string) *request {
 	file := pick(g, files...)
-	return &question{method: "GET", target: "/" + file, version: "HTTP/1.1", host: "phalanx.test", file: file, size: g.sizes[file]}
+	return &request{method: "GET", target: "/" + file, version: "HTTP/1.1", host: "phalanx.test", file: file, size: g.sizes[file]}
 }
 
 func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
@@ -127,9 +127,9 @@ func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
 // chance is true with a probability in percent.
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
-func (q *question) add(name, value string) { q.fields = append(q.fields, name+": "+value) }
+func (q *request) add(name, value string) { q.fields = append(q.fields, name+": "+value) }
 
-func (g *generator) rangeQuestion() *question {
+func (g *generator) rangeRequest() *request {
 	q := g.about("data.bin", "data.bin", "big.bin", "one.txt", "empty.txt", "page.html")
 	if g.chance(8) {
 		q.method = "HEAD"
@@ -200,7 +200,7 @@ func (g *generator) date() string {
 	)
 }
 
-func (g *generator) conditionQuestion() *question {
+func (g *generator) conditionRequest() *request {
 	q := g.about("data.bin", "page.html", "empty.txt", "dir/", "missing.txt")
 	if q.file == "dir/" {
 		q.file, q.size = "dir/index.html", g.sizes["dir/index.html"]
@@ -216,7 +216,7 @@ func (g *generator) conditionQuestion() *question {
 }
 
 // conditions adds one or more preconditions.
-func (g *generator) conditions(q *question) {
+func (g *generator) conditions(q *request) {
 	tags := func() string {
 		return pick(g, "{tag}", "{tag}", "W/{tag}", `"other"`, `W/"other"`, "*", `"other", {tag}`, `"a","b" , {tag}`, `{tag},"other"`,
 			`"oth,er", {tag}`, `*, "other"`, `"unterminated`, "unquoted", "", ",{tag}", "{tag}junk", `w/{tag}`)
@@ -232,7 +232,7 @@ func (g *generator) conditions(q *question) {
 	}
 }
 
-func (g *generator) codingQuestion() *question {
+func (g *generator) codingRequest() *request {
 	q := g.about("app.js", "app.js", "app.js", "page.html", "app.js.gz")
 	names := []string{"gzip", "gzip", "x-gzip", "GZIP", "br", "deflate", "identity", "*", "zstd", "other"}
 	elements := make([]string, 1+g.IntN(4))

@@ -12,13 +12,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-const questionCount = 6000
+const requestCount = 6000
 
 // TestDifferential sends the same requests for the same files to Phalanx and its peers. Every difference
 // between the responses has to belong to a class of docs/differences.md, which names the peers.
 func TestDifferential(t *testing.T) {
 	root := peerTree(t)
-	all := newGenerator(1).questions(questionCount)
+	all := newGenerator(1).requests(requestCount)
 	phalanx := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", root}})
 	ours := askAll(phalanx.Port, all)
 	known := classes()
@@ -52,8 +52,8 @@ func TestDifferential(t *testing.T) {
 func TestModelsAgree(t *testing.T) {
 	t.Parallel()
 	root := peerTree(t)
-	all := newGenerator(2).questions(questionCount / 4)
-	ask := func(args ...string) []*answer {
+	all := newGenerator(2).requests(requestCount / 4)
+	ask := func(args ...string) []*response {
 		s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", root}, args...)})
 		return askAll(s.Port, all)
 	}
@@ -75,7 +75,7 @@ func TestModelsAgree(t *testing.T) {
 }
 
 // classify returns the name of a difference's class, or "".
-func classify(known []class, q *question, d difference) string {
+func classify(known []class, q *request, d difference) string {
 	for _, c := range known {
 		if c.fits(q, d) {
 			return c.name
@@ -133,7 +133,7 @@ func peerTree(t *testing.T) string {
 }
 
 // askAll sends all requests to one server, with its own entity tags.
-func askAll(port int, all []*question) []*answer {
+func askAll(port int, all []*request) []*response {
 	a := &harness.Asker{Port: port}
 	defer a.Close()
 	tags := map[string]string{}
@@ -149,15 +149,15 @@ func askAll(port int, all []*question) []*answer {
 		}
 		return tags[key]
 	}
-	answers := make([]*answer, len(all))
+	responses := make([]*response, len(all))
 	for i, q := range all {
 		tag, coded := `"none"`, `"none"`
 		if q.file != "" {
 			tag, coded = tagOf(q.file), tagOf(q.file, "Accept-Encoding: gzip")
 		}
-		answers[i] = ask(a, q, q.text(tag, coded))
+		responses[i] = ask(a, q, q.text(tag, coded))
 	}
-	return answers
+	return responses
 }
 
 // difference is one aspect in which a peer's response differs.
@@ -175,7 +175,7 @@ func (d difference) String() string {
 
 // differences compares two responses: the status and, if it is the same, the fields that are worth
 // comparing.
-func differences(peer string, ours, theirs *answer) []difference {
+func differences(peer string, ours, theirs *response) []difference {
 	if a, b := ours.summary(), theirs.summary(); a != b {
 		return []difference{{peer: peer, aspect: "status", ours: a, theirs: b}}
 	}
@@ -209,9 +209,9 @@ func comparedAt(status int) []string {
 }
 
 // summary returns the status, or why there is no response.
-func (a *answer) summary() string {
-	if a.fault != "" {
-		return a.fault
+func (a *response) summary() string {
+	if a.failure != "" {
+		return a.failure
 	}
 	return fmt.Sprint(a.status)
 }

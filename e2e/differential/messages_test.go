@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// pathQuestion requests a path in an unusual spelling.
-func (g *generator) pathQuestion() *question {
+// pathRequest requests a path in an unusual spelling.
+func (g *generator) pathRequest() *request {
 	paths := []string{
 		"/", "/index.html", "/page.html", "/dir", "/dir/", "/dir/file.css", "/bare", "/bare/", "/bare/file.txt", "/a b.txt",
 		"/gr\u00fc\u00dfe.txt", "/100%.txt", "/plus+plus.txt", "/noextension", "/missing", "/missing/", "/missing/x",
 		"/.hidden", "/.well-known/probe.txt", "/back\\slash.txt", "/one.txt/x", "/one.txt/", "/index.html/",
 	}
-	q := &question{method: "GET", version: "HTTP/1.1", host: "phalanx.test"}
+	q := &request{method: "GET", version: "HTTP/1.1", host: "phalanx.test"}
 	if g.chance(10) {
 		q.method = "HEAD"
 	}
@@ -62,8 +62,8 @@ func (g *generator) mutated(path string) string {
 	return path[:at] + odd + path[at:]
 }
 
-// messageQuestion is a request with an unusual method, version, field or body.
-func (g *generator) messageQuestion() *question {
+// messageRequest is a request with an unusual method, version, field or body.
+func (g *generator) messageRequest() *request {
 	q := g.about("page.html", "data.bin", "missing.txt", "dir", "app.js")
 	q.odd = pick(g, "method", "version", "host", "field", "body", "")
 	switch q.odd {
@@ -91,7 +91,7 @@ func (g *generator) messageQuestion() *question {
 }
 
 // oddField adds a field line that is malformed or only just valid.
-func (g *generator) oddField(q *question) {
+func (g *generator) oddField(q *request) {
 	q.fields = append(q.fields, pick(g,
 		"X-Space : a", "X-Tab\t: a", " X-Folded: a", "\tX-Folded: a", "X: a\r\n b", "X: a\r\n\tb", "NoColon", ": empty", "X:", "X:a", "X:  a  ",
 		"X: \x00", "X: a\x00b", "X: a\rb", "X: a\nb: c", "X: \x01", "X: \x7f", "X: \xff", "X(Y): a", "X Y: a", "X\u00fc: a", "X_Y: a", "X.Y: a",
@@ -103,7 +103,7 @@ func (g *generator) oddField(q *question) {
 }
 
 // body adds a body, or fields that announce one.
-func (g *generator) body(q *question) {
+func (g *generator) body(q *request) {
 	q.method = pick(g, "GET", "GET", "HEAD", "POST", "OPTIONS", "DELETE")
 	lengths := func(odd, value string) {
 		q.odd, q.body = odd, "abc"

@@ -39,19 +39,19 @@ func startPeer(t *testing.T, name, root string) int {
 	switch name {
 	case "nginx":
 		harness.Write(t, config, []byte(nginxConfig(dir, root, port, "")))
-		startForeign(t, port, harness.Tool(t, cure, "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
+		startProgram(t, port, harness.Tool(t, cure, "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
 	case "Apache":
 		harness.Write(t, filepath.Join(dir, "types"), []byte(apacheTypes()))
 		harness.Write(t, config, []byte(apacheConfig(dir, root, port)))
-		startForeign(t, port, harness.Tool(t, cure, "apache2", "/usr/sbin/apache2", "httpd"), "-d", dir, "-f", config, "-DFOREGROUND")
+		startProgram(t, port, harness.Tool(t, cure, "apache2", "/usr/sbin/apache2", "httpd"), "-d", dir, "-f", config, "-DFOREGROUND")
 	default:
 		return serveInProcess(t, root)
 	}
 	return port
 }
 
-// startForeign starts another server's program and stops it at the end of the test.
-func startForeign(t *testing.T, port int, name string, args ...string) {
+// startProgram starts another server's program and stops it at the end of the test.
+func startProgram(t *testing.T, port int, name string, args ...string) {
 	t.Helper()
 	said := harness.NewJournal()
 	cmd := exec.Command(name, args...)

@@ -75,7 +75,7 @@ func TestRulesLikeNginx(t *testing.T) {
 	nginx, dir := harness.FreePort(t), harness.OpenDir(t)
 	config := filepath.Join(dir, "config")
 	harness.Write(t, config, []byte(nginxConfig(dir, root, nginx, nginxRules)))
-	startForeign(t, nginx, harness.Tool(t, "run scripts/test-tools.sh", "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
+	startProgram(t, nginx, harness.Tool(t, "run scripts/test-tools.sh", "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
 	phalanx := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", root}})
 	seen := map[string]int{}
 	for _, target := range ruleTargets(rand.New(rand.NewPCG(1, 2)), 1500) {

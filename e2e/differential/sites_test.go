@@ -23,7 +23,7 @@ func TestSitesLikeNginx(t *testing.T) {
 	config := filepath.Join(dir, "config")
 	harness.Write(t, config, []byte(nginxConfig(dir, base, nginx,
 		fmt.Sprintf(block, nginx, "one.test www.two.test", one)+fmt.Sprintf(block, nginx, "*.two.test 192.0.2.7 [2001:db8::7]", two))))
-	startForeign(t, nginx, harness.Tool(t, "run scripts/test-tools.sh", "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
+	startProgram(t, nginx, harness.Tool(t, "run scripts/test-tools.sh", "nginx", "/usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", config)
 	phalanx := harness.ServeSilently(t, harness.Plan{Args: []string{
 		"--base", base, "--site", "one.test,www.two.test=" + one, "--site", "*.two.test,192.0.2.7,[2001:db8::7]=" + two,
 	}})

@@ -20,12 +20,12 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// answer is the part of a response that is compared.
-type answer struct {
+// response is the part of a response that is compared.
+type response struct {
 	status  int
 	fields  map[string]string // see compared
 	persist bool              // whether the connection stays open
-	fault   string            // why there is no response
+	failure string            // why there is no response
 }
 
 // compared returns the aspects of two responses with the same status, in the order in which they are
@@ -39,7 +39,7 @@ func compared() []string {
 
 // ask sends a request and reads the response. If a persistent connection turns out to be closed, it tries
 // once more on a new one. A connection that persists after a body has to serve the next request.
-func ask(a *harness.Asker, q *question, text string) *answer {
+func ask(a *harness.Asker, q *request, text string) *response {
 	kept := a.Conn != nil
 	got, err := try(a, text)
 	if err != nil && kept && (errors.Is(err, io.EOF) || isReset(err)) {
@@ -53,9 +53,9 @@ func ask(a *harness.Asker, q *question, text string) *answer {
 	}
 	if err != nil {
 		a.Close()
-		return &answer{fault: faultOf(err)}
+		return &response{failure: failureOf(err)}
 	}
-	if location := q.whereTo(got.fields["Location"]); location != "" {
+	if location := q.destination(got.fields["Location"]); location != "" {
 		got.fields["Location"] = location
 	}
 	if !got.persist {
@@ -64,7 +64,7 @@ func ask(a *harness.Asker, q *question, text string) *answer {
 	return got
 }
 
-func try(a *harness.Asker, text string) (*answer, error) {
+func try(a *harness.Asker, text string) (*response, error) {
 	if a.Conn == nil {
 		conn, err := harness.Connect(a.Port)
 		if err != nil {
@@ -78,7 +78,7 @@ func try(a *harness.Asker, text string) (*answer, error) {
 	// A server that refuses a request may close while it is being sent, so only the response
 	// matters, not whether all of it could be sent.
 	_ = a.Conn.Send(text)
-	got, err := readAnswer(a.Conn, strings.HasPrefix(text, "HEAD "))
+	got, err := readResponse(a.Conn, strings.HasPrefix(text, "HEAD "))
 	if err != nil {
 		a.Close()
 	}
@@ -89,19 +89,19 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-func faultOf(err error) string {
+func failureOf(err error) string {
 	var late interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &late) && late.Timeout():
-		return "silence"
+		return "timed out"
 	case errors.Is(err, io.EOF), isReset(err):
 		return "closed"
 	}
 	return err.Error()
 }
 
-// readAnswer reads a response, however its body is delimited.
-func readAnswer(c *harness.Client, bare bool) (*answer, error) {
+// readResponse reads a response, however its body is delimited.
+func readResponse(c *harness.Client, bare bool) (*response, error) {
 	for {
 		text := textproto.NewReader(c.In)
 		line, err := text.ReadLine()
@@ -124,7 +124,7 @@ func readAnswer(c *harness.Client, bare bool) (*answer, error) {
 			return nil, err
 		}
 		h := http.Header(fields)
-		got := &answer{status: status, persist: delimited && stays(h, minor), fields: fieldsOf(h, body)}
+		got := &response{status: status, persist: delimited && stays(h, minor), fields: fieldsOf(h, body)}
 		if got.persist && c.In.Buffered() > 0 {
 			return nil, errors.New("extra bytes after the response")
 		}
@@ -230,9 +230,9 @@ func partsOf(body []byte, boundary string) string {
 	}
 }
 
-// whereTo returns the decoded path and the query that a Location leads to from its request's target, or
+// destination returns the decoded path and the query that a Location leads to from its request's target, or
 // all of it if it leads to another host.
-func (q *question) whereTo(location string) string {
+func (q *request) destination(location string) string {
 	if location == "" {
 		return ""
 	}
