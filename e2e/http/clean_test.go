@@ -22,7 +22,7 @@ func TestCleanURLs(t *testing.T) {
 	html := []string{"Content-Type: text/html; charset=utf-8", "Vary: Accept-Encoding"}
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--clean-urls", "--list", "--archive", "--model", model)
-		grants(s, []wish{
+		expect(s, []exchange{
 			{target: "/about?q", status: 200, body: "0123456789", header: html},
 			{target: "/about", method: "HEAD", status: 200, header: []string{"Content-Length: 10"}},
 			{target: "/about", fields: []string{"Accept-Encoding: gzip"}, status: 200, body: "GZ", header: append(html, "Content-Encoding: gzip")},
@@ -52,7 +52,7 @@ func TestCleanURLs(t *testing.T) {
 			r.Body.Close()
 		}
 		spa := harness.Serve(t, base, "--clean-urls", "--spa", "app.html", "--model", model)
-		grants(spa, []wish{
+		expect(spa, []exchange{
 			{target: "/about", status: 200, body: "0123456789"},
 			{target: "/about.html", status: 308, body: "*", header: []string{"Location: /about"}},
 			{target: "/users/7", status: 200, body: "app"},

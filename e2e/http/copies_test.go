@@ -16,8 +16,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// prose returns compressible text of the given size, different for each seed.
-func prose(seed, size int) string {
+// compressibleText returns compressible text of the given size, different for each seed.
+func compressibleText(seed, size int) string {
 	var b strings.Builder
 	for i := 0; b.Len() < size; i++ {
 		fmt.Fprintf(&b, "Line %d of %d says %d. ", i, seed, i*seed%9973)
@@ -59,7 +59,7 @@ func awaitCopy(o *harness.Operator, path, coding, content string) (r *harness.Re
 func TestCompressedCopies(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		first, second := prose(1, 40000), prose(2, 40000)
+		first, second := compressibleText(1, 40000), compressibleText(2, 40000)
 		base := harness.Tree(t, map[string]string{"a.html": first, "noise.html": string(harness.Noise("noise", 5000)), "small.html": "small"})
 		path := filepath.Join(base, "a.html")
 		harness.Aged(t, path)
@@ -118,7 +118,7 @@ func TestCompressionHelper(t *testing.T) {
 	t.Parallel()
 	files := make(map[string]string)
 	for i := range 100 {
-		files[fmt.Sprintf("%d.html", i)] = prose(i+1, 9000)
+		files[fmt.Sprintf("%d.html", i)] = compressibleText(i+1, 9000)
 	}
 	base := harness.Tree(t, files)
 	o, cache := copying(t, base)
@@ -174,7 +174,7 @@ func begun(t *testing.T, cache string) string {
 // TestHelperOfAKilledMaster kills the master: its helper exits.
 func TestHelperOfAKilledMaster(t *testing.T) {
 	t.Parallel()
-	files := map[string]string{"0.html": prose(1, 9000)}
+	files := map[string]string{"0.html": compressibleText(1, 9000)}
 	o, _ := copying(t, harness.Tree(t, files))
 	awaitCopy(o, "/0.html", "gzip", files["0.html"])
 	helpers := harness.HelpersOf(o.PID())
@@ -198,7 +198,7 @@ func TestManyCompressedCopies(t *testing.T) {
 	const many, made = 2000, `phalanx_helper_jobs_total{outcome="made"}`
 	files := make(map[string]string)
 	for i := range many {
-		files[fmt.Sprintf("%d/%d.html", i%20, i)] = prose(i+1, 1500)
+		files[fmt.Sprintf("%d/%d.html", i%20, i)] = compressibleText(i+1, 1500)
 	}
 	base := harness.Tree(t, files)
 	o, _ := copying(t, base)

@@ -142,7 +142,7 @@ func (d *deploy) watch(file string, stop <-chan struct{}) {
 			d.T.Errorf("%s %v: %v", file, fields, err)
 			return
 		}
-		if err := d.judge(file, last, r); err != nil {
+		if err := d.checkResponse(file, last, r); err != nil {
 			d.T.Errorf("%s %v: %d %v: %v", file, fields, r.Status, r.Header, err)
 			return
 		}
@@ -150,8 +150,8 @@ func (d *deploy) watch(file string, stop <-chan struct{}) {
 	}
 }
 
-// judge checks that all parts of a response are of the same version.
-func (d *deploy) judge(file, asked string, r *harness.Reply) error {
+// checkResponse checks that all parts of a response are of the same version.
+func (d *deploy) checkResponse(file, asked string, r *harness.Reply) error {
 	at, err := time.Parse(http.TimeFormat, r.Header.Get("Last-Modified"))
 	if err != nil {
 		return err
@@ -230,7 +230,7 @@ func TestDeployBySymlink(t *testing.T) {
 			}
 		}
 		put := time.Now()
-		lead(t, dir, releases(2000)[1])
+		pointLink(t, dir, releases(2000)[1])
 		d := &deploy{dir: dir, sizes: map[string]int{"current/app.txt": 2000}, tags: map[string]string{}, seen: map[string]int{}}
 		d.Server = harness.ServeSilently(t, harness.Plan{Args: []string{"--base", dir, "--model", model}})
 		harness.Await(t, 5*time.Second, "releases old enough to cache", func() bool { return time.Since(put) > 2200*time.Millisecond })
@@ -243,13 +243,13 @@ func TestDeployBySymlink(t *testing.T) {
 		if len(d.seen) == 0 {
 			t.Error("no response was received")
 		}
-		lead(t, dir, releases(2000)[0])
+		pointLink(t, dir, releases(2000)[0])
 		d.settles()
 	})
 }
 
-// lead points the link to a release.
-func lead(t *testing.T, dir string, r release) {
+// pointLink points the link to a release.
+func pointLink(t *testing.T, dir string, r release) {
 	t.Helper()
 	swapLink(t, filepath.Join(dir, "current"), filepath.Join("releases", string(r.letter)))
 }
@@ -263,7 +263,7 @@ func (d *deploy) switches(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-tick.C:
-			lead(d.T, d.dir, releases(2000)[i%4])
+			pointLink(d.T, d.dir, releases(2000)[i%4])
 		}
 	}
 }

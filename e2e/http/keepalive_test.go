@@ -74,7 +74,7 @@ func TestHeadAndIdleTimeouts(t *testing.T) {
 	}
 	done := make(chan error, len(dripping))
 	for _, c := range dripping {
-		go func() { done <- drip(c, 29*time.Second) }()
+		go func() { done <- sendSlowly(c, 29*time.Second) }()
 	}
 	for i, c := range append(stuck, dripping...) {
 		r, err := c.Reply("GET")
@@ -104,8 +104,8 @@ func TestHeadAndIdleTimeouts(t *testing.T) {
 	}
 }
 
-// drip sends a byte every 200 ms, until it fails.
-func drip(c *harness.Client, during time.Duration) error {
+// sendSlowly sends a byte every 200 ms, until it fails.
+func sendSlowly(c *harness.Client, during time.Duration) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(during); time.Now().Before(end); <-tick.C {

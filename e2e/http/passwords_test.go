@@ -57,32 +57,32 @@ func TestProtectedDirectory(t *testing.T) {
 			t.Parallel()
 			s := harness.Serve(t, base, append(args, "--list", "--archive", "--auth", "private/**="+file)...)
 			challenge := []string{`WWW-Authenticate: Basic realm="private/**", charset="UTF-8"`, "Cache-Control: no-store"}
-			var wishes []wish
+			var exchanges []exchange
 			for _, target := range []string{
 				"/private", "/private/", "/private/a.txt", "/private/a.txt.gz", "/private/none", "/private/index.html", "/private/dir/", "/private/?archive=zip", "/private/?format=json",
 				"//private/a.txt", "/./private/a.txt", "/private/./a.txt", "/%70rivate/a.txt", "/private/%61.txt", "/PRIVATE/a.txt", "/private./a.txt", "/private%20/a.txt",
 				"/link/a.txt", "/link", "/link/none", "/inside/a.txt", "/inside/", "/private/forced",
 			} {
-				wishes = append(wishes, wish{target: target, status: 401, body: "who are you?", header: challenge}, wish{method: "HEAD", target: target, status: 401, header: challenge})
+				exchanges = append(exchanges, exchange{target: target, status: 401, body: "who are you?", header: challenge}, exchange{method: "HEAD", target: target, status: 401, header: challenge})
 			}
 			for _, field := range []string{"Range: bytes=0-1", "Range: bytes=99-", "If-None-Match: *", "If-Match: \"x\"", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT", "Accept-Encoding: gzip"} {
-				wishes = append(wishes, wish{target: "/private/a.txt", fields: []string{field}, status: 401, body: "who are you?"})
+				exchanges = append(exchanges, exchange{target: "/private/a.txt", fields: []string{field}, status: 401, body: "who are you?"})
 			}
 			ann, private := basic("ann:right"), []string{"Cache-Control: private, max-age=60", "Vary: Accept-Encoding, Authorization", "Expires:"}
-			grants(s, append(wishes,
-				wish{target: "/private/a.txt", fields: []string{basic("ann:wrong")}, status: 401, body: "who are you?"},
-				wish{target: "/private/a.txt", fields: []string{basic("bob:right")}, status: 401, body: "who are you?"},
-				wish{target: "/private/a.txt", fields: []string{"Authorization: Bearer " + ann[len("Authorization: Basic "):]}, status: 401, body: "who are you?"},
-				wish{target: "/private/a.txt", fields: []string{ann}, status: 200, body: "0123456789", header: private},
-				wish{target: "/private/a.txt", fields: []string{ann, "Range: bytes=1-2"}, status: 206, body: "12", header: private},
-				wish{target: "/private/a.txt", fields: []string{ann, "If-None-Match: *"}, status: 304, header: private},
-				wish{target: "/private/", fields: []string{ann}, status: 200, body: "private home"},
-				wish{target: "/private", fields: []string{ann}, status: 301, body: "*"},
-				wish{target: "/private/none", fields: []string{ann}, status: 404, body: "missing", header: []string{"Cache-Control: private"}},
-				wish{target: "/inside/a.txt", fields: []string{ann}, status: 200, body: "0123456789"},
-				wish{target: "/link/a.txt", fields: []string{ann}, status: 200, body: "0123456789"},
-				wish{target: "/public/p.txt", status: 200, body: "public", header: []string{"Vary: Accept-Encoding", "Cache-Control: max-age=43200"}},
-				wish{method: "OPTIONS", target: "/private/a.txt", status: 204},
+			expect(s, append(exchanges,
+				exchange{target: "/private/a.txt", fields: []string{basic("ann:wrong")}, status: 401, body: "who are you?"},
+				exchange{target: "/private/a.txt", fields: []string{basic("bob:right")}, status: 401, body: "who are you?"},
+				exchange{target: "/private/a.txt", fields: []string{"Authorization: Bearer " + ann[len("Authorization: Basic "):]}, status: 401, body: "who are you?"},
+				exchange{target: "/private/a.txt", fields: []string{ann}, status: 200, body: "0123456789", header: private},
+				exchange{target: "/private/a.txt", fields: []string{ann, "Range: bytes=1-2"}, status: 206, body: "12", header: private},
+				exchange{target: "/private/a.txt", fields: []string{ann, "If-None-Match: *"}, status: 304, header: private},
+				exchange{target: "/private/", fields: []string{ann}, status: 200, body: "private home"},
+				exchange{target: "/private", fields: []string{ann}, status: 301, body: "*"},
+				exchange{target: "/private/none", fields: []string{ann}, status: 404, body: "missing", header: []string{"Cache-Control: private"}},
+				exchange{target: "/inside/a.txt", fields: []string{ann}, status: 200, body: "0123456789"},
+				exchange{target: "/link/a.txt", fields: []string{ann}, status: 200, body: "0123456789"},
+				exchange{target: "/public/p.txt", status: 200, body: "public", header: []string{"Vary: Accept-Encoding", "Cache-Control: max-age=43200"}},
+				exchange{method: "OPTIONS", target: "/private/a.txt", status: 204},
 			))
 			if len(args) == 2 && args[1] == "serial" {
 				return
@@ -110,7 +110,7 @@ func TestPasswordFileChanges(t *testing.T) {
 	s := harness.Serve(t, base, "--workers", "2", "--config", config)
 	gets := func(credentials string, status int) bool {
 		for range 6 { // for both workers
-			if r, err := last(s, "GET", "/private/a.txt", []string{basic(credentials)}); err != nil || r.Status != status {
+			if r, err := requestOnce(s, "GET", "/private/a.txt", []string{basic(credentials)}); err != nil || r.Status != status {
 				return false
 			}
 		}
@@ -137,7 +137,7 @@ func TestPasswordFileChanges(t *testing.T) {
 	harness.Write(t, config, []byte("auth = private/**="+other+"\nauth = public="+other+"\n"))
 	s.Signal(syscall.SIGHUP)
 	harness.Await(t, 20*time.Second, "401 for the password of the previous file", forgets("ann:other"))
-	grants(s, []wish{{target: "/public/p.txt", status: 401, body: "*"}, {target: "/private/a.txt", fields: []string{basic("bob:right")}, status: 200, body: "*"}})
+	expect(s, []exchange{{target: "/public/p.txt", status: 401, body: "*"}, {target: "/private/a.txt", fields: []string{basic("bob:right")}, status: 200, body: "*"}})
 }
 
 // TestPasswordGuessing guesses passwords: the guessing client is limited with 429, and other requests are
@@ -146,10 +146,10 @@ func TestPasswordGuessing(t *testing.T) {
 	t.Parallel()
 	base, file := locked(t, 10)
 	s, admin := harness.ServeWithAdmin(t, base, "--workers", "1", "--auth", "private/**="+file)
-	others := []wish{{target: "/private/a.txt", fields: []string{basic("ann:right")}, status: 200, body: "0123456789"}, {target: "/", status: 200, body: "home"}}
-	grants(s, others)
+	others := []exchange{{target: "/private/a.txt", fields: []string{basic("ann:right")}, status: 200, body: "0123456789"}, {target: "/", status: 200, body: "home"}}
+	expect(s, others)
 	count := func(result string) int { return int(admin.Pool().Total.Credentials[result]) }
-	grants(s, []wish{{target: "/private/a.txt", fields: []string{basic("nobody:right")}, status: 401, body: "*"}})
+	expect(s, []exchange{{target: "/private/a.txt", fields: []string{basic("nobody:right")}, status: 401, body: "*"}})
 	if wrong := count("wrong"); wrong != 1 {
 		t.Errorf("%d hashes computed for an unknown user, want 1", wrong)
 	}
@@ -158,7 +158,7 @@ func TestPasswordGuessing(t *testing.T) {
 	statuses := map[int]int{}
 	for i := range 40 {
 		guessers.Go(func() {
-			r, err := last(s, "GET", "/private/a.txt", []string{basic(fmt.Sprint("ann:", i))})
+			r, err := requestOnce(s, "GET", "/private/a.txt", []string{basic(fmt.Sprint("ann:", i))})
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil || r.Status == 429 && r.Header.Get("Retry-After") == "" {
@@ -169,7 +169,7 @@ func TestPasswordGuessing(t *testing.T) {
 		})
 	}
 	harness.Await(t, 20*time.Second, "31 limited guesses", func() bool { return count("limited") == 31 })
-	grants(s, others)
+	expect(s, others)
 	if n := count("wrong"); n >= 10 {
 		t.Error("other requests were served only after all guesses")
 	}

@@ -14,8 +14,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// wish is a request and its expected response.
-type wish struct {
+// exchange is a request and its expected response.
+type exchange struct {
 	method string // GET if empty
 	target string
 	fields []string // of the request
@@ -24,14 +24,14 @@ type wish struct {
 	header []string // "Name: value", or "Name:" if the field must be absent
 }
 
-// grants makes the requests and reports responses that differ from the expected ones.
-func grants(s *harness.Server, wishes []wish) {
+// expect makes the requests and reports responses that differ from the expected ones.
+func expect(s *harness.Server, exchanges []exchange) {
 	s.T.Helper()
-	for _, w := range wishes {
+	for _, w := range exchanges {
 		if w.method == "" {
 			w.method = "GET"
 		}
-		r, err := last(s, w.method, w.target, w.fields)
+		r, err := requestOnce(s, w.method, w.target, w.fields)
 		what := fmt.Sprintf("%s %s %q", w.method, w.target, w.fields)
 		if err != nil {
 			s.T.Errorf("%s: %v", what, err)
@@ -49,9 +49,9 @@ func grants(s *harness.Server, wishes []wish) {
 	}
 }
 
-// last makes a request on a connection of its own. The response ends with the connection, so that one
+// requestOnce makes a request on a connection of its own. The response ends with the connection, so that one
 // to OPTIONS needs no length.
-func last(s *harness.Server, method, target string, fields []string) (*harness.Reply, error) {
+func requestOnce(s *harness.Server, method, target string, fields []string) (*harness.Reply, error) {
 	text := harness.Request(method, target, append(slices.Clone(fields), "Connection: close")...)
 	if method != "OPTIONS" {
 		return harness.Exchange(s.Port, text)
@@ -71,10 +71,10 @@ func last(s *harness.Server, method, target string, fields []string) (*harness.R
 	return r, err
 }
 
-// refusals returns wishes for targets that must be refused with a status.
-func refusals(status int, targets ...string) (all []wish) {
+// refusals returns exchanges for targets that must be refused with a status.
+func refusals(status int, targets ...string) (all []exchange) {
 	for _, target := range targets {
-		all = append(all, wish{target: target, status: status, body: "*"})
+		all = append(all, exchange{target: target, status: status, body: "*"})
 	}
 	return all
 }
@@ -87,14 +87,14 @@ func TestDotfiles(t *testing.T) {
 		".well-known/.hidden": "SECRET", "a.b/c": "dots", "sub/file": "file",
 	})
 	closed := harness.Serve(t, base, "--list")
-	grants(closed, refusals(404, "/.env", "/%2eenv", "/.git/config", "/.git/", "/.git", "/sub/.htpasswd", "/.well-known/.hidden"))
-	grants(closed, []wish{
+	expect(closed, refusals(404, "/.env", "/%2eenv", "/.git/config", "/.git/", "/.git", "/sub/.htpasswd", "/.well-known/.hidden"))
+	expect(closed, []exchange{
 		{target: "/.well-known/acme/token", status: 200, body: "token"},
 		{target: "/a.b/c", status: 200, body: "dots"},
 	})
 	shown := harness.Serve(t, base, "--list", "--dotfiles")
-	grants(shown, refusals(404, "/../.env", "/sub/../.env"))
-	grants(shown, []wish{
+	expect(shown, refusals(404, "/../.env", "/sub/../.env"))
+	expect(shown, []exchange{
 		{target: "/.env", status: 200, body: "SECRET"},
 		{target: "/.git/config", status: 200, body: "SECRET"},
 		{target: "/sub/.htpasswd", status: 200, body: "SECRET"},
@@ -119,7 +119,7 @@ func TestSPA(t *testing.T) {
 	harness.Aged(t, filepath.Join(base, "app.html"), filepath.Join(base, "app.html.gz"))
 	html := []string{"Content-Type: text/html; charset=utf-8", "Cache-Control: no-cache", "Vary: Accept-Encoding, Accept, Sec-Fetch-Mode, Sec-Fetch-Dest"}
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		grants(harness.Serve(t, base, "--spa", "/app.html", "--model", model, "--cache", "*.html=no-cache"), []wish{
+		expect(harness.Serve(t, base, "--spa", "/app.html", "--model", model, "--cache", "*.html=no-cache"), []exchange{
 			{target: "/users/7?x=1", status: 200, body: "app", header: html},
 			{target: "/users/7", fields: []string{"Accept-Encoding: gzip"}, status: 200, body: "gz", header: append(html, "Content-Encoding: gzip")},
 			{target: "/users/7", fields: []string{"Range: bytes=0-0"}, status: 206, body: "a"},
@@ -149,11 +149,11 @@ func TestSPACaching(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "app"})
 	harness.Aged(t, filepath.Join(base, "index.html"))
-	grants(harness.Serve(t, base, "--spa", "index.html"), []wish{
+	expect(harness.Serve(t, base, "--spa", "index.html"), []exchange{
 		{target: "/", status: 200, body: "app", header: []string{"Cache-Control: max-age=43200"}},
 		{target: "/route", status: 200, body: "app", header: []string{"Cache-Control: no-cache", "Expires:"}},
 	})
-	grants(harness.Serve(t, base, "--spa", "index.html", "--cache", "index.html=max-age=5"), []wish{
+	expect(harness.Serve(t, base, "--spa", "index.html", "--cache", "index.html=max-age=5"), []exchange{
 		{target: "/route", status: 200, body: "app", header: []string{"Cache-Control: max-age=5", "Expires:"}},
 	})
 }
@@ -165,7 +165,7 @@ func TestHeaderFlag(t *testing.T) {
 	harness.Aged(t, filepath.Join(base, "file.txt"))
 	s := harness.Serve(t, base, "--header", "X-Frame-Options: DENY", "--header", "X-Two: a", "--header", "X-Two: b", "--header", "x-content-type-options: maybe")
 	own := []string{"X-Frame-Options: DENY", "X-Two: a; b", "X-Content-Type-Options: maybe"}
-	wishes := []wish{
+	exchanges := []exchange{
 		{target: "/file.txt", status: 200},
 		{target: "/file.txt", method: "HEAD", status: 200},
 		{target: "/file.txt", fields: []string{"Range: bytes=1-2"}, status: 206},
@@ -180,12 +180,12 @@ func TestHeaderFlag(t *testing.T) {
 		{target: "/none", status: 404},
 		{target: "/%zz", status: 400},
 	}
-	for i := range wishes {
-		wishes[i].body, wishes[i].header = "*", own
+	for i := range exchanges {
+		exchanges[i].body, exchanges[i].header = "*", own
 	}
-	grants(s, wishes)
+	expect(s, exchanges)
 	plain := []string{"X-Content-Type-Options: nosniff", "X-Frame-Options:"}
-	grants(harness.Serve(t, base), []wish{{target: "/file.txt", status: 200, body: "*", header: plain}, {target: "/none", status: 404, body: "*", header: plain}})
+	expect(harness.Serve(t, base), []exchange{{target: "/file.txt", status: 200, body: "*", header: plain}, {target: "/none", status: 404, body: "*", header: plain}})
 }
 
 // TestCacheRules sets Cache-Control by path with --cache: the first rule that matches applies.
@@ -201,10 +201,10 @@ func TestCacheRules(t *testing.T) {
 	s := harness.Serve(t, base, "--expires", "90s", "--cache", "assets/**=public, max-age=31536000, immutable", "--cache", "/index.html=no-store",
 		"--cache", "*.html=no-cache", "--cache", "app.js=max-age=1")
 	const forever = "public, max-age=31536000, immutable"
-	rule := func(status int, target, want string, fields ...string) wish {
-		return wish{target: target, fields: fields, status: status, body: "*", header: []string{"Cache-Control: " + want}}
+	rule := func(status int, target, want string, fields ...string) exchange {
+		return exchange{target: target, fields: fields, status: status, body: "*", header: []string{"Cache-Control: " + want}}
 	}
-	grants(s, []wish{
+	expect(s, []exchange{
 		rule(200, "/assets/app.3f2a.js", forever),
 		rule(304, "/assets/app.3f2a.js", forever, "If-None-Match: *"),
 		rule(206, "/assets/app.3f2a.js", forever, "Range: bytes=0-0"),
@@ -238,7 +238,7 @@ func TestErrorPages(t *testing.T) {
 	}
 	html := "Content-Type: text/html; charset=utf-8"
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		grants(harness.Serve(t, base, "--model", model), []wish{
+		expect(harness.Serve(t, base, "--model", model), []exchange{
 			{target: "/missing", status: 404, body: "own 404", header: []string{html, "Content-Length: 7", "ETag:", "Cache-Control:"}},
 			{target: "/missing", method: "HEAD", status: 404, header: []string{html, "Content-Length: 7"}},
 			{target: "/missing", fields: []string{"Range: bytes=0-0", "If-None-Match: *"}, status: 404, body: "own 404"},
@@ -257,14 +257,14 @@ func TestCORS(t *testing.T) {
 	const origin, allowed, none = "Origin: https://other.test", "Access-Control-Allow-Origin: *", "Access-Control-Allow-Origin:"
 	preflight := []string{origin, "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization, range, x-own"}
 	methods := "Access-Control-Allow-Methods:"
-	grants(harness.Serve(t, base, "--cors"), []wish{
+	expect(harness.Serve(t, base, "--cors"), []exchange{
 		{target: "/file.txt", fields: []string{origin}, status: 200, body: "*", header: []string{allowed}},
 		{target: "/file.txt", status: 200, body: "*", header: []string{allowed}},
 		{target: "/none", fields: []string{origin}, status: 404, body: "*", header: []string{allowed}},
 		{target: "/file.txt", method: "OPTIONS", fields: preflight, status: 204,
 			header: []string{allowed, methods + " GET, HEAD, OPTIONS", "Access-Control-Allow-Headers: *, Authorization", "Allow: GET, HEAD, OPTIONS"}},
 	})
-	grants(harness.Serve(t, base), []wish{
+	expect(harness.Serve(t, base), []exchange{
 		{target: "/file.txt", fields: []string{origin}, status: 200, body: "*", header: []string{none}},
 		{target: "/file.txt", method: "OPTIONS", fields: preflight, status: 204, header: []string{none, methods}},
 	})

@@ -18,8 +18,8 @@ func TestPrecompressed(t *testing.T) {
 	base := codedTree(t)
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model)
-		grants(s, codingWishes())
-		grants(s, codedRangeWishes())
+		expect(s, codingExchanges())
+		expect(s, codedRangeExchanges())
 		checkCodedTags(s)
 	})
 }
@@ -47,7 +47,7 @@ func codedTree(t *testing.T) string {
 	return base
 }
 
-func codingWishes() (wishes []wish) {
+func codingExchanges() (exchanges []exchange) {
 	const identity, gz, zst, br = "0123456789 identity", "GZ 0123456789", "ZST 0123456789", "BR 0123456789"
 	for _, c := range []struct{ target, accept, coding, body string }{
 		{"/app.js", "", "", identity},
@@ -78,18 +78,18 @@ func codingWishes() (wishes []wish) {
 		if c.target == "/pic.png" || c.target == "/app.js.gz" {
 			vary = "Vary:"
 		}
-		wishes = append(wishes, wish{
+		exchanges = append(exchanges, exchange{
 			target: c.target, fields: []string{"Accept-Encoding: " + c.accept}, status: 200, body: c.body,
 			header: []string{"Content-Encoding: " + c.coding, "Content-Length: " + strconv.Itoa(len(c.body)), vary},
 		})
 	}
-	wishes[0].fields = nil
-	return wishes
+	exchanges[0].fields = nil
+	return exchanges
 }
 
-// codedRangeWishes are for ranges of sidecars, and for a sidecar without its file.
-func codedRangeWishes() []wish {
-	return []wish{
+// codedRangeExchanges are for ranges of sidecars, and for a sidecar without its file.
+func codedRangeExchanges() []exchange {
+	return []exchange{
 		{target: "/app.js", fields: []string{"Accept-Encoding: gzip", "Range: bytes=3-5"}, status: 206, body: "012", header: []string{
 			"Content-Encoding: gzip", "Content-Range: bytes 3-5/13", "Content-Type: text/javascript; charset=utf-8", "Vary: Accept-Encoding"}},
 		{target: "/app.js", fields: []string{"Accept-Encoding: br", "Range: bytes=-2"}, status: 206, body: "89",

@@ -27,12 +27,12 @@ func TestForwardProgress(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", model, clients), func(t *testing.T) {
 				s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model}})
 				start := harness.PSS(s.PID())
-				c := gather(s, clients)
+				c := newCrowd(s, clients)
 				extra := 0
 				for range rounds {
 					extra = max(extra, c.round(s)-start)
 				}
-				c.leave()
+				c.stop()
 				t.Logf("%d MiB of memory at the start, up to %d MiB more", start>>20, extra>>20)
 				if model == "process" && extra > mostExtra {
 					t.Errorf("the memory grew by %d MiB, want at most %d", extra>>20, mostExtra>>20)
@@ -48,9 +48,9 @@ func TestSerialProgress(t *testing.T) {
 	base := harness.Tree(t, nil)
 	harness.Sparse(t, base+"/huge.bin", hundredGB)
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", "serial"}})
-	first := gather(s, 1)
+	first := newCrowd(s, 1)
 	harness.Await(t, 5*time.Second, "the first bytes of the first client", func() bool { return first.readers[0].soFar() > 0 })
-	others := gather(s, 9)
+	others := newCrowd(s, 9)
 	for range rounds {
 		first.round(s)
 	}
@@ -59,7 +59,7 @@ func TestSerialProgress(t *testing.T) {
 			t.Errorf("client %d received %d bytes during the first download", i+2, r.soFar())
 		}
 	}
-	first.leave()
+	first.stop()
 	harness.Await(t, 5*time.Second, "the first bytes of another client", func() bool {
 		return slices.ContainsFunc(others.readers, func(r *reader) bool { return r.soFar() > 0 })
 	})
@@ -82,11 +82,11 @@ type reader struct {
 	err   error // why it stopped reading
 }
 
-// gather starts n clients. Each reads up to 16 KiB ten times a second.
-func gather(s *harness.Server, n int) *crowd {
+// newCrowd starts n clients. Each reads up to 16 KiB ten times a second.
+func newCrowd(s *harness.Server, n int) *crowd {
 	s.T.Helper()
 	c := &crowd{quit: make(chan struct{})}
-	s.T.Cleanup(c.leave)
+	s.T.Cleanup(c.stop)
 	for range n {
 		conn := s.DialNarrow(16 << 10)
 		s.MustSend(conn, harness.Request("GET", "/huge.bin"))
@@ -98,7 +98,7 @@ func gather(s *harness.Server, n int) *crowd {
 	return c
 }
 
-// read reads until the crowd leaves.
+// read reads until the crowd is stopped.
 func (r *reader) read(c *crowd) {
 	buf := make([]byte, 16<<10)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -162,8 +162,8 @@ func (c *crowd) round(s *harness.Server) (most int) {
 	return most
 }
 
-// leave closes the connections and waits for the readers.
-func (c *crowd) leave() {
+// stop closes the connections and waits for the readers.
+func (c *crowd) stop() {
 	c.once.Do(func() { close(c.quit) })
 	for _, r := range c.readers {
 		r.conn.Close()

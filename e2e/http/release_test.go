@@ -21,9 +21,9 @@ var deployFor = flag.Duration("deploys.for", 2*time.Second, "how long the link i
 // numReleases is the number of releases, of which one is served at a time.
 const numReleases = 4
 
-// plantRelease creates a release of files, precompressed files, rules and error pages. All of them
+// writeRelease creates a release of files, precompressed files, rules and error pages. All of them
 // contain the release's letter, and all releases have the same names and times.
-func plantRelease(t *testing.T, dir string, n int) {
+func writeRelease(t *testing.T, dir string, n int) {
 	t.Helper()
 	letter := string(rune('a' + n))
 	for name, text := range map[string]string{
@@ -48,9 +48,9 @@ func swapLink(t *testing.T, link, target string) {
 	}
 }
 
-// visit requests everything that a release has until stop is closed, and checks that each response is
+// requestAll requests everything that a release has until stop is closed, and checks that each response is
 // from one release only.
-func visit(s *harness.Server, stop <-chan struct{}, seen *[numReleases]atomic.Int64) {
+func requestAll(s *harness.Server, stop <-chan struct{}, seen *[numReleases]atomic.Int64) {
 	c := &harness.Asker{Port: s.Port}
 	defer c.Close()
 	last := `"none"`
@@ -134,20 +134,20 @@ func TestDeployByLink(t *testing.T) {
 func deployByLink(t *testing.T, l layout, args []string) {
 	dir := harness.MemoryDir(t)
 	for n := range numReleases {
-		plantRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
+		writeRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
 	}
 	swap := func(n int) { swapLink(t, filepath.Join(dir, l.link), fmt.Sprintf(l.target, n)) }
 	swap(0)
 	s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", filepath.Join(dir, l.base)}, args...)})
 	d := s.Begin("/large.bin", 16<<10)
 	if args[1] == "serial" {
-		mustBeOf(t, d, 'a') // or it would serve nobody else
+		mustBeOfRelease(t, d, 'a') // or it would serve nobody else
 	}
 	var seen [numReleases]atomic.Int64
 	stop := make(chan struct{})
 	var work sync.WaitGroup
 	for range 3 {
-		work.Go(func() { visit(s, stop, &seen) })
+		work.Go(func() { requestAll(s, stop, &seen) })
 	}
 	began, n := time.Now(), 0
 	for tick := time.NewTicker(100 * time.Millisecond); time.Since(began) < *deployFor; n++ {
@@ -166,7 +166,7 @@ func deployByLink(t *testing.T, l layout, args []string) {
 	})
 	close(stop)
 	work.Wait()
-	mustBeOf(t, d, 'a')
+	mustBeOfRelease(t, d, 'a')
 	distinct := 0
 	for i := range seen {
 		if seen[i].Load() > 0 {
@@ -179,8 +179,8 @@ func deployByLink(t *testing.T, l layout, args []string) {
 	}
 }
 
-// mustBeOf reads the rest of a download and checks that it is of one release.
-func mustBeOf(t *testing.T, d *harness.Download, letter byte) {
+// mustBeOfRelease reads the rest of a download and checks that it is of one release.
+func mustBeOfRelease(t *testing.T, d *harness.Download, letter byte) {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(d.In, d.Length-d.Taken))
 	d.Taken += int64(len(body))
@@ -195,7 +195,7 @@ func TestDanglingReleaseLink(t *testing.T) {
 	t.Parallel()
 	dir := harness.MemoryDir(t)
 	for n := range 2 {
-		plantRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
+		writeRelease(t, filepath.Join(dir, "releases", fmt.Sprint(n)), n)
 	}
 	link := filepath.Join(dir, "current")
 	swapLink(t, link, "releases/0")

@@ -12,8 +12,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// owned returns a document root with rule files, _redirects and _headers.
-func owned(t *testing.T) string {
+// treeWithRules returns a document root with rule files, _redirects and _headers.
+func treeWithRules(t *testing.T) string {
 	t.Helper()
 	return harness.Tree(t, map[string]string{
 		"index.html": "home", "about.html": "about", "new.txt": "new", "404.html": "missing", "en/404.html": "missing in English", "app/index.html": "app",
@@ -24,10 +24,10 @@ func owned(t *testing.T) string {
 	})
 }
 
-// ownedWishes are requests that these rules decide about.
-func ownedWishes() []wish {
+// ruleExchanges are requests that these rules decide about.
+func ruleExchanges() []exchange {
 	owner := []string{"X-Owner: yes", "X-Content-Type-Options:"}
-	return []wish{
+	return []exchange{
 		{target: "/", status: 200, body: "home", header: owner},
 		{target: "/old?x=1", status: 301, body: "*", header: []string{"Location: /new.txt?x=1", "X-Owner:"}},
 		{target: "/old", method: "HEAD", status: 301, header: []string{"Location: /new.txt"}},
@@ -53,11 +53,11 @@ func ownedWishes() []wish {
 // TestRuleFiles applies _redirects and _headers in every model and engine.
 func TestRuleFiles(t *testing.T) {
 	t.Parallel()
-	base := owned(t)
+	base := treeWithRules(t)
 	for _, args := range [][]string{{"--model", "process"}, {"--engine", "netpoll"}, {"--model", "goroutine"}, {"--model", "serial"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			grants(harness.Serve(t, base, args...), ownedWishes())
+			expect(harness.Serve(t, base, args...), ruleExchanges())
 		})
 	}
 }
@@ -66,10 +66,10 @@ func TestRuleFiles(t *testing.T) {
 // rule files with --no-rules.
 func TestRuleFlags(t *testing.T) {
 	t.Parallel()
-	base := owned(t)
+	base := treeWithRules(t)
 	s := harness.Serve(t, base, "--prefix", "/sub/", "--clean-urls", "--redirect", "/old /first", "--redirect", "/more/* /dir/:splat 302",
 		"--header", "X-All: 1", "--header", "/about: X-About: 2", "--header", "/about: ! X-Owner")
-	grants(s, []wish{
+	expect(s, []exchange{
 		{target: "/sub/about", status: 200, body: "about", header: []string{"X-All: 1", "X-About: 2", "X-Owner:"}},
 		{target: "/sub/about.html?x", status: 308, body: "*", header: []string{"Location: /sub/about?x", "X-All: 1"}},
 		{target: "/sub/about/", status: 308, body: "*", header: []string{"Location: /sub/about"}},
@@ -82,9 +82,9 @@ func TestRuleFlags(t *testing.T) {
 		{target: "/sub/out/x", status: 303, body: "*", header: []string{"Location: https://example.org/x"}},
 		{target: "/sub/nothing", status: 404, body: "missing"},
 	})
-	grants(s, refusals(404, "/about", "/", "/old", "/subx", "//sub/about"))
+	expect(s, refusals(404, "/about", "/", "/old", "/subx", "//sub/about"))
 	plain := harness.Serve(t, base, "--no-rules", "--list")
-	grants(plain, []wish{
+	expect(plain, []exchange{
 		{target: "/old", status: 404, body: "missing"},
 		{target: "/_headers", status: 200, body: "*", header: []string{"X-Owner:"}},
 	})
@@ -95,13 +95,13 @@ func TestRuleFlags(t *testing.T) {
 func TestRuleFilesChange(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
-		base := owned(t)
+		base := treeWithRules(t)
 		path := filepath.Join(base, "_redirects")
 		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model}})
 		leads := func(to string) func() bool {
 			return func() bool {
 				for range 8 { // for several workers
-					if r, err := last(s, "GET", "/old", nil); err != nil || r.Header.Get("Location") != to {
+					if r, err := requestOnce(s, "GET", "/old", nil); err != nil || r.Header.Get("Location") != to {
 						return false
 					}
 				}
@@ -123,7 +123,7 @@ func TestRuleFilesChange(t *testing.T) {
 		}
 		harness.Write(t, path, []byte("/old /four\n"))
 		harness.Await(t, 20*time.Second, "the corrected rules", leads("/four"))
-		grants(s, []wish{{target: "/", status: 200, body: "home", header: []string{"X-Owner:", "X-Content-Type-Options: nosniff"}}})
+		expect(s, []exchange{{target: "/", status: 200, body: "home", header: []string{"X-Owner:", "X-Content-Type-Options: nosniff"}}})
 		if lines := s.Log.Lines(); len(lines) != 1 {
 			t.Errorf("standard error has %q, want one line", lines)
 		}
@@ -133,7 +133,7 @@ func TestRuleFilesChange(t *testing.T) {
 // TestInvalidRules checks that --check, a start and a reload refuse invalid rules and name file and line.
 func TestInvalidRules(t *testing.T) {
 	t.Parallel()
-	base := owned(t)
+	base := treeWithRules(t)
 	s := harness.Serve(t, base, "--workers", "2")
 	path := filepath.Join(base, "_headers")
 	harness.Write(t, path, []byte("/*\n  X-A: b\n  Content-Length: 5\n"))
@@ -144,7 +144,7 @@ func TestInvalidRules(t *testing.T) {
 	workers := s.Workers()
 	s.Signal(syscall.SIGHUP)
 	s.AwaitText("reload: _headers:3: ")
-	grants(s, []wish{{target: "/", status: 200, body: "home", header: []string{"X-Owner: yes"}}})
+	expect(s, []exchange{{target: "/", status: 200, body: "home", header: []string{"X-Owner: yes"}}})
 	for i, pid := range s.Workers() {
 		if pid != workers[i] {
 			t.Errorf("worker %d was replaced, want it to stay", workers[i])
@@ -155,7 +155,7 @@ func TestInvalidRules(t *testing.T) {
 	s.AwaitWorkers(2, workers[1])
 	s.AwaitText("serving without these rules until that is corrected")
 	for range 8 {
-		if r, err := last(s, "GET", "/", nil); err != nil || r.Status != 200 {
+		if r, err := requestOnce(s, "GET", "/", nil); err != nil || r.Status != 200 {
 			t.Errorf("response %v, error %v; want 200", r, err)
 		}
 	}

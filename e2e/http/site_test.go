@@ -57,7 +57,7 @@ func TestEveryFile(t *testing.T) {
 				t.Run(tree.name+"/"+model+"/recv="+recv, func(t *testing.T) {
 					t.Parallel()
 					s := harness.Serve(t, tree.dir, "--model", model, "--recv", recv)
-					v := &visitor{Server: s, persistent: model != "serial"}
+					v := &fetcher{Server: s, persistent: model != "serial"}
 					for _, file := range harness.FilesOf(t, tree.dir) {
 						v.check(tree.dir, file)
 					}
@@ -67,16 +67,16 @@ func TestEveryFile(t *testing.T) {
 	}
 }
 
-// visitor fetches files one after the other, over one connection for as long as the server keeps it
+// fetcher fetches files one after the other, over one connection for as long as the server keeps it
 // open.
-type visitor struct {
+type fetcher struct {
 	*harness.Server
 	conn       *harness.Client
 	persistent bool
 }
 
 // fetch makes a request and checks that the connection persists as it should.
-func (v *visitor) fetch(method, target string) *harness.Reply {
+func (v *fetcher) fetch(method, target string) *harness.Reply {
 	v.T.Helper()
 	if v.conn == nil {
 		v.conn = v.Dial()
@@ -96,7 +96,7 @@ func (v *visitor) fetch(method, target string) *harness.Reply {
 }
 
 // check compares the responses to all kinds of requests for a file with the file itself.
-func (v *visitor) check(dir, file string) {
+func (v *fetcher) check(dir, file string) {
 	v.T.Helper()
 	data := harness.Read(v.T, filepath.Join(dir, file))
 	info, err := os.Stat(filepath.Join(dir, file))
@@ -112,8 +112,8 @@ func (v *visitor) check(dir, file string) {
 	v.checkHeader(file, whole, info)
 
 	bare := v.fetch("HEAD", target)
-	if bare.Status != 200 || len(bare.Body) != 0 || !maps.EqualFunc(lasting(bare), lasting(whole), slices.Equal) {
-		v.T.Errorf("HEAD %s: %d %v, want the header of GET: %v", target, bare.Status, lasting(bare), lasting(whole))
+	if bare.Status != 200 || len(bare.Body) != 0 || !maps.EqualFunc(stableHeader(bare), stableHeader(whole), slices.Equal) {
+		v.T.Errorf("HEAD %s: %d %v, want the header of GET: %v", target, bare.Status, stableHeader(bare), stableHeader(whole))
 	}
 	if escaped := v.fetch("GET", escapeAll(file)); !bytes.Equal(escaped.Body, data) {
 		v.T.Errorf("GET %s (%s): %d with %d bytes, want the %d of the file", escapeAll(file), file, escaped.Status, len(escaped.Body), len(data))
@@ -127,7 +127,7 @@ func (v *visitor) check(dir, file string) {
 }
 
 // checkHeader checks the header fields that every file's response must have.
-func (v *visitor) checkHeader(file string, r *harness.Reply, info os.FileInfo) {
+func (v *fetcher) checkHeader(file string, r *harness.Reply, info os.FileInfo) {
 	v.T.Helper()
 	date := harness.Moment(v.T, r, "Date")
 	if off := time.Since(date); off < -time.Second || off > harness.InTime(5*time.Second) {
@@ -156,8 +156,8 @@ func (v *visitor) checkHeader(file string, r *harness.Reply, info os.FileInfo) {
 	}
 }
 
-// lasting returns the header without the fields that differ in every response.
-func lasting(r *harness.Reply) http.Header {
+// stableHeader returns the header without the fields that differ in every response.
+func stableHeader(r *harness.Reply) http.Header {
 	h := r.Header.Clone()
 	h.Del("Date")
 	h.Del("X-Request-Id")

@@ -28,7 +28,7 @@ func trace(t *testing.T, pid int, something func()) traced {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, 5*time.Second, "strace attached to every thread", func() bool { return heldWhole(pid) })
+	harness.Await(t, 5*time.Second, "strace attached to every thread", func() bool { return allTraced(pid) })
 	something()
 	// strace detaches from the process on SIGINT and exits.
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -47,8 +47,8 @@ func trace(t *testing.T, pid int, something func()) traced {
 	return calls
 }
 
-// heldWhole reports whether all threads of a process are traced.
-func heldWhole(pid int) bool {
+// allTraced reports whether all threads of a process are traced.
+func allTraced(pid int) bool {
 	files, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/status")
 	for _, file := range files {
 		text, err := os.ReadFile(file)

@@ -24,7 +24,7 @@ func TestTraversal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	paths := waysOut(dir)
+	paths := escapingPaths(dir)
 	if len(paths) < 500 {
 		t.Fatalf("%d spellings, want at least 500", len(paths))
 	}
@@ -66,22 +66,22 @@ func mustRefuse(s *harness.Server, a *harness.Asker, target, path, spa string) {
 	case strings.Contains(string(r.Body), "SECRET"), strings.Contains(string(r.Body), "root:"):
 		s.T.Errorf("%q: %d %.60q: a file outside of the document root", target, r.Status, r.Body)
 	case r.Status == 400, r.Status == 403, r.Status == 404:
-	case r.Status == 200 && spa != "" && string(r.Body) == spa && !leadsUp(path):
+	case r.Status == 200 && spa != "" && string(r.Body) == spa && !hasDotDot(path):
 	default:
 		s.T.Errorf("%q: %d %.60q, want 400, 403 or 404", target, r.Status, r.Body)
 	}
 }
 
-// leadsUp reports whether a path has ".." as an element after one decoding.
-func leadsUp(path string) bool {
+// hasDotDot reports whether a path has ".." as an element after one decoding.
+func hasDotDot(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	decoded, err := url.PathUnescape(path)
 	return err == nil && slices.Contains(strings.Split(decoded, "/"), "..")
 }
 
-// waysOut returns paths that lead out of the document root in dir if a server decodes or normalises
+// escapingPaths returns paths that lead out of the document root in dir if a server decodes or normalises
 // them once too often, or not often enough.
-func waysOut(dir string) (paths []string) {
+func escapingPaths(dir string) (paths []string) {
 	up := []string{
 		"..", "%2e%2e", ".%2E", "%252e%252e", "%%32%65%%32%65", "%c0%ae%c0%ae", "%e0%80%ae%e0%80%ae", "%uff0e%uff0e", "\uff0e\uff0e",
 		"..%00", "..;a=b", "..%20", "..%0d%0a", "...", "..%5c..", "..\\..", "..\x7f", ".%00.",
