@@ -70,19 +70,19 @@ func TestCurl(t *testing.T) {
 	base, data := curlTree(t)
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model)
-		curl := visit(t, "curl")
+		curl := newProgram(t, "curl")
 		t.Run("resume", func(t *testing.T) { curlResumes(t, s, curl, data) })
 		t.Run("ranges", func(t *testing.T) { curlRanges(t, s, curl, data) })
-		t.Run("conditions", func(t *testing.T) { curlAsksAgain(t, s, curl) })
+		t.Run("conditions", func(t *testing.T) { curlRevalidates(t, s, curl) })
 		t.Run("traversal", func(t *testing.T) { curlTraverses(t, s, curl) })
 		t.Run("bodies", func(t *testing.T) { curlUploads(t, s, curl) })
 		t.Run("codings", func(t *testing.T) { curlDecodes(t, s, curl) })
-		t.Run("keep-alive", func(t *testing.T) { curlKeeps(t, s, curl, model != "serial") })
+		t.Run("keep-alive", func(t *testing.T) { curlKeepsAlive(t, s, curl, model != "serial") })
 	})
 }
 
 // curlResumes completes a partial download, resumes a complete one, and resumes another version of a file.
-func curlResumes(t *testing.T, s *harness.Server, curl *guest, data []byte) {
+func curlResumes(t *testing.T, s *harness.Server, curl *program, data []byte) {
 	harness.Write(t, curl.at("data.bin"), data[:1<<20])
 	curl.run("-sS", "-C", "-", "-o", "data.bin", s.URL("/data.bin"))
 	curl.holds("data.bin", data)
@@ -90,9 +90,9 @@ func curlResumes(t *testing.T, s *harness.Server, curl *guest, data []byte) {
 		t.Errorf("statuses of a resumed download: %v, want 206", got)
 	}
 	// 416: there is nothing left to send.
-	said, code := curl.try("-sS", "-C", "-", "-o", "data.bin", s.URL("/data.bin"))
-	if code != 0 && !strings.Contains(said, "416") {
-		t.Errorf("resuming a complete file: exit status %d, %s", code, said)
+	printed, code := curl.try("-sS", "-C", "-", "-o", "data.bin", s.URL("/data.bin"))
+	if code != 0 && !strings.Contains(printed, "416") {
+		t.Errorf("resuming a complete file: exit status %d, %s", code, printed)
 	}
 	curl.holds("data.bin", data)
 	// If-Range with another entity tag: the server must not send the rest of another version.
@@ -101,7 +101,7 @@ func curlResumes(t *testing.T, s *harness.Server, curl *guest, data []byte) {
 	curl.holds("whole.bin", data)
 }
 
-func curlRanges(t *testing.T, s *harness.Server, curl *guest, data []byte) {
+func curlRanges(t *testing.T, s *harness.Server, curl *program, data []byte) {
 	n := len(data)
 	for _, c := range []struct {
 		spec string
@@ -113,17 +113,17 @@ func curlRanges(t *testing.T, s *harness.Server, curl *guest, data []byte) {
 		curl.run("-sS", "-f", "-r", c.spec, "-o", "part", s.URL("/data.bin"))
 		curl.holds("part", c.want)
 	}
-	said := curl.run("-sS", "-f", "-i", "-r", "0-9,100-109", s.URL("/data.bin"))
-	if strings.Count(said, "\r\nContent-Range: bytes ") != 2 || !strings.Contains(said, "multipart/byteranges") {
-		t.Errorf("two ranges: %.300q, want multipart/byteranges with two parts", said)
+	printed := curl.run("-sS", "-f", "-i", "-r", "0-9,100-109", s.URL("/data.bin"))
+	if strings.Count(printed, "\r\nContent-Range: bytes ") != 2 || !strings.Contains(printed, "multipart/byteranges") {
+		t.Errorf("two ranges: %.300q, want multipart/byteranges with two parts", printed)
 	}
-	if said, _ := curl.try("-sS", "-i", "-r", fmt.Sprintf("%d-", n), s.URL("/data.bin")); !strings.HasPrefix(said, "HTTP/1.1 416 ") {
-		t.Errorf("a range beyond the end: %.100q, want 416", said)
+	if printed, _ := curl.try("-sS", "-i", "-r", fmt.Sprintf("%d-", n), s.URL("/data.bin")); !strings.HasPrefix(printed, "HTTP/1.1 416 ") {
+		t.Errorf("a range beyond the end: %.100q, want 416", printed)
 	}
 }
 
-// curlAsksAgain requests a file only if it has changed.
-func curlAsksAgain(t *testing.T, s *harness.Server, curl *guest) {
+// curlRevalidates requests a file only if it has changed.
+func curlRevalidates(t *testing.T, s *harness.Server, curl *program) {
 	want := func(what, want string, args ...string) {
 		t.Helper()
 		args = slices.Concat([]string{"-sS", "-R", "-w", "%{http_code}", "-o"}, args, []string{s.URL("/index.html")})
@@ -143,23 +143,23 @@ func curlAsksAgain(t *testing.T, s *harness.Server, curl *guest) {
 }
 
 // curlTraverses sends paths that lead out of the document root as they are.
-func curlTraverses(t *testing.T, s *harness.Server, curl *guest) {
+func curlTraverses(t *testing.T, s *harness.Server, curl *program) {
 	for _, path := range []string{"/../secret.txt", "/%2e%2e/secret.txt", "/./../secret.txt", "/..%2fsecret.txt", "/x/../../secret.txt", "/../../../../etc/passwd"} {
-		said := curl.run("-sS", "--path-as-is", "-w", "\n%{http_code}", s.URL(path))
-		if strings.Contains(said, "SECRET") || strings.Contains(said, "root:") || !strings.HasSuffix(said, "\n404") {
-			t.Errorf("%s: %q, want 404", path, said)
+		printed := curl.run("-sS", "--path-as-is", "-w", "\n%{http_code}", s.URL(path))
+		if strings.Contains(printed, "SECRET") || strings.Contains(printed, "root:") || !strings.HasSuffix(printed, "\n404") {
+			t.Errorf("%s: %q, want 404", path, printed)
 		}
 	}
-	if said := curl.run("-sS", s.URL("/a%20b.txt")); said != "space" {
-		t.Errorf("/a%%20b.txt: %q, want \"space\"", said)
+	if printed := curl.run("-sS", s.URL("/a%20b.txt")); printed != "space" {
+		t.Errorf("/a%%20b.txt: %q, want \"space\"", printed)
 	}
 }
 
 // curlUploads sends request bodies: they are discarded with methods that are served, and refused otherwise.
-func curlUploads(t *testing.T, s *harness.Server, curl *guest) {
+func curlUploads(t *testing.T, s *harness.Server, curl *program) {
 	harness.Write(t, curl.at("small"), harness.Noise("small", 300_000))
 	harness.Write(t, curl.at("large"), harness.Noise("large", 2<<20))
-	code := func(args ...string) (said, code string) {
+	code := func(args ...string) (printed, code string) {
 		t.Helper()
 		all, _ := curl.try(append([]string{"-sS", "-v", "-w", "\n%{http_code}", "-o", "out"}, append(args, s.URL("/index.html"))...)...)
 		return all, all[strings.LastIndexByte(all, '\n')+1:]
@@ -179,18 +179,18 @@ func curlUploads(t *testing.T, s *harness.Server, curl *guest) {
 		{"PUT in chunks", "405", false, []string{"-T", "large", "-H", "Transfer-Encoding: chunked"}},
 		{"POST", "405", false, []string{"--data-binary", "@large", "-H", expect}},
 	} {
-		said, got := code(c.args...)
+		printed, got := code(c.args...)
 		if got != c.want {
-			t.Errorf("%s: %s, want %s\n%.2000s", c.what, got, c.want, said)
+			t.Errorf("%s: %s, want %s\n%.2000s", c.what, got, c.want, printed)
 		}
-		if strings.Contains(said, "< HTTP/1.1 100 ") != c.continues {
-			t.Errorf("%s: want 100 Continue: %v\n%.2000s", c.what, c.continues, said)
+		if strings.Contains(printed, "< HTTP/1.1 100 ") != c.continues {
+			t.Errorf("%s: want 100 Continue: %v\n%.2000s", c.what, c.continues, printed)
 		}
 	}
 }
 
 // curlDecodes requests precompressed files, which curl decodes.
-func curlDecodes(t *testing.T, s *harness.Server, curl *guest) {
+func curlDecodes(t *testing.T, s *harness.Server, curl *program) {
 	for name, want := range map[string]string{"/app.js": "let gzip;", "/br.js": "let brotli;", "/zst.js": "let zstd;"} {
 		version := curl.run("--version")
 		if name == "/br.js" && !strings.Contains(version, "brotli") || name == "/zst.js" && !strings.Contains(version, "zstd") {
@@ -206,13 +206,13 @@ func curlDecodes(t *testing.T, s *harness.Server, curl *guest) {
 	}
 }
 
-// curlKeeps requests several URLs with one command and counts the connections.
-func curlKeeps(t *testing.T, s *harness.Server, curl *guest, kept bool) {
+// curlKeepsAlive requests several URLs with one command and counts the connections.
+func curlKeepsAlive(t *testing.T, s *harness.Server, curl *program, kept bool) {
 	args := []string{"-sS", "-v"}
 	for i := range 5 {
 		args = append(args, "-o", fmt.Sprint("file", i), s.URL("/a%20b.txt?"+strconv.Itoa(i)))
 	}
-	said := curl.run(args...)
+	printed := curl.run(args...)
 	for i := range 5 {
 		curl.holds(fmt.Sprint("file", i), []byte("space"))
 	}
@@ -220,7 +220,7 @@ func curlKeeps(t *testing.T, s *harness.Server, curl *guest, kept bool) {
 	if kept {
 		want = 1
 	}
-	if opened := strings.Count(said, "Connected to "); opened != want {
-		t.Errorf("5 requests opened %d connections, want %d:\n%.3000s", opened, want, said)
+	if opened := strings.Count(printed, "Connected to "); opened != want {
+		t.Errorf("5 requests opened %d connections, want %d:\n%.3000s", opened, want, printed)
 	}
 }

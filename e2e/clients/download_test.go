@@ -26,7 +26,7 @@ func TestWget(t *testing.T) {
 	}
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model, "--list")
-		wget := visit(t, "wget")
+		wget := newProgram(t, "wget")
 		harness.Write(t, wget.at("data.bin"), data[:1<<20])
 		wget.run("-c", s.URL("/data.bin"))
 		wget.holds("data.bin", data)
@@ -56,7 +56,7 @@ func TestAria2(t *testing.T) {
 	harness.Aged(t, filepath.Join(base, "data.bin"))
 	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model)
-		aria := visit(t, "aria2c")
+		aria := newProgram(t, "aria2c")
 		options := []string{
 			"--no-conf", "-q", "-x", strconv.Itoa(pieces), "-s", strconv.Itoa(pieces), "-k", "1M", "--stream-piece-selector=geom",
 			"--file-allocation=none", "--auto-file-renaming=false", "-o", "data.bin", s.URL("/data.bin"),
@@ -88,7 +88,7 @@ func TestAria2(t *testing.T) {
 // TestGit clones over git's dumb HTTP protocol, which needs only files.
 func TestGit(t *testing.T) {
 	t.Parallel()
-	git := visit(t, "git")
+	git := newProgram(t, "git")
 	git.env = append(git.env, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@phalanx.test", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@phalanx.test")
 	git.run("init", "-q", "-b", "main", "work")

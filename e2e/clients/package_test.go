@@ -23,7 +23,7 @@ func TestApt(t *testing.T) {
 	base := repository(t, names)
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model)
-		apt := visit(t, "apt-get")
+		apt := newProgram(t, "apt-get")
 		apt.env = append(apt.env, "APT_CONFIG="+aptConfig(t, apt, s.URL("/")))
 		apt.run("update")
 		for _, deb := range harness.FilesOf(t, base) {
@@ -56,7 +56,7 @@ func TestApt(t *testing.T) {
 func repository(t *testing.T, names []string) string {
 	t.Helper()
 	base := harness.MemoryDir(t)
-	dpkg := visit(t, "dpkg-deb")
+	dpkg := newProgram(t, "dpkg-deb")
 	var packages bytes.Buffer
 	for _, name := range names {
 		control := fmt.Sprintf("Package: %s\nVersion: 1.0+ex\nArchitecture: all\nMaintainer: A <a@phalanx.test>\nDescription: a test\n", name)
@@ -79,8 +79,8 @@ func repository(t *testing.T, names []string) string {
 // debName returns a package's file name as apt requests it, with the plus encoded.
 func debName(name string) string { return name + "_1.0%2bex_all.deb" }
 
-// aptConfig returns a configuration that keeps apt and dpkg in the guest's home directory.
-func aptConfig(t *testing.T, apt *guest, url string) string {
+// aptConfig returns a configuration that keeps apt and dpkg in the program's home directory.
+func aptConfig(t *testing.T, apt *program, url string) string {
 	t.Helper()
 	for _, dir := range []string{
 		"root/var/lib/dpkg/info", "root/var/lib/dpkg/updates", "root/var/lib/dpkg/triggers", "apt/etc/apt/preferences.d", "apt/var/log/apt",
@@ -120,7 +120,7 @@ func TestGoModules(t *testing.T) {
 	})
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := harness.Serve(t, base, "--model", model)
-		golang := visit(t, "go")
+		golang := newProgram(t, "go")
 		golang.env = append(golang.env, "GOPROXY="+strings.TrimSuffix(s.URL("/"), "/"), "GOFLAGS=-mod=mod -modcacherw", "GONOSUMDB=*",
 			"GOSUMDB=off", "GOTOOLCHAIN=local", "GOENV=off", "GOWORK=off", "GOMODCACHE="+golang.at("cache"), "GOCACHE="+golang.at("build"), "NO_PROXY=*")
 		harness.Write(t, golang.at("go.mod"), []byte("module client.test\n"))
@@ -135,8 +135,8 @@ func TestGoModules(t *testing.T) {
 		if err != nil || !bytes.Equal(data, source) {
 			t.Errorf("the module's file differs from the served one: %d bytes, want %d, error %v", len(data), len(source), err)
 		}
-		if said, code := golang.try("mod", "download", module+"@v9.9.9"); code == 0 || !strings.Contains(said, "404") {
-			t.Errorf("a missing version: exit status %d, output %s; want a failure with 404", code, said)
+		if printed, code := golang.try("mod", "download", module+"@v9.9.9"); code == 0 || !strings.Contains(printed, "404") {
+			t.Errorf("a missing version: exit status %d, output %s; want a failure with 404", code, printed)
 		}
 	})
 }

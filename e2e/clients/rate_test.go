@@ -41,7 +41,7 @@ func TestBandwidthLimit(t *testing.T) {
 // rated downloads in several ways at once, and calls meanwhile during the downloads.
 func rated(t *testing.T, data []byte, meanwhile func(), ways ...[]string) {
 	t.Helper()
-	curl := visit(t, "curl")
+	curl := newProgram(t, "curl")
 	var downloads sync.WaitGroup
 	begun := make(chan struct{}, len(ways))
 	for n, way := range ways {
@@ -49,11 +49,11 @@ func rated(t *testing.T, data []byte, meanwhile func(), ways ...[]string) {
 			file := filepath.Join(curl.home, fmt.Sprint(n))
 			began := time.Now()
 			begun <- struct{}{}
-			said, code := curl.try(append([]string{"-sS", "-o", file}, way...)...)
+			printed, code := curl.try(append([]string{"-sS", "-o", file}, way...)...)
 			took := time.Since(began)
 			got, err := os.ReadFile(file)
 			if code != 0 || err != nil || !bytes.Equal(got, data) {
-				t.Errorf("%q: exit status %d, %d bytes, error %v\n%s", way, code, len(got), err, said)
+				t.Errorf("%q: exit status %d, %d bytes, error %v\n%s", way, code, len(got), err, printed)
 			}
 			// 200k at 100k a second, except for what the first interval allows.
 			if took < 1800*time.Millisecond {

@@ -37,7 +37,7 @@ func TestSiege(t *testing.T) {
 		for _, users := range []int{1, 64} {
 			t.Run(fmt.Sprintf("%s/%d", model, users), func(t *testing.T) {
 				s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", harness.SiteDir(t), "--model", model}})
-				done := besiege(t, siege, users, siegeRequests/users, s.URL("/index.html"))
+				done := runSiege(t, siege, users, siegeRequests/users, s.URL("/index.html"))
 				t.Logf("%.0f transactions, %.0f a second", done.Transactions, done.Rate)
 				if done.Failed != 0 || done.Availability != 100 {
 					t.Errorf("%.0f transactions failed, availability %.2f %%; want 0 and 100", done.Failed, done.Availability)
@@ -66,8 +66,8 @@ type siegeResult struct {
 // threads when its time is up and then sometimes deadlocks.
 const siegeRequests = 12000
 
-// besiege runs siege with a number of users, each of which makes each requests.
-func besiege(t *testing.T, siege string, users, each int, url string) siegeResult {
+// runSiege runs siege with a number of users, each of which makes each requests.
+func runSiege(t *testing.T, siege string, users, each int, url string) siegeResult {
 	t.Helper()
 	home := t.TempDir()
 	rules := filepath.Join(home, "siegerc")
@@ -77,15 +77,15 @@ func besiege(t *testing.T, siege string, users, each int, url string) siegeResul
 	cmd := exec.CommandContext(limited, siege, "--rc="+rules, "--benchmark", fmt.Sprintf("--reps=%d", each),
 		fmt.Sprintf("--concurrent=%d", users), "--json-output", url)
 	cmd.Env = append(os.Environ(), "HOME="+home)
-	var out, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaints
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("siege: %v\n%s%s", err, out.String(), complaints.String())
+		t.Fatalf("siege: %v\n%s%s", err, out.String(), errOut.String())
 	}
 	var result siegeResult
 	start := max(0, bytes.IndexByte(out.Bytes(), '{'))
 	if err := json.Unmarshal(out.Bytes()[start:], &result); err != nil {
-		t.Fatalf("siege's report: %v\n%s%s", err, out.String(), complaints.String())
+		t.Fatalf("siege's report: %v\n%s%s", err, out.String(), errOut.String())
 	}
 	return result
 }

@@ -164,7 +164,7 @@ func (s *tlsServer) ended(t *testing.T, n int) []tlsSeen {
 
 // TestTLSLayerWithCurl requests responses of several sizes with several versions, ciphers and curves of curl.
 func TestTLSLayerWithCurl(t *testing.T) {
-	curl := visit(t, "curl")
+	curl := newProgram(t, "curl")
 	for _, size := range []int{1, 64 << 10} {
 		s := serveTLS(t, size)
 		for i, c := range []struct {
