@@ -11,13 +11,13 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// spoilt is a file that is not the expected program, and a regular expression for the line in which the
+// badProgram is a file that is not the expected program, and a regular expression for the line in which the
 // master reports it.
-type spoilt struct{ content, line string }
+type badProgram struct{ content, line string }
 
-// outlive replaces a program by each bad file and sends the master the signal to use it: the pool has to
+// surviveBadPrograms replaces a program by each bad file and sends the master the signal to use it: the pool has to
 // keep serving with its workers, and to use the program once it is restored.
-func outlive(t *testing.T, name string, order syscall.Signal, bad ...spoilt) {
+func surviveBadPrograms(t *testing.T, name string, order syscall.Signal, bad ...badProgram) {
 	t.Helper()
 	dir := harness.Copies(t, "master", "worker")
 	path := filepath.Join(dir, name)

@@ -65,7 +65,7 @@ func TestUnprivileged(t *testing.T) {
 		client := s.Dial()
 		s.MustAsk(client, harness.Request("GET", "/"))
 		victim := s.AwaitRequestOf(client).Number("pid")
-		powerless(t, victim)
+		checkUnprivileged(t, victim)
 		harness.Kill(t, victim, syscall.SIGKILL)
 		s.AwaitWorkers(2, victim)
 		if r := s.MustAsk(client, harness.Request("GET", "/")); string(r.Body) != "front" {
@@ -109,8 +109,8 @@ func privilegedPort(t *testing.T) int {
 	return 0
 }
 
-// powerless checks in /proc that a worker is not root, has no capabilities and is sandboxed.
-func powerless(t *testing.T, pid int) {
+// checkUnprivileged checks in /proc that a worker is not root, has no capabilities and is sandboxed.
+func checkUnprivileged(t *testing.T, pid int) {
 	t.Helper()
 	status := harness.Read(t, fmt.Sprintf("/proc/%d/status", pid))
 	for _, want := range []string{`CapPrm:\s0+`, `CapEff:\s0+`, `CapAmb:\s0+`, `NoNewPrivs:\s1`, `Seccomp:\s2`, `Uid:\s[1-9]\d*\s`} {

@@ -24,10 +24,10 @@ func TestHostileWorker(t *testing.T) {
 			"--access-log", filepath.Join(harness.OpenDir(t), "log"),
 		},
 	})
-	memory, files := held(t, o.PID())
+	memory, files := memoryAndFiles(t, o.PID())
 	asked := 0
 	for _, what := range []string{"messages", "lies", "renders", "garbage", "output", "bell", "forgery", "log"} {
-		asked += turnsOn(t, o, what)
+		asked += floodMaster(t, o, what)
 	}
 	o.Log.Await(t, 10*time.Second, "a log line for each request to the other worker", o.Exited, func(all []harness.Event) bool {
 		n := 0
@@ -43,10 +43,10 @@ func TestHostileWorker(t *testing.T) {
 		t.Errorf("%d forged log lines, want none", n)
 	}
 	harness.Await(t, 10*time.Second, "no more descriptors than before", func() bool {
-		_, now := held(t, o.PID())
+		_, now := memoryAndFiles(t, o.PID())
 		return now <= files+4
 	})
-	if now, _ := held(t, o.PID()); now > memory+48<<20 {
+	if now, _ := memoryAndFiles(t, o.PID()); now > memory+48<<20 {
 		t.Errorf("the master's memory grew to %d MiB from %d, want at most 48 more", now>>20, memory>>20)
 	}
 	if n := strings.Count(o.Log.String(), "sandbox of workers incomplete"); n != 0 {
@@ -61,20 +61,20 @@ func TestHostileWorker(t *testing.T) {
 	o.Stop(10 * time.Second)
 }
 
-// turnsOn makes one worker flood the master, and makes requests to the other and the master meanwhile. It
+// floodMaster makes one worker flood the master, and makes requests to the other and the master meanwhile. It
 // returns the number of requests.
-func turnsOn(t *testing.T, o *harness.Operator, what string) (asked int) {
+func floodMaster(t *testing.T, o *harness.Operator, what string) (asked int) {
 	t.Helper()
 	var owned map[int]*harness.Client
-	for len(owned) < 2 { // the enemy of the turn before may be killed only now
+	for len(owned) < 2 { // the hostile worker of the previous turn may be killed only now
 		o.AwaitWorkers(2)
 		owned = o.OneForEach()
 	}
-	var enemy, sibling *harness.Client
+	var hostile, sibling *harness.Client
 	for _, c := range owned {
-		enemy, sibling = sibling, c
+		hostile, sibling = sibling, c
 	}
-	if err := enemy.Send(harness.Request("GET", "/hostile/"+what)); err != nil {
+	if err := hostile.Send(harness.Request("GET", "/hostile/"+what)); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 	begin, before := time.Now(), cpu(t, o.PID())
@@ -104,8 +104,8 @@ func cpu(t *testing.T, pid int) time.Duration {
 	return time.Duration(harness.Atoi(fields[11])+harness.Atoi(fields[12])) * (time.Second / 100)
 }
 
-// held returns the resident memory of a process in bytes, and its number of descriptors.
-func held(t *testing.T, pid int) (memory, files int) {
+// memoryAndFiles returns the resident memory of a process in bytes, and its number of descriptors.
+func memoryAndFiles(t *testing.T, pid int) (memory, files int) {
 	t.Helper()
 	status := harness.Read(t, fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(status)) {

@@ -20,14 +20,14 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// door is one of a server's listen addresses.
-type door struct {
+// listenAddress is one of a server's listen addresses.
+type listenAddress struct {
 	url  string // as in --listen
 	idle *harness.Client
 }
 
-func (d *door) connect() (*harness.Client, error) {
-	scheme, address, _ := strings.Cut(d.url, ":")
+func (a *listenAddress) connect() (*harness.Client, error) {
+	scheme, address, _ := strings.Cut(a.url, ":")
 	if scheme == "unix" {
 		return harness.ConnectUnix(address)
 	}
@@ -47,57 +47,57 @@ func (d *door) connect() (*harness.Client, error) {
 	return c, err
 }
 
-// visit requests a page on a new connection.
-func (d *door) visit() error {
-	c, err := d.connect()
+// request requests a page on a new connection.
+func (a *listenAddress) request() error {
+	c, err := a.connect()
 	if err != nil {
-		return fmt.Errorf("%s: %w", d.url, err)
+		return fmt.Errorf("%s: %w", a.url, err)
 	}
 	defer c.Close()
 	r, err := c.Ask(harness.Request("GET", "/", "Connection: close"))
 	if err != nil || r.Status != 200 || string(r.Body) != "front" {
-		return fmt.Errorf("%s: %+v, %w", d.url, r, err)
+		return fmt.Errorf("%s: %+v, %w", a.url, r, err)
 	}
 	return nil
 }
 
-// doors waits until the server listens, and returns its addresses, each with an open connection.
-func doors(t *testing.T, s *harness.Server) (all []*door) {
+// listenAddresses waits until the server listens, and returns its addresses, each with an open connection.
+func listenAddresses(t *testing.T, s *harness.Server) (all []*listenAddress) {
 	t.Helper()
 	s.AwaitServing()
 	events, _ := s.Log.All()
 	for _, url := range strings.Fields(harness.WithMessage(events, "serving")[0].Text("listen")) {
-		d := &door{url: url}
-		c, err := d.connect()
+		a := &listenAddress{url: url}
+		c, err := a.connect()
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { d.idle.Close() })
-		d.idle = c
-		all = append(all, d)
+		t.Cleanup(func() { a.idle.Close() })
+		a.idle = c
+		all = append(all, a)
 	}
 	return all
 }
 
-// crowd visits all doors again and again until leave is called, which returns the errors.
-func crowd(all []*door) (leave func() error) {
-	stop := make(chan struct{})
+// requestAll requests a page at all addresses again and again until stop is called, which returns the errors.
+func requestAll(all []*listenAddress) (stop func() error) {
+	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	errs := make([]error, len(all))
-	for i, d := range all {
+	for i, a := range all {
 		wg.Go(func() {
 			for errs[i] == nil {
 				select {
-				case <-stop:
+				case <-quit:
 					return
 				default:
-					errs[i] = d.visit()
+					errs[i] = a.request()
 				}
 			}
 		})
 	}
 	return func() error {
-		close(stop)
+		close(quit)
 		wg.Wait()
 		return errors.Join(errs...)
 	}
@@ -111,12 +111,12 @@ func TestSeveralAddresses(t *testing.T) {
 	for _, engine := range []string{"epoll", "netpoll"} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			several(t, engine)
+			serveSeveral(t, engine)
 		})
 	}
 }
 
-func several(t *testing.T, engine string) {
+func serveSeveral(t *testing.T, engine string) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	path := filepath.Join(harness.OpenDir(t), "http.sock")
 	dir := harness.Copies(t, "master", "worker")
@@ -124,7 +124,7 @@ func several(t *testing.T, engine string) {
 		"--base", base, "--listen", "http://127.0.0.1:0", "--listen", "http://127.0.0.1:0", "--listen", "unix:" + path,
 		"--workers", "2", "--engine", engine, "-v", "--log-format", "json",
 	}})
-	all := doors(t, s)
+	all := listenAddresses(t, s)
 	if len(all) != 3 || all[0].url == all[1].url || all[2].url != "unix:"+path {
 		t.Fatalf("listen addresses %v, want two ports and the unix socket", all)
 	}
@@ -136,16 +136,16 @@ func several(t *testing.T, engine string) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket file remains after the stop: %v", err)
 	}
-	for _, d := range all {
-		if err := d.visit(); err == nil {
-			t.Errorf("%s is still served after the stop", d.url)
+	for _, a := range all {
+		if err := a.request(); err == nil {
+			t.Errorf("%s is still served after the stop", a.url)
 		}
 	}
 }
 
 // stages takes a pool of two workers through everything that must not affect clients. Only the epoll engine
 // hands idle connections over.
-func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
+func stages(t *testing.T, s *harness.Server, all []*listenAddress, movable bool) {
 	t.Helper()
 	for stage, step := range []struct {
 		name string
@@ -159,21 +159,21 @@ func stages(t *testing.T, s *harness.Server, all []*door, movable bool) {
 		}},
 		{"an upgrade", func() { s.Replace(syscall.SIGUSR2, 3) }},
 	} {
-		leave := crowd(all)
+		stop := requestAll(all)
 		step.do()
-		for _, d := range all {
-			r, err := d.idle.Ask(harness.Request("GET", "/"))
+		for _, a := range all {
+			r, err := a.idle.Ask(harness.Request("GET", "/"))
 			switch {
 			case !movable && stage > 0:
-				d.idle.Close()
-				if d.idle, err = d.connect(); err != nil {
+				a.idle.Close()
+				if a.idle, err = a.connect(); err != nil {
 					t.Fatal(err)
 				}
 			case err != nil || r.Status != 200 || r.Closes():
-				t.Fatalf("after %s, an idle connection to %s: %+v, error %v", step.name, d.url, r, err)
+				t.Fatalf("after %s, an idle connection to %s: %+v, error %v", step.name, a.url, r, err)
 			}
 		}
-		if err := leave(); err != nil {
+		if err := stop(); err != nil {
 			t.Fatalf("during %s: %v", step.name, err)
 		}
 	}
@@ -189,12 +189,12 @@ func TestSeveralHTTPSAddresses(t *testing.T) {
 		"--base", base, "--listen", "https://127.0.0.1:0", "--listen", "https://127.0.0.1:0",
 		"--listen", "unix:" + filepath.Join(harness.OpenDir(t), "http.sock"), "--tls-self-signed", "--workers", "2", "-v", "--log-format", "json",
 	}})
-	all := doors(t, s)
-	leave := crowd(all)
+	all := listenAddresses(t, s)
+	stop := requestAll(all)
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
 		s.Replace(sig, 2)
 	}
-	if err := leave(); err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 	r, err := all[2].idle.Ask(harness.Request("GET", "/"))
@@ -205,27 +205,27 @@ func TestSeveralHTTPSAddresses(t *testing.T) {
 }
 
 // killOne kills a worker: its replacement serves every address.
-func killOne(t *testing.T, s *harness.Server, all []*door) {
+func killOne(t *testing.T, s *harness.Server, all []*listenAddress) {
 	t.Helper()
-	leave := crowd(all[:2])
+	stop := requestAll(all[:2])
 	victim := s.Workers()[0]
 	harness.Kill(t, victim, syscall.SIGKILL)
 	s.AwaitWorkers(3, victim)
-	if err := leave(); err != nil {
+	if err := stop(); err != nil {
 		t.Fatalf("while a worker was killed: %v", err)
 	}
-	for _, d := range all {
+	for _, a := range all {
 		for range 20 {
-			if err := d.visit(); err != nil {
+			if err := a.request(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		r, err := d.idle.Ask(harness.Request("GET", "/"))
-		if strings.HasPrefix(d.url, "unix:") && harness.IsCut(err) {
+		r, err := a.idle.Ask(harness.Request("GET", "/"))
+		if strings.HasPrefix(a.url, "unix:") && harness.IsCut(err) {
 			continue // its worker was killed
 		}
 		if err != nil || r.Status != 200 {
-			t.Errorf("after a worker's death, an idle connection to %s: %+v, error %v", d.url, r, err)
+			t.Errorf("after a worker's death, an idle connection to %s: %+v, error %v", a.url, r, err)
 		}
 	}
 }
@@ -239,16 +239,16 @@ func TestSecondServerAtSharedAddress(t *testing.T) {
 	s := harness.Launch(t, harness.Plan{Args: []string{
 		"--base", base, "--listen", fmt.Sprintf("http://127.0.0.1:%d", harness.FreePort(t)), "--listen", "unix:" + path, "--workers", "2", "-v", "--log-format", "json",
 	}})
-	all := doors(t, s)
+	all := listenAddresses(t, s)
 	free := "http://127.0.0.1:" + strconv.Itoa(harness.FreePort(t))
-	for _, d := range all {
-		o := harness.Attempt(t, harness.Plan{Args: []string{"--base", base, "--listen", free, "--listen", d.url}})
-		o.Rejects(t, 1, "--listen "+d.url+": already in use by ", "; stop it or choose another p")
-		if err := (&door{url: free}).visit(); err == nil {
+	for _, a := range all {
+		o := harness.Attempt(t, harness.Plan{Args: []string{"--base", base, "--listen", free, "--listen", a.url}})
+		o.Rejects(t, 1, "--listen "+a.url+": already in use by ", "; stop it or choose another p")
+		if err := (&listenAddress{url: free}).request(); err == nil {
 			t.Error("the second server serves its other address")
 		}
 		for range 10 {
-			if err := d.visit(); err != nil {
+			if err := a.request(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -269,8 +269,8 @@ func TestSecondServerAtSharedAddress(t *testing.T) {
 	next := harness.Launch(t, harness.Plan{Args: []string{
 		"--base", base, "--listen", "unix:" + path, "--listen", all[0].url, "-v", "--log-format", "json",
 	}})
-	for _, d := range doors(t, next) {
-		if err := d.visit(); err != nil {
+	for _, a := range listenAddresses(t, next) {
+		if err := a.request(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -283,16 +283,16 @@ func TestSeveralActivatedSockets(t *testing.T) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	path := filepath.Join(harness.OpenDir(t), "http.sock")
 	var files []*os.File
-	var all []*door
+	var all []*listenAddress
 	for _, where := range []string{"127.0.0.1:0", "127.0.0.1:0", path} {
 		f, url := harness.Listening(t, where)
 		files = append(files, f)
-		all = append(all, &door{url: url})
+		all = append(all, &listenAddress{url: url})
 	}
 	for range 2 {
 		var early []*harness.Client
-		for _, d := range all {
-			c, err := d.connect()
+		for _, a := range all {
+			c, err := a.connect()
 			if err == nil {
 				err = c.Send(harness.Request("GET", "/", "Connection: close"))
 			}
@@ -307,8 +307,8 @@ func TestSeveralActivatedSockets(t *testing.T) {
 			Args:   []string{"--base", base, "--port", "1", "--workers", "3", "-v", "--log-format", "json"},
 			Files:  files,
 		})
-		served := doors(t, s)
-		if !slices.EqualFunc(served, all, func(a, b *door) bool { return a.url == b.url }) {
+		served := listenAddresses(t, s)
+		if !slices.EqualFunc(served, all, func(a, b *listenAddress) bool { return a.url == b.url }) {
 			t.Fatalf("the server serves %v, want %v", served, all)
 		}
 		for i, c := range early {
@@ -316,11 +316,11 @@ func TestSeveralActivatedSockets(t *testing.T) {
 				t.Errorf("the client in the accept queue of %s: %v, error %v", all[i].url, r, err)
 			}
 		}
-		leave := crowd(all)
+		stop := requestAll(all)
 		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
 			s.Replace(sig, 3)
 		}
-		if err := leave(); err != nil {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 		s.Stop(5 * time.Second)
@@ -332,7 +332,7 @@ func TestActivatedSocketForHTTPS(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	f, url := harness.Listening(t, "127.0.0.1:0")
-	d := &door{url: strings.Replace(url, "http:", "https:", 1)}
+	a := &listenAddress{url: strings.Replace(url, "http:", "https:", 1)}
 	activated := func(args ...string) harness.Plan {
 		return harness.Plan{
 			Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=https exec "$@"`, "sh"},
@@ -342,11 +342,11 @@ func TestActivatedSocketForHTTPS(t *testing.T) {
 	s := harness.Launch(t, activated("-v", "--log-format", "json", "--tls-self-signed"))
 	s.AwaitServing()
 	events, _ := s.Log.All()
-	if got := harness.WithMessage(events, "serving")[0].Text("url"); got != d.url+"/" {
-		t.Errorf("the server serves %s, want %s/", got, d.url)
+	if got := harness.WithMessage(events, "serving")[0].Text("url"); got != a.url+"/" {
+		t.Errorf("the server serves %s, want %s/", got, a.url)
 	}
 	for range 10 {
-		if err := d.visit(); err != nil {
+		if err := a.request(); err != nil {
 			t.Fatal(err)
 		}
 	}

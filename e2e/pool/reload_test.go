@@ -93,9 +93,9 @@ func TestReloadWithoutHandover(t *testing.T) {
 func TestReloadFails(t *testing.T) {
 	t.Parallel()
 	const line = `"message":"worker /.*/worker: .*%s.* is not replaced"`
-	outlive(t, "worker", syscall.SIGHUP,
-		spoilt{"#!/bin/sh\nexit 3\n", fmt.Sprintf(line, "exit status 3")},
-		spoilt{"no program at all", fmt.Sprintf(line, "exec format error")})
+	surviveBadPrograms(t, "worker", syscall.SIGHUP,
+		badProgram{"#!/bin/sh\nexit 3\n", fmt.Sprintf(line, "exit status 3")},
+		badProgram{"no program at all", fmt.Sprintf(line, "exec format error")})
 }
 
 // TestScale adds and removes workers while one client makes requests all the time and others are idle: no

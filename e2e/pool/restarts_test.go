@@ -28,14 +28,14 @@ func TestThousandRestarts(t *testing.T) {
 	for range 20 {
 		restart()
 	}
-	before := holdingsOf(s)
+	before := resourcesOf(s)
 	for range 980 {
 		restart()
 	}
 	// What belongs to the last worker is released a moment after its exit.
-	var after holdings
+	var after resources
 	same := func() bool {
-		after = holdingsOf(s)
+		after = resourcesOf(s)
 		return after.descriptors <= before.descriptors && after.threads <= before.threads+32 // Go keeps threads that it once needed
 	}
 	if !harness.Holds(2*time.Second, same) {
@@ -49,20 +49,20 @@ func TestThousandRestarts(t *testing.T) {
 	s.Stop(5 * time.Second)
 }
 
-// holdings are the resources of a process.
-type holdings struct {
+// resources are the resources of a process.
+type resources struct {
 	descriptors, threads int
 	memory               int // private, in bytes
 }
 
-func holdingsOf(s *harness.Server) holdings {
+func resourcesOf(s *harness.Server) resources {
 	s.T.Helper()
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID()))
 	if err != nil {
 		s.T.Fatal(err)
 	}
 	status := harness.Read(s.T, fmt.Sprintf("/proc/%d/status", s.PID()))
-	h := holdings{descriptors: len(fds)}
+	h := resources{descriptors: len(fds)}
 	for line := range strings.Lines(string(status)) {
 		if kib, ok := strings.CutPrefix(line, "RssAnon:"); ok {
 			h.memory = harness.Atoi(strings.TrimSuffix(strings.TrimSpace(kib), " kB")) << 10

@@ -150,13 +150,13 @@ func TestSignalsPending(t *testing.T) {
 		return exec.Command("env", "--block-signal="+blocked, "sh", "-c",
 			`for s in HUP INT QUIT TERM; do kill -$s $$; done; exec "$0" "$1"`, harness.Binary("master"), argument).Run()
 	}
-	const deadly = "HUP,INT,QUIT,TERM"
-	for _, c := range []struct{ blocked, argument string }{{inherited, "version"}, {inherited, "--version"}, {deadly, "--version"}} {
+	const fatalSignals = "HUP,INT,QUIT,TERM"
+	for _, c := range []struct{ blocked, argument string }{{inherited, "version"}, {inherited, "--version"}, {fatalSignals, "--version"}} {
 		if err := run(c.blocked, c.argument); err != nil {
 			t.Errorf("%s pending, master %s: %v", c.blocked, c.argument, err)
 		}
 	}
-	if err := run(deadly, "version"); err == nil {
+	if err := run(fatalSignals, "version"); err == nil {
 		t.Error("a command ignores pending signals")
 	}
 }

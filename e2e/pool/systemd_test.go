@@ -70,7 +70,7 @@ func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	f, url := harness.Listening(t, "127.0.0.1:0")
-	early, err := (&door{url: url}).connect()
+	early, err := (&listenAddress{url: url}).connect()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func TestCtrlC(t *testing.T) {
 
 			others := func() {}
 			if model != "serial" {
-				others = bystanders(s)
+				others = otherClients(s)
 			}
 			slow := s.Begin("/huge.bin", 0)
 			slowed, enough := make(chan error, 1), make(chan struct{})
@@ -83,9 +83,9 @@ func TestCtrlCIdle(t *testing.T) {
 	})
 }
 
-// bystanders opens an idle connection and one with half a request, and returns a function that checks them
+// otherClients opens an idle connection and one with half a request, and returns a function that checks them
 // once the drain has begun.
-func bystanders(s *harness.Server) (check func()) {
+func otherClients(s *harness.Server) (check func()) {
 	s.T.Helper()
 	idle := s.Dial()
 	s.MustAsk(idle, harness.Request("GET", "/"))

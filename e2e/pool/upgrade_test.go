@@ -52,9 +52,9 @@ func TestUpgrade(t *testing.T) {
 func TestUpgradeFails(t *testing.T) {
 	t.Parallel()
 	const line = `"message":"upgrade: .*%s; keeping the current master"`
-	outlive(t, "master", syscall.SIGUSR2,
-		spoilt{"no program", fmt.Sprintf(line, "exec format error")},
-		spoilt{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})
+	surviveBadPrograms(t, "master", syscall.SIGUSR2,
+		badProgram{"no program", fmt.Sprintf(line, "exec format error")},
+		badProgram{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})
 }
 
 // TestCheckFlag checks the options with --check, which starts nothing.
