@@ -14,8 +14,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// axe returns the source of axe-core, which checks pages for accessibility.
-func axe(t *testing.T) string {
+// axeSource returns the source of axe-core, which checks pages for accessibility.
+func axeSource(t *testing.T) string {
 	t.Helper()
 	const file = "node_modules/axe-core/axe.min.js"
 	source, err := os.ReadFile(file)
@@ -25,16 +25,16 @@ func axe(t *testing.T) string {
 	return string(source)
 }
 
-// judge returns axe-core's findings on the current page: the rule, its impact and the first
+// runAxe returns axe-core's findings on the current page: the rule, its impact and the first
 // elements.
-const judge = `axe.run(document, {resultTypes: ['violations'], preload: false}).then(found => found.violations.map(v =>
+const runAxe = `axe.run(document, {resultTypes: ['violations'], preload: false}).then(found => found.violations.map(v =>
 	v.id + ' (' + v.impact + '): ' + v.help + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + ' ' + (n.failureSummary ?? '')).join(' | ')))`
 
 // TestAccessibility checks every page of the server and the demo site with axe-core, in light and
 // dark mode, on a phone's and a large screen.
 func TestAccessibility(t *testing.T) {
 	t.Parallel()
-	source := axe(t)
+	source := axeSource(t)
 	site := harness.SiteDir(t)
 	var pages []string
 	for _, file := range harness.FilesOf(t, site) {
@@ -43,7 +43,7 @@ func TestAccessibility(t *testing.T) {
 		}
 	}
 	demo := harness.Serve(t, site)
-	dir, _ := nastyTree(t)
+	dir, _ := hostileTree(t)
 	harness.Sparse(t, filepath.Join(dir, "large.bin"), 999<<20)
 	harness.Write(t, filepath.Join(dir, "empty", ".hidden"), nil)
 	harness.Write(t, filepath.Join(dir, "README.md"), []byte(richReadme))
@@ -72,7 +72,7 @@ func TestAccessibility(t *testing.T) {
 			for _, width := range []int64{390, 1280} {
 				w.do(chromedp.EmulateViewport(width, 844))
 				for _, url := range urls {
-					for _, wrong := range w.judged(url, source) {
+					for _, wrong := range w.violations(url, source) {
 						t.Errorf("%s at %d pixels, %s: %s", url, width, scheme, wrong)
 					}
 				}
@@ -81,13 +81,13 @@ func TestAccessibility(t *testing.T) {
 	}
 }
 
-// judged opens a page and returns axe-core's findings.
-func (w *window) judged(url, source string) []string {
+// violations opens a page and returns axe-core's findings.
+func (w *window) violations(url, source string) []string {
 	w.t.Helper()
 	if _, err := chromedp.Run(w.ctx, chromedp.NavigateResponse(url)); err != nil {
 		w.t.Fatalf("%s: %v", url, err)
 	}
-	wrong, err := chromedp.Run(w.ctx, chromedp.Evaluate[[]string](fmt.Sprintf("%s;\n%s", source, judge), chromedp.EvalAwaitPromise))
+	wrong, err := chromedp.Run(w.ctx, chromedp.Evaluate[[]string](fmt.Sprintf("%s;\n%s", source, runAxe), chromedp.EvalAwaitPromise))
 	if err != nil {
 		w.t.Fatalf("%s: %v", url, err)
 	}

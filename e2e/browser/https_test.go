@@ -40,10 +40,10 @@ func TestStatusPageCertificates(t *testing.T) {
 	w := open(t)
 	w.navigate("http://" + addr + "/status")
 	listed := regexp.MustCompile(`^\s*localhostECDSA, expires in 39[67] d \d+ h\s*$`)
-	w.awaitThere("#certificates", listed.MatchString)
+	w.awaitElement("#certificates", listed.MatchString)
 	if evaluate[bool](w, `document.getElementById('certificates').replaceChildren(), document.querySelector('[aria-labelledby=tls]').hidden`) {
 		t.Error("the list of certificates is hidden")
 	}
-	w.awaitThere("#certificates", listed.MatchString)
-	w.quiet()
+	w.awaitElement("#certificates", listed.MatchString)
+	w.reportProblems()
 }

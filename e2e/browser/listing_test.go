@@ -16,8 +16,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// look reads a listing as a screen reader would, and fetches what its links lead to.
-const look = `(async () => {
+// listingScript reads a listing as a screen reader would, and fetches what its links lead to.
+const listingScript = `(async () => {
 	const rows = [];
 	for (const row of document.querySelectorAll('tbody tr')) {
 		const link = row.querySelector('a');
@@ -48,9 +48,9 @@ type shown struct {
 	}
 }
 
-// nastyTree returns a directory with names that could break pages, links and JSON. The content of
+// hostileTree returns a directory with names that could break pages, links and JSON. The content of
 // each file is unique.
-func nastyTree(t *testing.T) (dir string, names map[string]string) {
+func hostileTree(t *testing.T) (dir string, names map[string]string) {
 	t.Helper()
 	dir, names = harness.MemoryDir(t), map[string]string{}
 	for i, name := range append(harness.OddNames(), "javascript:alert(1)", "<img src=x onerror=alert(1)>.txt", "\"><svg onload=alert(2)>",
@@ -66,10 +66,10 @@ func nastyTree(t *testing.T) (dir string, names map[string]string) {
 	return dir, names
 }
 
-// TestListingOfNastyNames compares a listing of names that could break it, as Chromium shows it, with
+// TestListingOfHostileNames compares a listing of names that could break it, as Chromium shows it, with
 // the directory and with the listing as JSON.
-func TestListingOfNastyNames(t *testing.T) {
-	dir, names := nastyTree(t)
+func TestListingOfHostileNames(t *testing.T) {
+	dir, names := hostileTree(t)
 	s := harness.Serve(t, dir, "--list")
 	w := open(t)
 	// The page's Content-Security-Policy would forbid what the test's script does.
@@ -77,7 +77,7 @@ func TestListingOfNastyNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.navigate(s.URL("/"))
-	page := w.look()
+	page := w.listing()
 	checkPage(t, page)
 	as := s.List("/?format=json")
 	if by := s.List("/", "Accept: text/html;q=0.5, application/json"); !slices.Equal(by.Entries, as.Entries) {
@@ -105,20 +105,20 @@ func TestListingOfNastyNames(t *testing.T) {
 		}
 	}
 	w.clickThrough(s, page)
-	w.mustBeCalm()
+	w.noProblems()
 }
 
 // legible returns a name as a page shows it: characters that would affect the display are replaced
-// by their code points, as far as the nasty names have such.
+// by their code points, as far as the hostile names have any.
 func legible(name string) string {
 	return strings.NewReplacer("\t", "U+0009", "\n", "U+000A", "\x1b", "U+001B", "\x7f", "U+007F",
 		"\u202e", "U+202E", "\u2028", "U+2028").Replace(name)
 }
 
-// look reads the current listing.
-func (w *window) look() shown {
+// listing reads the current listing.
+func (w *window) listing() shown {
 	w.t.Helper()
-	page, err := chromedp.Run(w.ctx, chromedp.Evaluate[shown](look, chromedp.EvalAwaitPromise))
+	page, err := chromedp.Run(w.ctx, chromedp.Evaluate[shown](listingScript, chromedp.EvalAwaitPromise))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -155,18 +155,18 @@ func (w *window) clickThrough(s *harness.Server, page shown) {
 	click("tbody a", "sub & <dir>/", "/sub & <dir>/ ")
 	click("tbody a", "inner\".txt", "/sub & <dir>/inner\".txt inner")
 	w.navigate(s.URL("/sub%20%26%20%3Cdir%3E/"))
-	inside := w.look()
+	inside := w.listing()
 	if len(inside.Rows) != 2 || inside.Rows[0].Cells[0] != "../" || !strings.Contains(inside.Path, "sub & <dir>") {
 		w.t.Errorf("the directory is shown as %+v", inside)
 	}
 	click("nav a", "root", "/ ")
 	click("thead a", "Size", "/?sort=size&order=asc ")
-	sorted := w.look()
+	sorted := w.listing()
 	if sorted.Headings[1] != "col Size ascending" || len(sorted.Rows) != len(page.Rows) {
 		w.t.Errorf("sorted by size: headings %q, %d rows", sorted.Headings, len(sorted.Rows))
 	}
 	click("thead a", "Size", "/?sort=size&order=desc ")
-	if sorted = w.look(); sorted.Headings[1] != "col Size descending" {
+	if sorted = w.listing(); sorted.Headings[1] != "col Size descending" {
 		w.t.Errorf("sorted by size, descending: headings %q", sorted.Headings)
 	}
 	click("tbody a", "lineU+000Abreak.txt", "/line\nbreak.txt file ")
@@ -201,15 +201,15 @@ func TestListingOnNarrowScreen(t *testing.T) {
 	if text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.querySelector('main').innerText`)); err != nil || text != "This directory is empty." {
 		t.Errorf("an empty directory shows %q, error %v", text, err)
 	}
-	w.mustBeCalm()
+	w.noProblems()
 }
 
-// mustBeCalm reports everything that the browser complained about.
-func (w *window) mustBeCalm() {
+// noProblems reports everything that the browser complained about.
+func (w *window) noProblems() {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, complaint := range w.complaints {
-		w.t.Error(complaint)
+	for _, problem := range w.problems {
+		w.t.Error(problem)
 	}
 }

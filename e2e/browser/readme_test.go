@@ -46,7 +46,7 @@ func TestReadmeInBrowser(t *testing.T) {
 		if text, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.querySelector('article').innerText`)); err != nil || text != "first\n\tsecond <b>" {
 			t.Errorf("%s: the plain text README is shown as %q, error %v", engine, text, err)
 		}
-		w.mustBeCalm()
+		w.noProblems()
 	}
 	off := harness.Serve(t, dir, "--list", "--no-readme")
 	w := open(t)
@@ -89,7 +89,7 @@ func TestFilterInBrowser(t *testing.T) {
 			t.Errorf("after %q: %s\nwant %s", step.keys, got, step.want)
 		}
 	}
-	w.mustBeCalm()
+	w.noProblems()
 	w.do(chromedp.KeyEvent("\r"))
 	w.awaitText("theta.TXT")
 }

@@ -103,8 +103,8 @@ func (w *window) visit(s *harness.Server, page string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, complaint := range append(broken, w.complaints...) {
-		w.t.Errorf("%s: %s", page, complaint)
+	for _, problem := range append(broken, w.problems...) {
+		w.t.Errorf("%s: %s", page, problem)
 	}
-	w.complaints = nil
+	w.problems = nil
 }

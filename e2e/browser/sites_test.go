@@ -43,7 +43,7 @@ func TestThreeSites(t *testing.T) {
 			}
 		}
 	}
-	w.quiet()
+	w.reportProblems()
 	w.close()
 	s.Stop(5 * time.Second)
 	seen := map[string]int{}

@@ -24,8 +24,8 @@ type statusPage struct {
 	s *harness.Server
 }
 
-// watched starts a server with an admin port and opens its status page.
-func watched(t *testing.T, w *window, base string, args ...string) *statusPage {
+// openStatusPage starts a server with an admin port and opens its status page.
+func openStatusPage(t *testing.T, w *window, base string, args ...string) *statusPage {
 	t.Helper()
 	addr := harness.Loopback(harness.FreePort(t))
 	s := harness.Serve(t, base, append(args, "--admin", addr)...)
@@ -50,8 +50,8 @@ func (w *window) text(selector string) string {
 	return evaluate[string](w, fmt.Sprintf(`document.querySelector(%q)?.textContent ?? 'no such element'`, selector))
 }
 
-// awaitThere waits until the text of an element satisfies ok.
-func (w *window) awaitThere(selector string, ok func(text string) bool) {
+// awaitElement waits until the text of an element satisfies ok.
+func (w *window) awaitElement(selector string, ok func(text string) bool) {
 	w.t.Helper()
 	var last string
 	if !harness.Holds(10*time.Second, func() bool { last = w.text(selector); return ok(last) }) {
@@ -59,15 +59,15 @@ func (w *window) awaitThere(selector string, ok func(text string) bool) {
 	}
 }
 
-// quiet reports everything that the browser complained about, and forgets it.
-func (w *window) quiet() {
+// reportProblems reports everything that the browser complained about since the last call.
+func (w *window) reportProblems() {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, complaint := range w.complaints {
-		w.t.Error(complaint)
+	for _, problem := range w.problems {
+		w.t.Error(problem)
 	}
-	w.complaints = nil
+	w.problems = nil
 }
 
 // TestStatusPage uses the status page as operators do: on screens of all sizes, with the keyboard, with
@@ -76,26 +76,26 @@ func TestStatusPage(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	w := open(t)
-	p := watched(t, w, base, "--workers", "2")
-	p.refreshes()
-	p.fits()
-	p.isReached()
-	p.isRead()
-	p.pauses()
-	w.quiet()
-	p.isAlone()
+	p := openStatusPage(t, w, base, "--workers", "2")
+	p.checkRefresh()
+	p.checkWidths()
+	p.checkKeyboard()
+	p.checkScreenReader()
+	p.checkPause()
+	w.reportProblems()
+	p.checkWithoutScript()
 	w.close()
 	p.s.Stop(5 * time.Second)
 }
 
-// refreshes makes requests and waits until the page shows their number.
-func (p *statusPage) refreshes() {
+// checkRefresh makes requests and waits until the page shows their number.
+func (p *statusPage) checkRefresh() {
 	p.s.T.Helper()
 	for _, n := range []string{"3", "5"} {
 		for p.Pool().Total.Answered < uint64(harness.Atoi(n)) {
 			p.s.MustServe("/", "front")
 		}
-		p.awaitThere("#total-answered", func(text string) bool { return text == n })
+		p.awaitElement("#total-answered", func(text string) bool { return text == n })
 	}
 	for i, worker := range p.Pool().Workers {
 		row := p.text(fmt.Sprintf("#rows tr:nth-child(%d)", i+1))
@@ -105,8 +105,8 @@ func (p *statusPage) refreshes() {
 	}
 }
 
-// fits checks that the page fits a phone's, a tablet's and a desktop's screen.
-func (p *statusPage) fits() {
+// checkWidths checks that the page fits a phone's, a tablet's and a desktop's screen.
+func (p *statusPage) checkWidths() {
 	p.s.T.Helper()
 	for _, width := range []int64{390, 820, 1280} {
 		p.do(chromedp.EmulateViewport(width, 900))
@@ -123,8 +123,8 @@ func (p *statusPage) fits() {
 	}
 }
 
-// isReached moves through the page with the Tab key alone.
-func (p *statusPage) isReached() {
+// checkKeyboard moves through the page with the Tab key alone.
+func (p *statusPage) checkKeyboard() {
 	p.s.T.Helper()
 	var reached []string
 	for range 20 {
@@ -150,8 +150,8 @@ func (p *statusPage) isReached() {
 	}
 }
 
-// isRead checks the page's accessibility tree, which a screen reader uses.
-func (p *statusPage) isRead() {
+// checkScreenReader checks the page's accessibility tree, which a screen reader uses.
+func (p *statusPage) checkScreenReader() {
 	p.s.T.Helper()
 	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 	if err != nil {
@@ -162,7 +162,7 @@ func (p *statusPage) isRead() {
 		if node.Ignored || node.Role == nil {
 			continue
 		}
-		role, name := said(node.Role), said(node.Name)
+		role, name := textOf(node.Role), textOf(node.Name)
 		roles[role]++
 		names[role+" "+name] = true
 	}
@@ -176,20 +176,20 @@ func (p *statusPage) isRead() {
 	}
 }
 
-// said returns a value of the accessibility tree as text.
-func said(v *accessibility.Value) string {
+// textOf returns a value of the accessibility tree as text.
+func textOf(v *accessibility.Value) string {
 	if v == nil {
 		return ""
 	}
 	return strings.Trim(string(v.Value), `"`)
 }
 
-// pauses pauses the page with its button, and resumes it with the keyboard.
-func (p *statusPage) pauses() {
+// checkPause pauses the page with its button, and resumes it with the keyboard.
+func (p *statusPage) checkPause() {
 	p.s.T.Helper()
 	p.do(chromedp.Click(chromedp.CSS("#pause")))
-	p.awaitThere("#pause", func(text string) bool { return text == "Resume" })
-	harness.Await(p.s.T, 5*time.Second, "the end of the page's fetches", p.atRest)
+	p.awaitElement("#pause", func(text string) bool { return text == "Resume" })
+	harness.Await(p.s.T, 5*time.Second, "the end of the page's fetches", p.isIdle)
 	held := p.text("#total-answered")
 	fetches := `performance.getEntriesByType('resource').length`
 	before := evaluate[int](p.window, fetches)
@@ -199,14 +199,14 @@ func (p *statusPage) pauses() {
 		p.s.T.Errorf("while the page was paused, it fetched again, or its count changed from %s to %s", held, now)
 	}
 	p.do(chromedp.KeyEvent(" ")) // the button still has the focus
-	p.awaitThere("#total-answered", func(text string) bool { return text != held })
+	p.awaitElement("#total-answered", func(text string) bool { return text != held })
 	if text := p.text("#pause"); text != "Pause" {
 		p.s.T.Errorf("the button says %q, want Pause", text)
 	}
 }
 
-// isAlone checks the page without its script: a refresh reloads it.
-func (p *statusPage) isAlone() {
+// checkWithoutScript checks the page without its script: a refresh reloads it.
+func (p *statusPage) checkWithoutScript() {
 	p.s.T.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	if err != nil {
@@ -223,7 +223,7 @@ func (p *statusPage) isAlone() {
 	}
 	p.s.MustServe("/", "front")
 	want := fmt.Sprint(p.Pool().Total.Answered)
-	p.awaitThere("#total-answered", func(text string) bool { return text == want })
+	p.awaitElement("#total-answered", func(text string) bool { return text == want })
 }
 
 // TestStatusPageHostile shows requests on the page whose paths contain markup, scripts and control
@@ -241,7 +241,7 @@ func TestStatusPageHostile(t *testing.T) {
 	}
 	const cell = "#rows [data-field=line]"
 	w := open(t)
-	p := watched(t, w, base, "--workers", "1")
+	p := openStatusPage(t, w, base, "--workers", "1")
 	for _, line := range lines {
 		slow := p.s.Begin(line, 64<<10)
 		underWay := func() bool { return p.Pool().Workers[0].Oldest != nil }
@@ -254,7 +254,7 @@ func TestStatusPageHostile(t *testing.T) {
 			t.Errorf("the page shows %[2]q for %[1]q", want, shown)
 		}
 		evaluate[string](w, fmt.Sprintf(`document.querySelector(%q).textContent = ''`, cell))
-		p.awaitThere(cell, func(text string) bool { return text != "" })
+		p.awaitElement(cell, func(text string) bool { return text != "" })
 		if again := p.text(cell); again != shown {
 			t.Errorf("%q is rendered as %q by the server and as %q by the script", line, shown, again)
 		}
@@ -267,9 +267,9 @@ func TestStatusPageHostile(t *testing.T) {
 		slow.Close()
 		harness.Await(t, 5*time.Second, "the end of the request", func() bool { return !underWay() })
 	}
-	for _, complaint := range w.complaints {
-		if !strings.Contains(complaint, "net::ERR_ABORTED") { // fetches that the reload aborted
-			t.Error(complaint)
+	for _, problem := range w.problems {
+		if !strings.Contains(problem, "net::ERR_ABORTED") { // fetches that the reload aborted
+			t.Error(problem)
 		}
 	}
 	w.close()
@@ -282,31 +282,31 @@ func TestStatusPageServerGone(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	w := open(t)
-	p := watched(t, w, base, "--workers", "1")
-	p.awaitThere("#state", func(text string) bool { return text == "serving" })
-	w.quiet()
+	p := openStatusPage(t, w, base, "--workers", "1")
+	p.awaitElement("#state", func(text string) bool { return text == "serving" })
+	w.reportProblems()
 	p.s.Stop(5 * time.Second)
-	p.awaitThere("#state", func(text string) bool {
+	p.awaitElement("#state", func(text string) bool {
 		return strings.HasPrefix(text, "no response from the server since ") && strings.HasSuffix(text, "; retrying")
 	})
 	if title := evaluate[string](w, "document.title"); title != "not responding – Phalanx" {
 		t.Errorf("the title is %q, want \"not responding – Phalanx\"", title)
 	}
 	next := harness.Serve(t, base, "--workers", "2", "--admin", p.Addr)
-	p.awaitThere("#pid", func(text string) bool { return text == strconv.Itoa(next.PID()) })
-	p.awaitThere("#state", func(text string) bool { return text == "serving" })
+	p.awaitElement("#pid", func(text string) bool { return text == strconv.Itoa(next.PID()) })
+	p.awaitElement("#state", func(text string) bool { return text == "serving" })
 	if rows := evaluate[int](w, `document.querySelectorAll('#rows tr').length`); rows != 2 {
 		t.Errorf("the page shows %d workers, want 2", rows)
 	}
 	next.Signal(syscall.SIGSTOP)
-	p.awaitThere("#state", func(text string) bool { return strings.HasPrefix(text, "no response from the server since ") })
+	p.awaitElement("#state", func(text string) bool { return strings.HasPrefix(text, "no response from the server since ") })
 	next.Signal(syscall.SIGCONT)
-	p.awaitThere("#state", func(text string) bool { return text == "serving" })
+	p.awaitElement("#state", func(text string) bool { return text == "serving" })
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, complaint := range w.complaints {
-		if !strings.Contains(complaint, "net::ERR_") { // how the browser reports an unreachable server
-			t.Error(complaint)
+	for _, problem := range w.problems {
+		if !strings.Contains(problem, "net::ERR_") { // how the browser reports an unreachable server
+			t.Error(problem)
 		}
 	}
 }

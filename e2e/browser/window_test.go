@@ -20,10 +20,10 @@ type window struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu         sync.Mutex
-	complaints []string
-	requests   map[network.RequestID]*fetch // under way
-	stirred    time.Time                    // when the last one began or ended
+	mu       sync.Mutex
+	problems []string
+	requests map[network.RequestID]*fetch // under way
+	changed  time.Time                    // when the last one began or ended
 }
 
 // fetch is a request of the browser.
@@ -66,8 +66,8 @@ func (w *window) close() {
 	}
 }
 
-// atRest reports whether no request is under way, and none has begun or ended for 300 ms.
-func (w *window) atRest() bool {
+// isIdle reports whether no request is under way, and none has begun or ended for 300 ms.
+func (w *window) isIdle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range w.requests {
@@ -75,13 +75,13 @@ func (w *window) atRest() bool {
 			return false
 		}
 	}
-	return time.Since(w.stirred) > 300*time.Millisecond
+	return time.Since(w.changed) > 300*time.Millisecond
 }
 
-// settle waits until the page is at rest, and reports requests that did not end.
+// settle waits until no request is under way, and reports requests that did not end.
 func (w *window) settle(page string) {
 	w.t.Helper()
-	if harness.Holds(10*time.Second, w.atRest) {
+	if harness.Holds(10*time.Second, w.isIdle) {
 		return
 	}
 	w.mu.Lock()
@@ -99,13 +99,13 @@ func (w *window) observe(ev any) {
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
 		w.requests[ev.RequestID] = &fetch{kind: ev.Type, method: ev.Request.Method, URL: ev.Request.URL}
-		w.stirred = time.Now()
+		w.changed = time.Now()
 	case *network.EventResponseReceived:
 		if f := w.requests[ev.RequestID]; f != nil {
 			f.status = ev.Response.Status
 		}
 		if ev.Response.Status >= 400 {
-			w.complain("%s: status %d", ev.Response.URL, ev.Response.Status)
+			w.addProblem("%s: status %d", ev.Response.URL, ev.Response.Status)
 		}
 	case *network.EventLoadingFinished:
 		w.ended(ev.RequestID, "")
@@ -113,12 +113,12 @@ func (w *window) observe(ev any) {
 		w.ended(ev.RequestID, ev.ErrorText)
 	case *runtime.EventConsoleAPICalled:
 		for _, arg := range ev.Args {
-			w.complain("console.%s: %s %s", ev.Type, arg.Value, arg.Description)
+			w.addProblem("console.%s: %s %s", ev.Type, arg.Value, arg.Description)
 		}
 	case *runtime.EventExceptionThrown:
-		w.complain("exception: %v", ev.ExceptionDetails)
+		w.addProblem("exception: %v", ev.ExceptionDetails)
 	case *log.EventEntryAdded:
-		w.complain("%s %s: %s %s", ev.Entry.Source, ev.Entry.Level, ev.Entry.Text, ev.Entry.URL)
+		w.addProblem("%s %s: %s %s", ev.Entry.Source, ev.Entry.Level, ev.Entry.Text, ev.Entry.URL)
 	}
 }
 
@@ -130,15 +130,15 @@ func (w *window) ended(id network.RequestID, failure string) {
 		f = &fetch{URL: "an unknown request"}
 	}
 	delete(w.requests, id)
-	w.stirred = time.Now()
+	w.changed = time.Now()
 	complete := f.status != 0 && (f.kind == network.ResourceTypeMedia || f.method == "HEAD")
 	if failure != "" && !(complete && failure == "net::ERR_ABORTED") {
-		w.complain("%s %s: %s", f.method, f.URL, failure)
+		w.addProblem("%s %s: %s", f.method, f.URL, failure)
 	}
 }
 
-func (w *window) complain(format string, args ...any) {
-	w.complaints = append(w.complaints, fmt.Sprintf(format, args...))
+func (w *window) addProblem(format string, args ...any) {
+	w.problems = append(w.problems, fmt.Sprintf(format, args...))
 }
 
 // do acts on the page.
