@@ -88,7 +88,7 @@ func TestAttacks(t *testing.T) {
 					return err == nil && strings.Contains(metrics, counter)
 				})
 			}
-			slow, wrong := frames(t, s, way), frames(t, s, way)
+			slow, wrong := newFrameConn(t, s, way), newFrameConn(t, s, way)
 			if _, err := slow.under.Write([]byte{0, 0, 8, byte(http2.FramePing)}); err != nil { // half a header
 				t.Fatal(err)
 			}

@@ -26,14 +26,14 @@ func TestDownloadsDelayNoPage(t *testing.T) {
 	harness.Sparse(t, filepath.Join(base, "huge.bin"), 1<<30)
 	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
 		ways(t, base, func(t *testing.T, s *harness.Server, way string) {
-			visitor, loader := frames(t, s, way), frames(t, s, way)
-			alone := visitor.visit(pages, func() {}, func() {})
+			visitor, loader := newFrameConn(t, s, way), newFrameConn(t, s, way)
+			alone := visitor.requestPages(pages, func() {}, func() {})
 			loader.block = []byte("\x82\x87\x04\x09/huge.bin\x01\x06x.test")
 			for range 100 {
 				loader.request(true)
 			}
 			var got []int
-			beside := visitor.visit(pages, func() { loader.drop(1 << 20) }, func() {
+			beside := visitor.requestPages(pages, func() { loader.drop(1 << 20) }, func() {
 				n := 0
 				for !visitor.readable() && n < most {
 					n += loader.drop(1)
@@ -49,16 +49,16 @@ func TestDownloadsDelayNoPage(t *testing.T) {
 	})
 }
 
-// talker is an HTTP/2 connection that is written and read frame by frame.
-type talker struct {
+// frameConn is an HTTP/2 connection that is written and read frame by frame.
+type frameConn struct {
 	t *testing.T
 	attacker
 	raw   net.Conn // the TCP connection
 	under net.Conn // the connection that carries the frames, maybe TLS
 }
 
-// frames opens such a connection, with the largest windows and a small receive buffer.
-func frames(t *testing.T, s *harness.Server, way string) *talker {
+// newFrameConn opens such a connection, with the largest windows and a small receive buffer.
+func newFrameConn(t *testing.T, s *harness.Server, way string) *frameConn {
 	t.Helper()
 	c, err := harness.ConnectNarrow(s.Port, 64<<10)
 	if err != nil {
@@ -75,7 +75,7 @@ func frames(t *testing.T, s *harness.Server, way string) *talker {
 		t.Fatal(err)
 	}
 	// Nothing is read ahead, so that unread bytes stay in raw's socket.
-	k := &talker{t, attacker{http2.NewFramer(c.Conn, c.Conn), 1, []byte(page)}, raw, c.Conn}
+	k := &frameConn{t, attacker{http2.NewFramer(c.Conn, c.Conn), 1, []byte(page)}, raw, c.Conn}
 	if err := c.Send(http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +84,9 @@ func frames(t *testing.T, s *harness.Server, way string) *talker {
 	return k
 }
 
-// visit requests a page n times and returns the median time. It calls before ahead of each request
+// requestPages requests a page n times and returns the median time. It calls before ahead of each request
 // and during ahead of reading its response.
-func (k *talker) visit(n int, before, during func()) time.Duration {
+func (k *frameConn) requestPages(n int, before, during func()) time.Duration {
 	k.t.Helper()
 	var took []time.Duration
 	for range n {
@@ -111,7 +111,7 @@ func (k *talker) visit(n int, before, during func()) time.Duration {
 }
 
 // drop reads and discards at least n bytes.
-func (k *talker) drop(n int) (got int) {
+func (k *frameConn) drop(n int) (got int) {
 	k.t.Helper()
 	for buf := make([]byte, 64<<10); got < n; {
 		m, err := k.raw.Read(buf)
@@ -123,7 +123,7 @@ func (k *talker) drop(n int) (got int) {
 }
 
 // awaitEnd waits for GOAWAY and closes the connection.
-func (k *talker) awaitEnd() {
+func (k *frameConn) awaitEnd() {
 	k.t.Helper()
 	for {
 		f, err := k.ReadFrame()
@@ -138,7 +138,7 @@ func (k *talker) awaitEnd() {
 }
 
 // readable reports whether the socket has bytes to read.
-func (k *talker) readable() (yes bool) {
+func (k *frameConn) readable() (yes bool) {
 	k.t.Helper()
 	raw, err := k.raw.(*net.TCPConn).SyscallConn()
 	if err != nil {

@@ -29,7 +29,7 @@ func TestSameResponses(t *testing.T) {
 							continue
 						}
 						n++
-						a, b := answer(t, old, method, s.URL(path), fields), answer(t, new, method, s.URL(path), fields)
+						a, b := comparedParts(t, old, method, s.URL(path), fields), comparedParts(t, new, method, s.URL(path), fields)
 						if a != b {
 							t.Errorf("%s %s %q:\n%s\nover HTTP/2:\n%s", method, path, fields, a, b)
 						}
@@ -65,8 +65,8 @@ func etag(t *testing.T, c *client, url string) string {
 	return r.Header.Get("Etag")
 }
 
-// answer returns the parts of a response that must not depend on the version.
-func answer(t *testing.T, c *client, method, url string, fields []string) string {
+// comparedParts returns the parts of a response that must not depend on the version.
+func comparedParts(t *testing.T, c *client, method, url string, fields []string) string {
 	t.Helper()
 	r, err := http.NewRequest(method, url, nil)
 	if err != nil {

@@ -60,7 +60,7 @@ func TestCurl(t *testing.T) {
 				t.Errorf("two ranges: %q", parts)
 			}
 			s.AwaitRequests(13)
-			for _, e := range must(s.Log.All()) {
+			for _, e := range eventsOf(s.Log.All()) {
 				if e.Text("message") == "request" && e.Text("protocol") != "HTTP/2.0" {
 					t.Errorf("logged as %v, want protocol HTTP/2.0", e)
 				}
@@ -69,7 +69,7 @@ func TestCurl(t *testing.T) {
 	})
 }
 
-func must(all []harness.Event, _ []string) []harness.Event { return all }
+func eventsOf(all []harness.Event, _ []string) []harness.Event { return all }
 
 // TestListingAndArchive requests generated responses, several at once on one connection.
 func TestListingAndArchive(t *testing.T) {

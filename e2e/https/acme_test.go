@@ -17,8 +17,8 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// obtaining is a server that obtains certificates from an ACME authority.
-type obtaining struct {
+// acmeServer is a server that obtains certificates from an ACME authority.
+type acmeServer struct {
 	t           *testing.T
 	pebble      *acmetest.Authority
 	plain, port int // ports of the server
@@ -26,9 +26,9 @@ type obtaining struct {
 	base        string
 }
 
-func newObtaining(t *testing.T, o acmetest.Options) *obtaining {
+func newACMEServer(t *testing.T, o acmetest.Options) *acmeServer {
 	t.Helper()
-	s := &obtaining{t: t, plain: harness.FreePort(t), port: harness.FreePort(t), state: harness.OpenDir(t) + "/state"}
+	s := &acmeServer{t: t, plain: harness.FreePort(t), port: harness.FreePort(t), state: harness.OpenDir(t) + "/state"}
 	s.base = harness.Tree(t, map[string]string{"index.html": "front"})
 	o.HTTP, o.TLS = s.plain, s.port
 	s.pebble = acmetest.Start(t, o)
@@ -37,14 +37,14 @@ func newObtaining(t *testing.T, o acmetest.Options) *obtaining {
 
 // plan returns the plan for a server with these hosts in --acme. Without a plain HTTP address it uses the
 // TLS-ALPN challenge.
-func (s *obtaining) plan(hosts string, args ...string) harness.Plan {
+func (s *acmeServer) plan(hosts string, args ...string) harness.Plan {
 	return harness.Plan{Env: []string{"SSL_CERT_FILE=" + s.pebble.RootFile}, Args: slices.Concat([]string{
 		"--base", s.base, "--listen", fmt.Sprintf("https://127.0.0.1:%d", s.port), "--acme", hosts, "--state", s.state,
 		"--acme-directory", s.pebble.Directory,
 	}, args)}
 }
 
-func (s *obtaining) withPlain() []string {
+func (s *acmeServer) withPlain() []string {
 	return []string{"--listen", fmt.Sprintf("http://127.0.0.1:%d", s.plain)}
 }
 
@@ -54,7 +54,7 @@ func trusting(host string) *tls.Config {
 }
 
 // certificate returns the certificate presented for a host, or nil if there is none for it yet.
-func (s *obtaining) certificate(host string) *x509.Certificate {
+func (s *acmeServer) certificate(host string) *x509.Certificate {
 	s.t.Helper()
 	r, state, err := get(s.port, trusting(host), "/")
 	switch {
@@ -73,7 +73,7 @@ func (s *obtaining) certificate(host string) *x509.Certificate {
 }
 
 // await waits for a certificate of a host that satisfies ok.
-func (s *obtaining) await(host string, ok func(*x509.Certificate) bool) *x509.Certificate {
+func (s *acmeServer) await(host string, ok func(*x509.Certificate) bool) *x509.Certificate {
 	s.t.Helper()
 	var leaf *x509.Certificate
 	harness.Await(s.t, 30*time.Second, "the certificate of "+host, func() bool {
@@ -89,7 +89,7 @@ func isAny(*x509.Certificate) bool { return true }
 // obtained certificates. They survive a reload, an upgrade and a restart.
 func TestACMECertificates(t *testing.T) {
 	t.Parallel()
-	s := newObtaining(t, acmetest.Options{})
+	s := newACMEServer(t, acmetest.Options{})
 	s.pebble.Stop()
 	p := s.plan("one.test,two.test", append(s.withPlain(), "--workers", "3")...)
 	server := harness.Launch(t, p)
@@ -136,7 +136,7 @@ func TestACMECertificates(t *testing.T) {
 // TestACMEOnTerminal announces on a terminal that certificates are being obtained, and when all are.
 func TestACMEOnTerminal(t *testing.T) {
 	t.Parallel()
-	s := newObtaining(t, acmetest.Options{})
+	s := newACMEServer(t, acmetest.Options{})
 	term := harness.OpenTerminal(t)
 	p := s.plan("one.test,two.test", s.withPlain()...)
 	p.Tty, p.Env = term.Slave, append(p.Env, "TERM=xterm")
@@ -155,7 +155,7 @@ func TestACMERenewalByTLS(t *testing.T) {
 	for _, engine := range []string{"epoll", "netpoll"} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			s := newObtaining(t, acmetest.Options{Short: 12 * time.Second})
+			s := newACMEServer(t, acmetest.Options{Short: 12 * time.Second})
 			p := s.plan("one.test", "--engine", engine, "--workers", "3", "-v", "--acme-profile", "short", "--acme-email", "admin@one.test")
 			server := harness.ServeAs(t, p)
 			first := s.await("one.test", isAny)
@@ -194,7 +194,7 @@ func TestACMERenewalByTLS(t *testing.T) {
 // so, and the other host is not affected. A reload without the host removes the problem.
 func TestACMERefused(t *testing.T) {
 	t.Parallel()
-	s := newObtaining(t, acmetest.Options{Blocked: "blocked.test"})
+	s := newACMEServer(t, acmetest.Options{Blocked: "blocked.test"})
 	config := harness.OpenDir(t) + "/config"
 	p := s.plan("one.test", append(s.withPlain(), "-v", "--workers", "2", "--config", config)...)
 	i := slices.Index(p.Args, "--acme")

@@ -20,11 +20,11 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// fetcher fetches the files of a visit with a common client and stores each at its path in the directory.
-type fetcher func(t *testing.T, v visit)
+// fetcher fetches the files of a task with a common client and stores each at its path in the directory.
+type fetcher func(t *testing.T, v task)
 
-// visit describes what a client has to fetch.
-type visit struct {
+// task describes what a client has to fetch.
+type task struct {
 	port  int
 	ca    string // path of the authority's certificate
 	cfg   *tls.Config
@@ -32,7 +32,7 @@ type visit struct {
 	dir   string
 }
 
-func (v visit) url(file string) string {
+func (v task) url(file string) string {
 	return fmt.Sprintf("https://localhost:%d/%s", v.port, (&url.URL{Path: file}).EscapedPath())
 }
 
@@ -50,7 +50,7 @@ func TestClients(t *testing.T) {
 	for name, fetch := range clients {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := visit{port: s.Port, ca: a.file, cfg: a.config(), files: harness.FilesOf(t, site), dir: harness.OpenDir(t)}
+			v := task{port: s.Port, ca: a.file, cfg: a.config(), files: harness.FilesOf(t, site), dir: harness.OpenDir(t)}
 			fetch(t, v)
 			for _, file := range v.files {
 				want := harness.Read(t, filepath.Join(site, file))
@@ -63,8 +63,8 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// run runs a program in the directory of a visit and returns its output.
-func (v visit) run(t *testing.T, stdin string, words ...string) []byte {
+// run runs a program in the directory of a task and returns its output.
+func (v task) run(t *testing.T, stdin string, words ...string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), harness.InTime(30*time.Second))
 	defer cancel()
@@ -80,7 +80,7 @@ func (v visit) run(t *testing.T, stdin string, words ...string) []byte {
 	return out
 }
 
-func curl(t *testing.T, v visit) {
+func curl(t *testing.T, v task) {
 	var config strings.Builder
 	for _, file := range v.files {
 		fmt.Fprintf(&config, "url = %q\noutput = %q\n", v.url(file), file)
@@ -88,7 +88,7 @@ func curl(t *testing.T, v visit) {
 	v.run(t, config.String(), "curl", "-sS", "--fail", "--cacert", v.ca, "--create-dirs", "--config", "-")
 }
 
-func wget(t *testing.T, v visit) {
+func wget(t *testing.T, v task) {
 	var list strings.Builder
 	for _, file := range v.files {
 		fmt.Fprintln(&list, v.url(file))
@@ -97,7 +97,7 @@ func wget(t *testing.T, v visit) {
 }
 
 // openssl pipelines the requests on one connection.
-func openssl(t *testing.T, v visit) {
+func openssl(t *testing.T, v task) {
 	var requests strings.Builder
 	for i, file := range v.files {
 		last := ""
@@ -122,7 +122,7 @@ func openssl(t *testing.T, v visit) {
 	}
 }
 
-func python(t *testing.T, v visit) {
+func python(t *testing.T, v task) {
 	const program = `
 import http.client, os, ssl, sys
 port, ca = int(sys.argv[1]), sys.argv[2]
@@ -142,7 +142,7 @@ for line in sys.stdin:
 	v.run(t, list.String(), "python3", "-c", program, fmt.Sprint(v.port), v.ca)
 }
 
-func golang(t *testing.T, v visit) {
+func golang(t *testing.T, v task) {
 	transport := &http.Transport{TLSClientConfig: v.cfg}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, Timeout: harness.ClientTimeout}
@@ -193,7 +193,7 @@ class Fetch {
 }
 `
 
-func java(t *testing.T, v visit) {
+func java(t *testing.T, v task) {
 	program := filepath.Join(harness.OpenDir(t), "Fetch.java")
 	harness.Write(t, program, []byte(javaProgram))
 	var list strings.Builder

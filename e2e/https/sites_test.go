@@ -14,8 +14,8 @@ import (
 	"phalanx/e2e/harness"
 )
 
-// several is a server with three sites: one.test, *.two.test, and the default site.
-type several struct {
+// siteServer is a server with three sites: one.test, *.two.test, and the default site.
+type siteServer struct {
 	*harness.Server
 	admin  *harness.Endpoint
 	a      *authority
@@ -27,9 +27,9 @@ type several struct {
 // lines are the options that the tests do not change.
 const lines = "listen = https://127.0.0.1:0\nlisten = http://127.0.0.1:%d\nplain = serve\nadmin = %s\nverbose = 1\nworkers = 2\naccess-log-format = vhost_combined\n"
 
-func startSeveral(t *testing.T) *several {
+func startSites(t *testing.T) *siteServer {
 	t.Helper()
-	v := &several{a: newAuthority(t), roots: map[string]string{}, clear: harness.FreePort(t)}
+	v := &siteServer{a: newAuthority(t), roots: map[string]string{}, clear: harness.FreePort(t)}
 	for _, name := range []string{"default", "one", "two", "three"} {
 		v.roots[name] = harness.Tree(t, map[string]string{
 			"index.html": "home of " + name, "404.html": "missing from " + name, "_redirects": "/who /?" + name + " 302\n", "_headers": "/*\n  X-Site: " + name + "\n",
@@ -50,13 +50,13 @@ func startSeveral(t *testing.T) *several {
 	return v
 }
 
-func (v *several) configure(t *testing.T, more ...string) {
+func (v *siteServer) configure(t *testing.T, more ...string) {
 	t.Helper()
 	harness.Write(t, v.config, []byte(v.roots["fixed"]+strings.Join(more, "\n")+"\n"))
 }
 
 // curl returns body, status, version and two fields of the response for a host's URL in one of the ways.
-func (v *several) curl(t *testing.T, way, host, path string, more ...string) string {
+func (v *siteServer) curl(t *testing.T, way, host, path string, more ...string) string {
 	t.Helper()
 	url := fmt.Sprintf("https://%s:%d%s", host, v.Port, path)
 	if strings.HasPrefix(way, "clear") {
@@ -80,7 +80,7 @@ var ways = map[string][]string{
 // stay with their sites.
 func TestSites(t *testing.T) {
 	t.Parallel()
-	v := startSeveral(t)
+	v := startSites(t)
 	check := func(host, name string) {
 		t.Helper()
 		for way := range ways {
@@ -131,7 +131,7 @@ func TestSites(t *testing.T) {
 
 // checkNames checks that the host of the request chooses the site, not the server name of the handshake
 // and, for an absolute target, not Host.
-func (v *several) checkNames(t *testing.T) {
+func (v *siteServer) checkNames(t *testing.T) {
 	t.Helper()
 	for _, way := range []string{"tls 1.1", "tls 2"} {
 		if got := v.curl(t, way, "default.test", "/", "-H", "Host: ANY.two.test.:81"); !strings.HasPrefix(got, "home of two 200") {
@@ -147,7 +147,7 @@ func (v *several) checkNames(t *testing.T) {
 }
 
 // checkWatches changes the rules of two sites: each site's take effect for it alone.
-func (v *several) checkWatches(t *testing.T) {
+func (v *siteServer) checkWatches(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"two", "three"} {
 		harness.Write(t, filepath.Join(v.roots[name], "_redirects"), []byte("/who /?new-"+name+" 302\n"))
@@ -163,7 +163,7 @@ func (v *several) checkWatches(t *testing.T) {
 }
 
 // checkLogs checks that the logs have the names of the sites, and no others. The access log may lag.
-func (v *several) checkLogs(t *testing.T) {
+func (v *siteServer) checkLogs(t *testing.T) {
 	t.Helper()
 	want := map[string]bool{}
 	for _, name := range []string{"one.test", "*.two.test", "three.test", "*"} {
@@ -193,7 +193,7 @@ func (v *several) checkLogs(t *testing.T) {
 // TestStrictHost expects 421 for unknown hosts with --strict-host, in each way and for every method.
 func TestStrictHost(t *testing.T) {
 	t.Parallel()
-	v := startSeveral(t)
+	v := startSites(t)
 	v.configure(t, "strict-host = true", "site = *.two.test="+v.roots["two"])
 	if o := v.admin.Order("reload"); o.Code != 0 {
 		t.Fatalf("reload: %+v", o)

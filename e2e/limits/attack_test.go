@@ -49,13 +49,13 @@ func attacks() []attack {
 		slow("slow read (slowhttptest -X)", "-X", "-w", "64", "-y", "128", "-z", "16", "-n", "1", "-k", "3"),
 		slow("ranges (slowhttptest -R)", "-R", "-a", "10", "-b", "3000", "-t", "GET"),
 		{"incomplete heads", func(ctx context.Context, _ *testing.T, port int, size size) {
-			crowd(ctx, port, size.heads, 0, "GET / HTTP/1.1\r\nHost: phalanx.test\r\nX-Half: ")
+			openMany(ctx, port, size.heads, 0, "GET / HTTP/1.1\r\nHost: phalanx.test\r\nX-Half: ")
 		}},
 		{"unread downloads", func(ctx context.Context, _ *testing.T, port int, size size) {
-			crowd(ctx, port, size.downloads, 4096, harness.Request("GET", "/large.bin"))
+			openMany(ctx, port, size.downloads, 4096, harness.Request("GET", "/large.bin"))
 		}},
 		{"flood of requests", func(ctx context.Context, _ *testing.T, port int, size size) {
-			crowd(ctx, port, size.connections, 0, strings.Repeat(harness.Request("GET", "/"), 20))
+			openMany(ctx, port, size.connections, 0, strings.Repeat(harness.Request("GET", "/"), 20))
 		}},
 	}
 }

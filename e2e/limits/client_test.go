@@ -103,9 +103,9 @@ func (v visits) quantile(q float64) time.Duration {
 	return v.took[int(q*float64(len(v.took)-1))]
 }
 
-// crowd opens n connections as fast as it can, sends the same text on each, and replaces each
+// openMany opens n connections as fast as it can, sends the same text on each, and replaces each
 // connection that the server closes, until ctx ends. It reads nothing.
-func crowd(ctx context.Context, port, n, buffer int, say string) {
+func openMany(ctx context.Context, port, n, buffer int, text string) {
 	const dialers = 8
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -132,7 +132,7 @@ func crowd(ctx context.Context, port, n, buffer int, say string) {
 					time.Sleep(time.Millisecond)
 					continue
 				}
-				io.WriteString(c, say)
+				io.WriteString(c, text)
 				open = append(open, c)
 			}
 		})

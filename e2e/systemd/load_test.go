@@ -52,8 +52,8 @@ func (l *load) end(t *testing.T, what string) (refused, failed int64) {
 	return l.refused.Load(), l.failed.Load()
 }
 
-// unharmed ends a load and reports failed requests.
-func (m *machine) unharmed(l *load, what string) {
+// endWithoutFailures ends a load and reports failed requests.
+func (m *machine) endWithoutFailures(l *load, what string) {
 	m.t.Helper()
 	if refused, failed := l.end(m.t, what); refused+failed > 0 {
 		m.t.Errorf("%s: %d requests refused, %d failed", what, refused, failed)

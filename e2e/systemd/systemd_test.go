@@ -197,7 +197,7 @@ func (m *machine) reloads() {
 		m.t.Errorf("systemctl reload succeeded with an invalid options file: %s", out)
 	}
 	m.must("sh", "-c", "cp /root/phalanx.conf /etc && systemctl reload phalanx")
-	m.unharmed(l, "reload")
+	m.endWithoutFailures(l, "reload")
 	if now := m.property("MainPID"); now != master || m.property("ActiveState") != "active" {
 		m.t.Errorf("after reloads: MainPID changed from %s to %s, the service is %s; want the same master, active", master, now, m.property("ActiveState"))
 	}
@@ -212,7 +212,7 @@ func (m *machine) upgrades(deb string) {
 		out, err := m.try("curl", "-sI", "http://127.0.0.1/")
 		return err == nil && strings.Contains(out, "Server: phalanx/9.8.8\r\n")
 	})
-	m.unharmed(l, "upgrade of the package")
+	m.endWithoutFailures(l, "upgrade of the package")
 	if now := m.property("MainPID"); now != master || m.property("ActiveState") != "active" {
 		m.t.Errorf("after the upgrade: MainPID changed from %s to %s, the service is %s; want the same master, active", master, now, m.property("ActiveState"))
 	}
