@@ -33,7 +33,7 @@ func TestUsage(t *testing.T) {
 		{nil, 64, "models, peers or report"},
 		{[]string{"models", "--seconds", "soon"}, 64, "seconds"},
 		{[]string{"report", "--results", "nowhere"}, 1, "there are no runs below nowhere/raw: make results"},
-		{[]string{"models", "--bin", "nowhere"}, 1, "is not there: make build"},
+		{[]string{"models", "--bin", "nowhere"}, 1, "not found; run make build"},
 	} {
 		code, text := call(t, c.args...)
 		if code != c.code || !strings.Contains(text, c.want) {

@@ -65,7 +65,7 @@ func tools(cells []record.Cell, bin string) (map[string]string, error) {
 		}
 		out, err := exec.Command(p.Name, p.Args...).CombinedOutput()
 		if len(out) == 0 && err != nil {
-			return nil, fmt.Errorf("%s is not there: %s", p.Name, p.Cure)
+			return nil, fmt.Errorf("%s not found; run %s", p.Name, p.Install)
 		}
 		if versions[p.Name], err = p.Check(string(out)); err != nil {
 			return nil, err
@@ -74,7 +74,7 @@ func tools(cells []record.Cell, bin string) (map[string]string, error) {
 	if slices.Contains(needed, record.Rate) {
 		info, err := buildinfo.ReadFile(filepath.Join(bin, tool.Vegeta))
 		if err != nil {
-			return nil, fmt.Errorf("vegeta is not there: make %s", filepath.Join("bin", tool.Vegeta))
+			return nil, fmt.Errorf("vegeta not found; run make %s", filepath.Join("bin", tool.Vegeta))
 		}
 		versions[tool.Vegeta] = strings.TrimPrefix(info.Main.Version, "v")
 	}

@@ -87,7 +87,7 @@ func TestQuickPeers(t *testing.T) {
 	within(t, quick, PeerTimes(2))
 	for _, e := range []record.Experiment{record.KeepAlive, record.Close, record.Download, record.Idle, record.TLSKept, record.H2One, record.SizeKept, record.TLSSizeKept} {
 		if !slices.ContainsFunc(quick, func(a Axis) bool { return a.Experiment == e && slices.Contains(a.Servers, "nginx") }) {
-			t.Errorf("%s is not there", e)
+			t.Errorf("the plan lacks %s", e)
 		}
 	}
 	asked := Scope{Quick: true, Experiments: []record.Experiment{record.H2Ten}, Servers: []string{"goroutine"}}

@@ -61,7 +61,7 @@ func TestTree(t *testing.T) {
 	}
 }
 
-func TestTreeOfTheDead(t *testing.T) {
+func TestTreeOfExitedProcess(t *testing.T) {
 	if _, err := machine().Tree(99); err == nil {
 		t.Error("no error")
 	}

@@ -22,9 +22,9 @@ func Floors(binaries string) []Target {
 // servers that are compared.
 func IsFloor(name string) bool { return slices.Contains([]string{record.FloorC, record.FloorGo}, name) }
 
-func floor(name, program, cure string) Target {
+func floor(name, program, install string) Target {
 	return Target{
-		Name: name, Package: cure, Program: program, version: []string{"--version"}, pattern: `([0-9]+\.[0-9.]+)`, Stop: syscall.SIGTERM,
+		Name: name, Install: install, Program: program, version: []string{"--version"}, pattern: `([0-9]+\.[0-9.]+)`, Stop: syscall.SIGTERM,
 		args: func(s Site, _ string) []string {
 			mode := "keep"
 			if s.Closing {

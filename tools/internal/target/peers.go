@@ -57,7 +57,7 @@ http {
 
 func nginx() Target {
 	return Target{
-		Name: "nginx", Package: "apt-get install nginx", Program: "nginx",
+		Name: "nginx", Install: "apt-get install nginx", Program: "nginx",
 		version: []string{"-v"}, pattern: `nginx/([0-9.]+)`, config: nginxConf, Stop: syscall.SIGTERM,
 		args: func(s Site, config string) []string {
 			return []string{"-e", "stderr", "-p", s.Scratch, "-c", config}
@@ -85,7 +85,7 @@ mimetype.assign = ( ".html" => "text/html", "" => "application/octet-stream" )
 
 func lighttpd() Target {
 	return Target{
-		Name: "lighttpd", Package: "apt-get install lighttpd", Program: "lighttpd",
+		Name: "lighttpd", Install: "apt-get install lighttpd", Program: "lighttpd",
 		version: []string{"-v"}, pattern: `lighttpd/([0-9.]+)`, config: lighttpdConf, Stop: syscall.SIGTERM,
 		args: func(_ Site, config string) []string { return []string{"-D", "-f", config} },
 	}
@@ -108,7 +108,7 @@ hosts:
 
 func h2o() Target {
 	return Target{
-		Name: "h2o", Package: "apt-get install h2o", Program: "h2o",
+		Name: "h2o", Install: "apt-get install h2o", Program: "h2o",
 		version: []string{"--version"}, pattern: `version ([0-9.]+)`, config: h2oConf, Stop: syscall.SIGTERM,
 		args: func(_ Site, config string) []string { return []string{"-m", "worker", "-c", config} },
 	}
@@ -174,7 +174,7 @@ MaxConnectionsPerChild 0
 
 func apache(name, config string) Target {
 	return Target{
-		Name: name, Package: "apt-get install apache2", Program: "apache2",
+		Name: name, Install: "apt-get install apache2", Program: "apache2",
 		version: []string{"-v"}, pattern: `Apache/([0-9.]+)`, config: config, Stop: syscall.SIGTERM,
 		args: func(_ Site, config string) []string { return []string{"-D", "FOREGROUND", "-f", config} },
 	}
@@ -196,7 +196,7 @@ http://:{PORT} {
 
 func caddy(binaries string) Target {
 	return Target{
-		Name: "caddy", Package: "make peers", Program: filepath.Join(binaries, "caddy"),
+		Name: "caddy", Install: "make peers", Program: filepath.Join(binaries, "caddy"),
 		version: []string{"version"}, pattern: `v([0-9.]+)`, config: caddyConf, Stop: syscall.SIGTERM,
 		args: func(_ Site, config string) []string {
 			return []string{"run", "--adapter", "caddyfile", "--config", config}
@@ -207,7 +207,7 @@ func caddy(binaries string) Target {
 // own returns a server of tools/peers.
 func own(binaries, name string) Target {
 	return Target{
-		Name: name, Package: "make peers", Program: filepath.Join(binaries, "peers"),
+		Name: name, Install: "make peers", Program: filepath.Join(binaries, "peers"),
 		version: []string{"--version", name}, pattern: `([0-9][0-9.]+)`, Stop: syscall.SIGTERM,
 		args: func(s Site, _ string) []string {
 			return []string{"--server", name, "--base", s.Base, "--port", strconv.Itoa(s.Port)}

@@ -54,7 +54,7 @@ func Sights(binaries string) []Target {
 
 func phalanx(binaries, name string, more ...string) Target {
 	return Target{
-		Name: name, Package: "make build",
+		Name: name, Install: "make build",
 		Program: filepath.Join(binaries, "master"),
 		version: []string{"--version"}, pattern: `([0-9]+\.[0-9][^\s]*)`,
 		args: func(s Site, _ string) []string {

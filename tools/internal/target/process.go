@@ -106,7 +106,7 @@ func (v *Server) await(deadline time.Time) error {
 		}
 		select {
 		case <-v.exited:
-			return fmt.Errorf("%s ended at once: %s", v.target.Name, v.words.String())
+			return fmt.Errorf("%s exited at once: %s", v.target.Name, v.words.String())
 		case <-time.After(time.Millisecond / 2):
 		}
 		if time.Now().After(deadline) {

@@ -36,7 +36,7 @@ func (s Site) secure() bool { return s.Certificate != "" }
 // Target is a server that can be started.
 type Target struct {
 	Name    string
-	Package string // how to get the program, for error messages
+	Install string // the command that installs the program, for error messages
 	Program string
 	version []string // arguments that make it print its version
 	pattern string   // regular expression with the version as its group
@@ -59,7 +59,7 @@ func (t Target) With(more ...string) Target {
 func (t Target) Find() (version string, err error) {
 	program, err := exec.LookPath(t.Program)
 	if err != nil {
-		return "", fmt.Errorf("%s is not there: %s", t.Name, t.Package)
+		return "", fmt.Errorf("%s not found; run %s", t.Name, t.Install)
 	}
 	if t.version == nil {
 		return "", nil
@@ -92,7 +92,7 @@ func (t Target) Command(s Site) ([]string, error) {
 	}
 	program, err := exec.LookPath(t.Program)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not there: %s", t.Name, t.Package)
+		return nil, fmt.Errorf("%s not found; run %s", t.Name, t.Install)
 	}
 	args := t.args(s, config)
 	if t.admin {

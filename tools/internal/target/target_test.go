@@ -86,16 +86,16 @@ func script(text string) Target {
 	}
 }
 
-func TestStartOfWhatEnds(t *testing.T) {
+func TestStartOfExitingProgram(t *testing.T) {
 	_, err := script("echo no such thing; exit 3").Start(Site{Port: 1, Scratch: t.TempDir()})
-	if err == nil || !strings.Contains(err.Error(), "ended at once: no such thing") {
+	if err == nil || !strings.Contains(err.Error(), "exited at once: no such thing") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestFindSaysTheCure(t *testing.T) {
-	lost := Target{Name: "lost", Program: "no-such-program", Package: "apt-get install lost"}
-	if _, err := lost.Find(); err == nil || err.Error() != "lost is not there: apt-get install lost" {
+func TestFindSaysHowToInstall(t *testing.T) {
+	lost := Target{Name: "lost", Program: "no-such-program", Install: "apt-get install lost"}
+	if _, err := lost.Find(); err == nil || err.Error() != "lost not found; run apt-get install lost" {
 		t.Errorf("got %v", err)
 	}
 }

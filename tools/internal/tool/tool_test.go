@@ -146,11 +146,11 @@ func TestCalls(t *testing.T) {
 func TestVersions(t *testing.T) {
 	for i, c := range []struct{ output, version, err string }{
 		{"SIEGE 4.0.7\n\nCopyright (C) 2023\n", "4.0.7", ""},
-		{"SIEGE 3.1.4\n", "3.1.4", "siege 3.1.4 is too old, 4.0.5 or later is needed: apt-get install siege"},
+		{"SIEGE 3.1.4\n", "3.1.4", "siege 3.1.4 is too old, 4.0.5 or later is needed; run apt-get install siege"},
 		{"wrk debian/4.1.0-3+b2 [epoll] Copyright (C) 2012 Will Glozer\nUsage: wrk\n", "4.1.0", ""},
 		{"wrk 4.2.0 [epoll] Copyright (C) 2012 Will Glozer\n", "4.2.0", ""},
 		{"h2load nghttp2/1.52.0\n", "1.52.0", ""},
-		{"h2load nghttp2/1.9.1\n", "1.9.1", "h2load 1.9.1 is too old, 1.31.0 or later is needed: apt-get install nghttp2-client"},
+		{"h2load nghttp2/1.9.1\n", "1.9.1", "h2load 1.9.1 is too old, 1.31.0 or later is needed; run apt-get install nghttp2-client"},
 	} {
 		version, err := Probes()[i/2].Check(c.output)
 		if version != c.version || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {

@@ -13,7 +13,7 @@ type Probe struct {
 	Name    string
 	Args    []string
 	Oldest  string
-	Cure    string
+	Install string
 	pattern string
 }
 
@@ -22,9 +22,9 @@ type Probe struct {
 // since 1.31.
 func Probes() []Probe {
 	return []Probe{
-		{Name: Siege, Args: []string{"--version"}, Oldest: "4.0.5", Cure: "apt-get install siege", pattern: `SIEGE ([0-9.]+)`},
-		{Name: Wrk, Args: []string{"-v"}, Oldest: "4.0.0", Cure: "apt-get install wrk", pattern: `wrk \D*([0-9]+\.[0-9.]+)`},
-		{Name: H2load, Args: []string{"--version"}, Oldest: "1.31.0", Cure: "apt-get install nghttp2-client", pattern: `nghttp2/([0-9.]+)`},
+		{Name: Siege, Args: []string{"--version"}, Oldest: "4.0.5", Install: "apt-get install siege", pattern: `SIEGE ([0-9.]+)`},
+		{Name: Wrk, Args: []string{"-v"}, Oldest: "4.0.0", Install: "apt-get install wrk", pattern: `wrk \D*([0-9]+\.[0-9.]+)`},
+		{Name: H2load, Args: []string{"--version"}, Oldest: "1.31.0", Install: "apt-get install nghttp2-client", pattern: `nghttp2/([0-9.]+)`},
 	}
 }
 
@@ -33,10 +33,10 @@ func Probes() []Probe {
 func (p Probe) Check(output string) (string, error) {
 	m := regexp.MustCompile(p.pattern).FindStringSubmatch(output)
 	if m == nil {
-		return "", fmt.Errorf("%s printed no version: %s", p.Name, p.Cure)
+		return "", fmt.Errorf("%s printed no version; run %s", p.Name, p.Install)
 	}
 	if older(m[1], p.Oldest) {
-		return m[1], fmt.Errorf("%s %s is too old, %s or later is needed: %s", p.Name, m[1], p.Oldest, p.Cure)
+		return m[1], fmt.Errorf("%s %s is too old, %s or later is needed; run %s", p.Name, m[1], p.Oldest, p.Install)
 	}
 	return m[1], nil
 }
