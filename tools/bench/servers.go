@@ -29,9 +29,9 @@ func find(kind record.Kind, bin string) servers {
 	all := target.Models(absolute(bin))
 	switch kind {
 	case record.Peers:
-		all = slices.Concat(target.Floors(absolute(bin)), target.Contenders(absolute(bin)), target.Peers(absolute(bin)))
+		all = slices.Concat(target.Floors(absolute(bin)), target.Compared(absolute(bin)), target.Peers(absolute(bin)))
 	case record.Costs:
-		all = target.Sights(absolute(bin))
+		all = target.Observed(absolute(bin))
 	case record.Faults:
 		all = append(all[:1:1], slices.DeleteFunc(target.Peers(absolute(bin)), func(t target.Target) bool {
 			return t.Name != "nginx" && t.Name != "fasthttp-prefork"

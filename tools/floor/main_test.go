@@ -86,8 +86,8 @@ func start(t *testing.T, program, file, mode string) net.Conn {
 		_, port, _ := net.SplitHostPort(address)
 		cmd := exec.Command(program, port, file, "2", mode)
 		cmd.Env = append(os.Environ(), "FLOOR=1")
-		var said strings.Builder
-		cmd.Stderr, cmd.WaitDelay = &said, time.Second
+		var output strings.Builder
+		cmd.Stderr, cmd.WaitDelay = &output, time.Second
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -101,14 +101,14 @@ func start(t *testing.T, program, file, mode string) net.Conn {
 			t.Cleanup(func() {
 				_ = cmd.Process.Kill()
 				<-ended
-				if said.Len() > 0 {
-					t.Error(said.String())
+				if output.Len() > 0 {
+					t.Error(output.String())
 				}
 			})
 			return conn
 		}
-		if !strings.Contains(strings.ToLower(said.String()), "address already in use") {
-			t.Fatal(said.String())
+		if !strings.Contains(strings.ToLower(output.String()), "address already in use") {
+			t.Fatal(output.String())
 		}
 	}
 	t.Fatal("no free port in ten attempts")

@@ -12,7 +12,7 @@ type cell struct {
 	style
 }
 
-// style is the look of text. Colours are CSS colours; "" is the terminal's default.
+// style is the appearance of text. Colours are CSS colours; "" is the terminal's default.
 type style struct {
 	fg, bg              string
 	bold, faint, mirror bool

@@ -106,8 +106,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// tide returns the factor by which the load varies, as over a day but faster.
-func tide(since time.Duration) float64 {
+// loadFactor returns the factor by which the load varies, as over a day but faster.
+func loadFactor(since time.Duration) float64 {
 	s := since.Seconds()
 	return 1 + 0.45*math.Sin(2*math.Pi*s/41) + 0.15*math.Sin(2*math.Pi*s/9)
 }
@@ -122,7 +122,7 @@ func visit(ctx context.Context, begin time.Time, rng *rand.Rand) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	in := bufio.NewReader(conn)
 	for {
-		pause := rng.ExpFloat64() * visitors / pace / tide(time.Since(begin))
+		pause := rng.ExpFloat64() * visitors / pace / loadFactor(time.Since(begin))
 		if !wait(ctx, time.Duration(pause*float64(time.Second))) {
 			return nil
 		}

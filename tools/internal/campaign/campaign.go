@@ -40,11 +40,11 @@ func (l Loop) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		shown.now(i, c)
-		result, said, err := l.one(ctx, c)
+		result, output, err := l.one(ctx, c)
 		if err != nil {
 			return err
 		}
-		if err := l.Store.Append(result, said); err != nil {
+		if err := l.Store.Append(result, output); err != nil {
 			return err
 		}
 		shown.done(i, result, l.Estimate(c))
@@ -57,9 +57,9 @@ func (l Loop) one(ctx context.Context, c record.Cell) (record.Result, []byte, er
 		return record.Result{Cell: c, Start: time.Now().UTC().Truncate(time.Second), Skipped: why}, nil, nil
 	}
 	for try := 1; ; try++ {
-		result, said, err := l.Measure(ctx, c)
+		result, output, err := l.Measure(ctx, c)
 		if err != nil || result.Void == "" || try == tries {
-			return result, said, err
+			return result, output, err
 		}
 	}
 }

@@ -49,7 +49,7 @@ func TestInterruptKeepsWhatIsMeasured(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	if !strings.Contains(out.String(), "3 cells, about 3s\n") || !strings.Contains(out.String(), "1/3 siege process 1: 7 requests/s") {
-		t.Errorf("said %q", out.String())
+		t.Errorf("unexpected output %q", out.String())
 	}
 }
 

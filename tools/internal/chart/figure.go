@@ -17,7 +17,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Role determines the look of a line or bar.
+// Role determines the appearance of a line or bar.
 type Role int
 
 const (

@@ -81,7 +81,7 @@ func Panels(f Figure, panels ...Panel) Figure {
 
 func (p Panel) plot() (*plot.Plot, error) {
 	drawn := plot.New()
-	dress(drawn, p.Axes)
+	styleAxes(drawn, p.Axes)
 	grid := plotter.NewGrid()
 	grid.Vertical.Width = 0
 	grid.Horizontal = draw.LineStyle{Color: color.Gray{0xDD}, Width: vg.Points(0.6)}
@@ -227,7 +227,7 @@ func plain(low, high float64) []plot.Tick {
 	return ticks
 }
 
-func dress(drawn *plot.Plot, a Axes) {
+func styleAxes(drawn *plot.Plot, a Axes) {
 	drawn.BackgroundColor = color.White
 	drawn.X.Label.Text, drawn.Y.Label.Text = a.X, a.Y
 	for _, axis := range []*plot.Axis{&drawn.X, &drawn.Y} {

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const gulp = 256 << 10 // bytes discarded by one call at most
+const discardMax = 256 << 10 // bytes discarded by one call at most
 
 // client is one connection that downloads one file.
 type client struct {

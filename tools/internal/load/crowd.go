@@ -111,10 +111,10 @@ func (w Crowd) one(ctx context.Context, c *client, number int, end time.Time) er
 
 // greedy reads as fast as it can. A wait that the deadline ends counts too.
 func greedy(c *client) error {
-	scratch := make([]byte, gulp)
+	scratch := make([]byte, discardMax)
 	for !c.whole() {
 		before := time.Now()
-		_, err := c.discard(gulp, scratch)
+		_, err := c.discard(discardMax, scratch)
 		c.waited(time.Since(before))
 		if err != nil {
 			return err

@@ -8,36 +8,36 @@ import (
 )
 
 // Idle opens connections, makes one request on each, and keeps them open while
-// look runs. It returns how many of them were still open after that. A
+// observe runs. It returns how many of them were still open after that. A
 // connection without a response after a second, or 5 s over TLS, is closed and
 // not counted. After 256 of those in a row the server counts as full, and Idle
 // opens no more.
-func Idle(ctx context.Context, address, path string, connections int, secure bool, look func()) int {
+func Idle(ctx context.Context, address, path string, connections int, secure bool, observe func()) int {
 	const atOnce = 64
 	clients := make([]*client, connections)
 	turns := make(chan int)
-	var inVain atomic.Int32 // failures in a row
+	var failures atomic.Int32 // in a row
 	var joined sync.WaitGroup
 	for range atOnce {
 		joined.Go(func() {
 			for i := range turns {
 				if clients[i] = hold(ctx, address, path, secure); clients[i] == nil {
-					inVain.Add(1)
+					failures.Add(1)
 				} else {
-					inVain.Store(0)
+					failures.Store(0)
 				}
 			}
 		})
 	}
 	for i := range connections {
-		if ctx.Err() != nil || inVain.Load() >= 4*atOnce {
+		if ctx.Err() != nil || failures.Load() >= 4*atOnce {
 			break
 		}
 		turns <- i
 	}
 	close(turns)
 	joined.Wait()
-	look()
+	observe()
 	held := 0
 	for _, c := range clients {
 		if c == nil {

@@ -124,9 +124,9 @@ func (w Crowd) WholeSecure(ctx context.Context) (int64, error) {
 	if _, err := fmt.Fprintf(secured, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", w.Path); err != nil {
 		return 0, err
 	}
-	scratch := make([]byte, gulp)
+	scratch := make([]byte, discardMax)
 	for {
-		if _, err := c.discard(gulp, scratch); errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := c.discard(discardMax, scratch); errors.Is(err, io.ErrUnexpectedEOF) {
 			return c.received.Load(), nil // the end of the connection
 		} else if err != nil {
 			return 0, err

@@ -19,36 +19,36 @@ func (b *Bench) faults(ctx context.Context, r *record.Result) error {
 		return err
 	}
 	defer server.Kill()
-	var trouble error
-	blows := 0
-	fuss := load.Fuss{
-		Address: server.Address(), Path: page, Clients: r.Level, Last: b.Times.Load, Times: record.Blows, Pause: time.Millisecond,
+	var failure error
+	disturbances := 0
+	clients := load.Disturbed{
+		Address: server.Address(), Path: page, Clients: r.Level, Last: b.Times.Load, Times: record.Disturbances, Pause: time.Millisecond,
 		Closing: r.Experiment == record.KillClose,
 		Disturb: func() {
-			switch err := b.blow(r.Experiment, server); err {
+			switch err := b.disturb(r.Experiment, server); err {
 			case nil:
-				blows++
+				disturbances++
 			case errGone: // the failed requests show it
 			default:
-				trouble = err
+				failure = err
 			}
 		},
 	}
 	if r.Experiment == record.Reload {
-		fuss.Pause = 50 * time.Millisecond // most connections are idle during the reload
+		clients.Pause = 50 * time.Millisecond // most connections are idle during the reload
 	}
-	toll := fuss.Run(ctx)
-	r.Values[record.Requests], r.Values[record.Failed] = float64(toll.Requests), float64(toll.Failed)
-	r.Values[record.Closed], r.Values[record.Seconds] = float64(toll.Closed), fuss.Last.Seconds()
-	r.Values[record.Struck] = float64(blows)
-	return trouble
+	tally := clients.Run(ctx)
+	r.Values[record.Requests], r.Values[record.Failed] = float64(tally.Requests), float64(tally.Failed)
+	r.Values[record.Closed], r.Values[record.Seconds] = float64(tally.Closed), clients.Last.Seconds()
+	r.Values[record.Disturbed] = float64(disturbances)
+	return failure
 }
 
 // errGone is returned when the server under test has exited.
 var errGone = errors.New("the server has exited")
 
-// blow kills one worker, or makes the server replace all of them.
-func (b *Bench) blow(e record.Experiment, server *target.Server) error {
+// disturb kills one worker, or makes the server replace all of them.
+func (b *Bench) disturb(e record.Experiment, server *target.Server) error {
 	if e == record.Reload {
 		return syscall.Kill(server.PID(), syscall.SIGHUP)
 	}

@@ -19,7 +19,7 @@ const page = "/index.html"
 
 // requests measures the experiments in which a tool requests one page
 // repeatedly. It returns the output of the tool.
-func (b *Bench) requests(ctx context.Context, r *record.Result) (said []byte, err error) {
+func (b *Bench) requests(ctx context.Context, r *record.Result) (output []byte, err error) {
 	err = b.serve(r, b.Site, func(server *target.Server) error {
 		url := server.URL(page)
 		if err := b.warm(ctx, r.Cell, url); err != nil {
@@ -36,7 +36,7 @@ func (b *Bench) requests(ctx context.Context, r *record.Result) (said []byte, er
 			if err != nil {
 				return 0, err
 			}
-			said = append(slices.Clone(out.Stdout), out.Stderr...)
+			output = append(slices.Clone(out.Stdout), out.Stderr...)
 			values, err := b.parse(ctx, r.Cell, out, last)
 			maps.Copy(r.Values, values)
 			return cpu, err
@@ -45,7 +45,7 @@ func (b *Bench) requests(ctx context.Context, r *record.Result) (said []byte, er
 	if n := r.Values[record.Requests]; err == nil && n > 0 {
 		r.Values[record.CPUPerRequest] = r.Values[record.CPU] / n
 	}
-	return said, err
+	return output, err
 }
 
 // warm loads the server as the experiment will, without counting. It uses wrk

@@ -56,7 +56,7 @@ func SizedFile(kib int) string { return fmt.Sprintf("%d.bin", kib) }
 // the result void.
 func (b *Bench) Cell(ctx context.Context, c record.Cell) (record.Result, []byte, error) {
 	r := record.Result{Cell: c, Start: b.Now().UTC().Truncate(time.Second), Values: make(map[record.Metric]float64)}
-	said, err := b.load(ctx, &r)
+	output, err := b.load(ctx, &r)
 	if ctx.Err() != nil {
 		return r, nil, context.Cause(ctx)
 	}
@@ -67,7 +67,7 @@ func (b *Bench) Cell(ctx context.Context, c record.Cell) (record.Result, []byte,
 	for metric, value := range r.Values {
 		r.Values[metric] = round(value, 9)
 	}
-	return r, []byte(b.anonymous(string(said))), nil
+	return r, []byte(b.anonymous(string(output))), nil
 }
 
 // anonymous replaces the paths of this machine in a text that is published.

@@ -54,7 +54,7 @@ func TestRunTool(t *testing.T) {
 func TestWorkersShares(t *testing.T) {
 	s := &sampler{
 		before:  proctree.Usage{Processes: []proctree.Process{{PID: 1}, {PID: 2, CPU: 1}, {PID: 3, CPU: 1}}},
-		sockets: map[int]float64{2: 30, 3: 10}, looks: 2,
+		sockets: map[int]float64{2: 30, 3: 10}, count: 2,
 	}
 	after := proctree.Usage{Processes: []proctree.Process{{PID: 1, CPU: 9}, {PID: 2, CPU: 4}, {PID: 3, CPU: 2}}}
 	r := record.Result{Values: make(map[record.Metric]float64)}

@@ -27,7 +27,7 @@ type sampler struct {
 	idle    int64           // PSS before the load
 	sockets map[int]float64 // sum over the samples, by pid
 	empty   map[int]int     // before the load, by pid
-	looks   float64
+	count   float64
 }
 
 // watch starts to sample the process tree below root. The first sample comes
@@ -63,19 +63,19 @@ func (s *sampler) loop() {
 		case <-time.After(pause):
 		}
 		begin := time.Now()
-		s.look()
+		s.sample()
 		pause = max(500*time.Millisecond, 20*time.Since(begin))
 	}
 }
 
-func (s *sampler) look() {
+func (s *sampler) sample() {
 	u, err := s.reader.Tree(s.root)
 	if err != nil {
 		return // the server exited; the load reports that
 	}
 	s.pss = max(s.pss, s.reader.PSS(u))
 	s.reader.CountSockets(u)
-	s.looks++
+	s.count++
 	for _, p := range u.Processes {
 		s.sockets[p.PID] += float64(p.Sockets - s.empty[p.PID])
 	}
@@ -91,8 +91,8 @@ func (s *sampler) end(r *record.Result, client float64) error {
 	if err := errors.Join(treeErr, busyErr); err != nil {
 		return err
 	}
-	if s.looks == 0 {
-		s.look()
+	if s.count == 0 {
+		s.sample()
 	}
 	cpu := after.CPU() - s.before.CPU()
 	voluntary, involuntary := after.Switches()
@@ -123,7 +123,7 @@ func (s *sampler) workers(r *record.Result, after proctree.Usage) {
 	}
 	var cpu, connections []float64
 	for _, p := range after.Processes[1:] {
-		w := record.Worker{CPU: round(p.CPU-started[p.PID], 3), Connections: round(s.sockets[p.PID]/max(1, s.looks), 2)}
+		w := record.Worker{CPU: round(p.CPU-started[p.PID], 3), Connections: round(s.sockets[p.PID]/max(1, s.count), 2)}
 		r.Workers = append(r.Workers, w)
 		cpu = append(cpu, w.CPU)
 		connections = append(connections, max(0, w.Connections))

@@ -15,7 +15,7 @@ import (
 const sizedConnections = 64
 
 // sizes measures wrk requesting the file of one size repeatedly.
-func (b *Bench) sizes(ctx context.Context, r *record.Result) (said []byte, err error) {
+func (b *Bench) sizes(ctx context.Context, r *record.Result) (output []byte, err error) {
 	err = b.serve(r, b.Large, func(server *target.Server) error {
 		call := func(last time.Duration) (tool.Output, float64, error) {
 			closing := r.Experiment == record.SizeClose || r.Experiment == record.TLSSizeClose
@@ -33,7 +33,7 @@ func (b *Bench) sizes(ctx context.Context, r *record.Result) (said []byte, err e
 			if err != nil {
 				return 0, err
 			}
-			said = append(slices.Clone(out.Stdout), out.Stderr...)
+			output = append(slices.Clone(out.Stdout), out.Stderr...)
 			values, err := tool.ParseWrk(out, b.Times.Size)
 			maps.Copy(r.Values, values)
 			return cpu, err
@@ -42,7 +42,7 @@ func (b *Bench) sizes(ctx context.Context, r *record.Result) (said []byte, err e
 	if err == nil {
 		perFile(r)
 	}
-	return said, err
+	return output, err
 }
 
 // perFile computes the CPU time per file. Files from 1 MiB up are counted by bytes, since

@@ -109,7 +109,7 @@ func (w writer) heading(h document.Heading, next []document.Block) {
 		case document.Paragraph:
 			if p, ok := next[min(1, len(next)-1)].(document.Picture); ok {
 				w.SetFont(fontName, "", body)
-				need = 12 + 1.8 + float64(len(w.SplitText(b.Text, wide)))*4.6 + tall(p)*leastScale + 4
+				need = 12 + 1.8 + float64(len(w.SplitText(b.Text, wide)))*4.6 + heightOf(p)*leastScale + 4
 			}
 		}
 	}
@@ -142,8 +142,8 @@ func (w writer) item(s string) {
 	w.Ln(0.9)
 }
 
-// tall returns the height in mm of a picture that has the width of the text.
-func tall(p document.Picture) float64 {
+// heightOf returns the height in mm of a picture that has the width of the text.
+func heightOf(p document.Picture) float64 {
 	width, height := p.Figure.Size()
 	return wide * height.Points() / width.Points()
 }
@@ -155,12 +155,12 @@ const leastScale = 0.7
 // the page.
 func (w writer) picture(b document.Picture) error {
 	width, points := b.Figure.Size()
-	shrunk := math.Min(1, (w.left()-4)/tall(b))
+	shrunk := math.Min(1, (w.left()-4)/heightOf(b))
 	if shrunk < leastScale {
 		w.AddPage()
 		shrunk = 1
 	}
-	height := tall(b) * shrunk
+	height := heightOf(b) * shrunk
 	w.Ln(2.5)
 	y, k := w.GetY(), w.GetConversionRatio()
 	scale := shrunk * wide * k / width.Points()
@@ -179,5 +179,5 @@ func (w writer) picture(b document.Picture) error {
 	return nil
 }
 
-// mend replaces characters for which the font has no glyph.
-func mend(s string) string { return strings.ReplaceAll(s, "\u2009", " ") }
+// withGlyphs replaces characters for which the font has no glyph.
+func withGlyphs(s string) string { return strings.ReplaceAll(s, "\u2009", " ") }

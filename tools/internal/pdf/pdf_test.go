@@ -58,7 +58,7 @@ func TestHeadBreaksFirst(t *testing.T) {
 	size, widths := w.fit(table)
 	w.SetFont(fontName, "", size)
 	for c, s := range table.Rows[0] {
-		if lines := w.SplitText(mend(s), widths[c]-2); len(lines) != 1 {
+		if lines := w.SplitText(withGlyphs(s), widths[c]-2); len(lines) != 1 {
 			t.Errorf("%q has %d lines", s, len(lines))
 		}
 	}
@@ -82,7 +82,7 @@ func TestWideTable(t *testing.T) {
 	}
 	w.SetFont(fontName, "", size)
 	for c, s := range table.Rows[0] {
-		for _, part := range w.SplitText(mend(s), widths[c]-2) {
+		for _, part := range w.SplitText(withGlyphs(s), widths[c]-2) {
 			if !strings.Contains(" "+s+" ", " "+strings.TrimSpace(part)+" ") {
 				t.Errorf("%q is broken at %q", s, part)
 			}

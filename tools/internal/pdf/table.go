@@ -60,7 +60,7 @@ func (w writer) height(cells []string, widths []float64, size float64) float64 {
 	w.SetFont(fontName, "", size)
 	lines := 1
 	for c, s := range cells {
-		lines = max(lines, len(w.SplitText(mend(s), widths[c]-2)))
+		lines = max(lines, len(w.SplitText(withGlyphs(s), widths[c]-2)))
 	}
 	return rowHeight + float64(lines-1)*lineGap
 }
@@ -136,9 +136,9 @@ func (w writer) needs(t document.Table, size float64) needs {
 	const pad = 4.0
 	n := needs{whole: make([]float64, len(t.Head)), rows: make([]float64, len(t.Head)), words: make([]float64, len(t.Head))}
 	measure := func(c int, cell string, head bool) {
-		whole := w.GetStringWidth(mend(cell)) + pad
+		whole := w.GetStringWidth(withGlyphs(cell)) + pad
 		n.whole[c] = math.Max(n.whole[c], whole)
-		for word := range strings.FieldsSeq(mend(cell)) {
+		for word := range strings.FieldsSeq(withGlyphs(cell)) {
 			n.words[c] = math.Max(n.words[c], w.GetStringWidth(word)+pad)
 		}
 		if n.rows[c] = math.Max(n.rows[c], n.words[c]); !head {
@@ -171,7 +171,7 @@ func (w writer) row(cells []string, widths []float64, size float64, style string
 	parts := make([][]string, len(cells))
 	lines := 1
 	for c, s := range cells {
-		parts[c] = w.SplitText(mend(s), widths[c]-2)
+		parts[c] = w.SplitText(withGlyphs(s), widths[c]-2)
 		lines = max(lines, len(parts[c]))
 	}
 	height := rowHeight + float64(lines-1)*lineGap

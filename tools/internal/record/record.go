@@ -132,11 +132,11 @@ const (
 	Held            Metric = "held"           // connections that stayed open
 	Closed          Metric = "closed"         // idle connections that the server closed
 	PerConnection   Metric = "per_connection" // bytes of PSS
-	Struck          Metric = "struck"         // times that the server was disturbed
+	Disturbed       Metric = "struck"         // times that the server was disturbed
 )
 
-// Blows is how often a server is disturbed in one cell.
-const Blows = 5
+// Disturbances is how often a server is disturbed in one cell.
+const Disturbances = 5
 
 // Result is the result of measuring a cell. It is void if Void says why the
 // numbers do not count.

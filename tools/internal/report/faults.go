@@ -31,8 +31,8 @@ func faultsSection(v view) (string, []document.Block) {
 		if s.High > s.Low {
 			text += fmt.Sprintf(" (%s–%s)", whole(s.Low), whole(s.High))
 		}
-		if struck := v.mid(e, server, v.level(e), record.Struck); struck < record.Blows {
-			text += fmt.Sprintf(", gone after %s", whole(struck))
+		if disturbed := v.mid(e, server, v.level(e), record.Disturbed); disturbed < record.Disturbances {
+			text += fmt.Sprintf(", gone after %s", whole(disturbed))
 		}
 		return text
 	}

@@ -22,7 +22,7 @@ func progressSection(v view) (string, []document.Block) {
 	}
 	for _, level := range v.LevelsOf(e) {
 		if level > 1 && (level == 10 || level == slices.Max(v.LevelsOf(e))) {
-			blocks = append(blocks, fan(v, level))
+			blocks = append(blocks, progressPicture(v, level))
 		}
 	}
 	t := document.Table{Caption: "Downloads of one 100 GB file", Head: []string{
@@ -43,8 +43,8 @@ func progressSection(v view) (string, []document.Block) {
 
 const shown = 40 // clients in a chart
 
-// fan returns a picture of the progress of each client, with a panel for each model.
-func fan(v view, level int) document.Block {
+// progressPicture returns a picture of the progress of each client, with a panel for each model.
+func progressPicture(v view, level int) document.Block {
 	const e = record.Progress
 	var panels []chart.Panel
 	servers := v.servers(e)

@@ -79,7 +79,7 @@ func mark(levels []int) func(kib int) string {
 	}
 }
 
-// sizeRole returns the look of each of the three servers.
+// sizeRole returns the appearance of each of the three servers.
 func sizeRole(server string) chart.Role {
 	switch server {
 	case "process":

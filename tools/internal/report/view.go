@@ -64,7 +64,7 @@ func rank(server string) int {
 	return len(order())
 }
 
-// role returns the look of a server in charts.
+// role returns the appearance of a server in charts.
 func role(server string) chart.Role {
 	switch server {
 	case "process":

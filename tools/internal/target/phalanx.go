@@ -31,17 +31,17 @@ func Models(binaries string) []Target {
 	}
 }
 
-// Contenders returns the models that are compared with other servers: all but
+// Compared returns the models that are compared with other servers: all but
 // the serial one, and the pool with its log.
-func Contenders(binaries string) []Target {
-	loud := phalanx(binaries, record.Verbose, "--verbose", "--log-format", "json")
-	loud.logs = true
-	return append(Models(binaries)[:3:3], loud)
+func Compared(binaries string) []Target {
+	verbose := phalanx(binaries, record.Verbose, "--verbose", "--log-format", "json")
+	verbose.logs = true
+	return append(Models(binaries)[:3:3], verbose)
 }
 
-// Sights returns the pool without observability, with request IDs and scraped
+// Observed returns the pool without observability, with request IDs and scraped
 // metrics, and with an access log.
-func Sights(binaries string) []Target {
+func Observed(binaries string) []Target {
 	seen := phalanx(binaries, record.Seen, "--request-id")
 	seen.admin = true
 	logged := phalanx(binaries, record.Logged)

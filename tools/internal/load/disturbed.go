@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Fuss loads a server with many clients while it is disturbed. Each client
+// Disturbed loads a server with many clients while it is disturbed. Each client
 // requests one page repeatedly and counts failures; none gives up.
-type Fuss struct {
+type Disturbed struct {
 	Address, Path string
 	Clients       int
 	Last          time.Duration
@@ -19,21 +19,21 @@ type Fuss struct {
 	Times         int           // calls of Disturb, evenly spread
 }
 
-// Toll counts the requests and what went wrong.
-type Toll struct {
+// Tally counts the requests and what went wrong.
+type Tally struct {
 	Requests int // sent
 	Failed   int // without a complete response
 	Closed   int // idle connections that the server closed
 }
 
 // Run loads the server until Last is over.
-func (f Fuss) Run(ctx context.Context) Toll {
+func (d Disturbed) Run(ctx context.Context) Tally {
 	var requests, failed, closed atomic.Int64
-	end := time.Now().Add(f.Last)
+	end := time.Now().Add(d.Last)
 	var joined sync.WaitGroup
-	for range f.Clients {
+	for range d.Clients {
 		joined.Go(func() {
-			v := visitor{fuss: f, ctx: ctx}
+			v := visitor{load: d, ctx: ctx}
 			for time.Now().Before(end) && ctx.Err() == nil {
 				if v.lost() {
 					closed.Add(1)
@@ -42,24 +42,24 @@ func (f Fuss) Run(ctx context.Context) Toll {
 				if v.ask() != nil {
 					failed.Add(1)
 				}
-				time.Sleep(f.Pause)
+				time.Sleep(d.Pause)
 			}
-			v.leave()
+			v.close()
 		})
 	}
-	f.disturb(ctx)
+	d.disturb(ctx)
 	joined.Wait()
-	return Toll{int(requests.Load()), int(failed.Load()), int(closed.Load())}
+	return Tally{int(requests.Load()), int(failed.Load()), int(closed.Load())}
 }
 
 // disturb calls Disturb, with a pause before the first call and after the last.
-func (f Fuss) disturb(ctx context.Context) {
-	tick := time.NewTicker(f.Last / time.Duration(f.Times+1))
+func (d Disturbed) disturb(ctx context.Context) {
+	tick := time.NewTicker(d.Last / time.Duration(d.Times+1))
 	defer tick.Stop()
-	for range f.Times {
+	for range d.Times {
 		select {
 		case <-tick.C:
-			f.Disturb()
+			d.Disturb()
 		case <-ctx.Done():
 			return
 		}
@@ -68,7 +68,7 @@ func (f Fuss) disturb(ctx context.Context) {
 
 // visitor is one of the clients.
 type visitor struct {
-	fuss Fuss
+	load Disturbed
 	ctx  context.Context
 	c    *client // nil when there is no connection
 }
@@ -78,25 +78,25 @@ func (v *visitor) lost() bool {
 	if v.c == nil || v.c.open() {
 		return false
 	}
-	v.leave()
+	v.close()
 	return true
 }
 
 // ask makes one request and reads the whole response.
 func (v *visitor) ask() (err error) {
 	defer func() {
-		if err != nil || v.fuss.Closing || v.c.closes {
-			v.leave()
+		if err != nil || v.load.Closing || v.c.closes {
+			v.close()
 		}
 	}()
 	if v.c == nil {
-		if v.c, err = dial(v.ctx, v.fuss.Address, 0); err != nil {
+		if v.c, err = dial(v.ctx, v.load.Address, 0); err != nil {
 			return err
 		}
 	}
 	_ = v.c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // a failure shows in the read
 	v.c.received.Store(0)
-	if err = v.c.get(v.fuss.Path); err != nil {
+	if err = v.c.get(v.load.Path); err != nil {
 		return err
 	}
 	if err = v.c.head(); err != nil {
@@ -110,7 +110,7 @@ func (v *visitor) ask() (err error) {
 	return nil
 }
 
-func (v *visitor) leave() {
+func (v *visitor) close() {
 	if v.c != nil {
 		v.c.conn.Close()
 		v.c = nil

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// fickle starts a server that closes its connections when closing is closed, and
+// closingServer starts a server that closes its connections when closing is closed, and
 // continues to serve new ones.
-func fickle(t *testing.T, closing <-chan struct{}) string {
+func closingServer(t *testing.T, closing <-chan struct{}) string {
 	t.Helper()
 	return accepting(t, func(c net.Conn, _ int) {
 		select {
@@ -23,7 +23,7 @@ func fickle(t *testing.T, closing <-chan struct{}) string {
 	})
 }
 
-func TestFuss(t *testing.T) {
+func TestDisturbed(t *testing.T) {
 	for name, c := range map[string]struct {
 		closing bool
 		refuse  func(int) bool
@@ -34,28 +34,28 @@ func TestFuss(t *testing.T) {
 		"failed": {true, func(n int) bool { return n%2 == 1 }, true},
 	} {
 		disturbed := 0
-		toll := Fuss{
+		tally := Disturbed{
 			Address: server(t, 1000, c.refuse), Path: "/", Clients: 3, Last: 120 * time.Millisecond, Closing: c.closing,
 			Pause: time.Millisecond, Disturb: func() { disturbed++ }, Times: 4,
 		}.Run(t.Context())
 		if disturbed != 4 {
 			t.Errorf("%s: disturbed %d times", name, disturbed)
 		}
-		if toll.Requests < 10 || (toll.Failed > 0) != c.fails || toll.Closed != 0 {
-			t.Errorf("%s: %+v", name, toll)
+		if tally.Requests < 10 || (tally.Failed > 0) != c.fails || tally.Closed != 0 {
+			t.Errorf("%s: %+v", name, tally)
 		}
 	}
 }
 
 // Connections that the server closes while they are idle are counted, and the
 // clients continue.
-func TestFussClosed(t *testing.T) {
+func TestDisturbedClosed(t *testing.T) {
 	closing := make(chan struct{})
-	toll := Fuss{
-		Address: fickle(t, closing), Path: "/", Clients: 3, Last: 200 * time.Millisecond,
+	tally := Disturbed{
+		Address: closingServer(t, closing), Path: "/", Clients: 3, Last: 200 * time.Millisecond,
 		Pause: 20 * time.Millisecond, Disturb: func() { close(closing) }, Times: 1,
 	}.Run(t.Context())
-	if toll.Closed+toll.Failed < 1 || toll.Closed+toll.Failed > 3 || toll.Requests < 6 {
-		t.Errorf("%+v", toll)
+	if tally.Closed+tally.Failed < 1 || tally.Closed+tally.Failed > 3 || tally.Requests < 6 {
+		t.Errorf("%+v", tally)
 	}
 }
