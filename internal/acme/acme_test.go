@@ -18,7 +18,7 @@ import (
 )
 
 // Two hosts get certificates by each kind of challenge, although the authority refuses
-// nonces, and a restart uses them without asking anybody.
+// some nonces. After a restart they are used without a request to the authority.
 func TestIssue(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{HTTP01, TLSALPN01} {
@@ -57,7 +57,7 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// Certificates of some seconds are replaced before they expire, each with a new key.
+// Certificates with a lifetime of a few seconds are replaced before they expire, each with a new key.
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -80,7 +80,7 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-// Whoever waits for certificates is told when that begins and when it ends, each once.
+// The beginning and the end of waiting for certificates are reported, each once.
 func TestProgress(t *testing.T) {
 	now := time.Now()
 	w := &workers{changed: make(chan struct{})}
@@ -106,12 +106,12 @@ func TestProgress(t *testing.T) {
 			c.progress()
 		}
 		if !slices.Equal(w.news, step.want) {
-			t.Errorf("told %q, want %q", w.news, step.want)
+			t.Errorf("news %q, want %q", w.news, step.want)
 		}
 	}
 }
 
-// The authority says no to one host, which the other does not notice.
+// A host that the authority refuses does not affect the other host.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -136,9 +136,9 @@ func TestRefusal(t *testing.T) {
 	w.wait(t, "the certificate of a host that came with a reload", func() bool { return slices.Equal(w.hosts(), []string{"one.test", "three.test"}) })
 }
 
-// An authority that is away is tried again, said once; one that has forgotten everybody
-// gets the same account again.
-func TestAway(t *testing.T) {
+// An unreachable authority is tried again and logged once. One that has lost all
+// accounts gets the same account again.
+func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
 	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
@@ -224,13 +224,13 @@ func TestStoredLater(t *testing.T) {
 	}
 }
 
-// failures are those of the first host.
+// failures returns the failures of the first host.
 func (r *running) failures() int {
 	return r.Status().Hosts[0].Failures
 }
 
-// An authority that is asked too often says when it wants to be asked again, which a
-// restart does not forget.
+// An authority with a rate limit says when the next request may come. The time is kept
+// across a restart.
 func TestLimited(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -241,7 +241,7 @@ func TestLimited(t *testing.T) {
 	client.stop()
 
 	cfg.Hosts = []string{"one.test", "two.test"}
-	cfg.Directory = enemy(t, a, nil, func(out http.ResponseWriter, _ *http.Request) {
+	cfg.Directory = hostile(t, a, nil, func(out http.ResponseWriter, _ *http.Request) {
 		out.Header().Set("Content-Type", "application/problem+json")
 		out.Header().Set("Retry-After", "10800")
 		out.WriteHeader(http.StatusTooManyRequests)
@@ -260,7 +260,7 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// An account that has to belong to one elsewhere.
+// The account is bound to an external one.
 func TestBinding(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -294,8 +294,8 @@ func TestBinding(t *testing.T) {
 	}
 }
 
-// Where one kind of challenge does not arrive the other is tried at once, and comes first
-// from then on.
+// If one kind of challenge does not reach the server, the other is tried at once, and
+// first from then on.
 func TestOtherChallenge(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -331,8 +331,8 @@ func TestOtherChallenge(t *testing.T) {
 	}
 }
 
-// What ends in the middle of an order leaves nothing behind that keeps the next from
-// working.
+// A client that is stopped in the middle of an order leaves nothing behind that prevents
+// the next order.
 func TestAbandoned(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -355,7 +355,7 @@ func TestAbandoned(t *testing.T) {
 	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
 }
 
-// A worker that takes nothing does not hold up the others for ever.
+// A worker that does not take the challenges does not block the others forever.
 func TestNotTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -363,7 +363,7 @@ func TestNotTaken(t *testing.T) {
 	cfg := setting(t, a, w, "one.test")
 	cfg.Taken = func(ctx context.Context) error {
 		if _, ok := ctx.Deadline(); !ok {
-			t.Error("the wait has no end")
+			t.Error("the wait does not end")
 		}
 		return errors.Join(w.take(ctx), context.DeadlineExceeded)
 	}

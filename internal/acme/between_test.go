@@ -20,8 +20,8 @@ import (
 	"phalanx/internal/acme/acmetest"
 )
 
-// between is the directory of an authority behind a proxy that may answer a request in its
-// place; it is asked with what the request says, without the signature.
+// between returns the directory URL of a proxy before an authority. The proxy may answer a
+// request itself: inPlace gets the request's payload, without the signature.
 func between(t *testing.T, a *acmetest.Authority, inPlace func(r *http.Request, payload string) *http.Response) string {
 	t.Helper()
 	to, err := url.Parse(a.Directory)
@@ -66,7 +66,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// payload is what a signed request says; "" if it is none.
+// payload returns the payload of a signed request, or "" if the request is not signed.
 func payload(r *http.Request) (string, error) {
 	if r.Body == nil || r.Method != http.MethodPost {
 		return "", nil
@@ -84,7 +84,7 @@ func payload(r *http.Request) (string, error) {
 	return string(said), err
 }
 
-// problem is an answer in the form of RFC 8555 §6.7.
+// problem returns a response in the form of RFC 8555 §6.7.
 func problem(code int, kind string) *http.Response {
 	return response(code, "application/problem+json", `{"type": "urn:ietf:params:acme:error:`+kind+`", "detail": "it is tired", "status": `+strconv.Itoa(code)+`}`)
 }
@@ -93,8 +93,8 @@ func response(code int, kind, body string) *http.Response {
 	return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// An authority that does not want to know which certificate an order replaces gets the
-// order without it, also if it has an internal error over it.
+// An authority that refuses the replaces field of an order, or responds to it with an
+// internal error, gets the order without it.
 func TestReplacesRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
@@ -123,7 +123,7 @@ func TestReplacesRefused(t *testing.T) {
 	})
 	client.stop()
 	if len(w.lines) > 0 || len(answers) > 0 {
-		t.Errorf("lines %q, %d answers not asked for", w.lines, len(answers))
+		t.Errorf("lines %q, %d answers left, want none", w.lines, len(answers))
 	}
 }
 
@@ -153,9 +153,9 @@ func TestIssuedLate(t *testing.T) {
 }
 
 // A certificate that may have been issued, but did not arrive or cannot be used, counts against
-// the authority's limits, and so would each that follows: the next attempt waits like one after
-// a refusal, across a restart too.
-func TestIssuedInVain(t *testing.T) {
+// the authority's limits, as would each later one: the next attempt waits as after a refusal,
+// across a restart too.
+func TestUnusableCertificate(t *testing.T) {
 	t.Parallel()
 	tired := func() *http.Response { return problem(http.StatusServiceUnavailable, "serverInternal") }
 	for name, c := range map[string]struct {

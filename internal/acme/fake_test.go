@@ -17,7 +17,7 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// workers stand for those who serve: they answer challenges with what was published.
+// workers stands for the pool: it answers challenges with what was published.
 type workers struct {
 	http, tls int // ports
 
@@ -82,7 +82,7 @@ func (w *workers) publish(p Published) {
 	w.changed = make(chan struct{})
 }
 
-// take makes what was published last known to those who answer.
+// take makes the workers use what was published last.
 func (w *workers) take(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,7 +106,7 @@ func (w *workers) inform(line string) {
 	w.changed = make(chan struct{})
 }
 
-// wait waits until something holds, which it is asked with the lock held.
+// wait waits until holds returns true. It calls holds with the lock held.
 func (w *workers) wait(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(2 * time.Minute)
@@ -127,7 +127,7 @@ func (w *workers) wait(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// hosts are those that have a certificate.
+// hosts returns the hosts that have a certificate.
 func (w *workers) hosts() (names []string) {
 	for _, c := range w.latest.Certificates {
 		for _, leaf := range leaves(c) {
@@ -137,7 +137,7 @@ func (w *workers) hosts() (names []string) {
 	return names
 }
 
-// leaves are the certificate of a source, or nothing.
+// leaves returns the certificate of a source, or nothing.
 func leaves(c certificate.Source) []*x509.Certificate {
 	pair, err := tls.X509KeyPair(c.Chain, c.Key)
 	if err != nil {
@@ -146,14 +146,14 @@ func leaves(c certificate.Source) []*x509.Certificate {
 	return []*x509.Certificate{pair.Leaf}
 }
 
-// running is a client at work.
+// running is a running client.
 type running struct {
 	*Client
 	end context.CancelFunc
 	ran chan struct{}
 }
 
-// setting is the configuration of a test's client.
+// setting returns the configuration of a test's client.
 func setting(t *testing.T, a *acmetest.Authority, w *workers, hosts ...string) Config {
 	t.Helper()
 	state, err := OpenState(t.TempDir())

@@ -8,13 +8,13 @@ import (
 
 var calendar = time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 
-// lasting is a certificate with a lifetime, obtained an hour after its beginning or, if it is
-// short, a tenth of the lifetime after it; n makes it another one.
+// lasting returns a certificate with a lifetime that was obtained an hour after its beginning or,
+// if it is short, after a tenth of its lifetime. Different n give different certificates.
 func lasting(lifetime time.Duration, n byte) *held {
 	return &held{leaf: &x509.Certificate{Raw: []byte{n}, NotBefore: calendar, NotAfter: calendar.Add(lifetime)}, got: calendar.Add(min(time.Hour, lifetime/10))}
 }
 
-// A third of the lifetime is left, or a little more, whatever the lifetime is.
+// A certificate is renewed when a third of its lifetime, or a little more, is left.
 func TestRenewal(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, lifetime := range []time.Duration{90 * day, 6 * day, 24 * time.Hour, 10 * time.Second} {
@@ -23,20 +23,20 @@ func TestRenewal(t *testing.T) {
 			at := renewal(lasting(lifetime, n), window{})
 			left := lasting(lifetime, n).leaf.NotAfter.Sub(at)
 			if left < lifetime/3 || left > lifetime/3+lifetime/30 {
-				t.Fatalf("of %v there are %v left", lifetime, left)
+				t.Fatalf("renewed when %[2]v of %[1]v are left", lifetime, left)
 			}
 			if again := renewal(lasting(lifetime, n), window{}); !again.Equal(at) {
-				t.Fatal("a restart moves it")
+				t.Fatal("a restart changes the time")
 			}
 			different[at] = true
 		}
 		if len(different) < 90 {
-			t.Errorf("of 100 certificates %d at different times", len(different))
+			t.Errorf("100 certificates are renewed at %d different times", len(different))
 		}
 	}
 }
 
-// The authority's window counts, within reason.
+// The renewal window that the authority suggests is used if it is reasonable.
 func TestWindow(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct{ start, end, least, most time.Duration }{
@@ -99,8 +99,8 @@ func TestDelays(t *testing.T) {
 	}
 }
 
-// Five failed validations of a host an hour is what Let's Encrypt allows, and an attempt
-// may make two.
+// Let's Encrypt allows five failed validations of a host an hour, and an attempt may make
+// two.
 func TestDelaysRespectLimits(t *testing.T) {
 	d := UsualDelays()
 	d.Chance = func() float64 { return 0 }

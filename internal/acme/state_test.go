@@ -14,7 +14,7 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// Nobody but the user who runs the master reads what is kept, whatever the umask is.
+// Only the user that runs the master can read the state, whatever the umask is.
 func TestPermissions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "state")
 	state, err := OpenState(dir)
@@ -66,7 +66,7 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("the longest host: %v", err)
 	}
 	if _, err := newHeld("two.test", got, time.Now()); err == nil || !strings.Contains(err.Error(), "it is not valid for two.test") {
-		t.Errorf("another host's: %v", err)
+		t.Errorf("another host's certificate: %v", err)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
-// --check creates nothing, and finds what a start would.
+// --check creates nothing, and finds the same errors as a start.
 func TestTryState(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -159,8 +159,8 @@ func TestReadBinding(t *testing.T) {
 	}
 }
 
-// Damaged files cost a certificate at most; only the account's key is too dear to be
-// replaced without asking.
+// A damaged file loses a certificate at most. A damaged account key is an error: it is not
+// replaced silently.
 func TestDamaged(t *testing.T) {
 	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
 	state, err := OpenState(t.TempDir())
@@ -220,7 +220,7 @@ func TestAccountKeyLost(t *testing.T) {
 	}
 }
 
-// An expired certificate is not shown: nobody would accept it.
+// An expired certificate is not published: no client would accept it.
 func TestExpiredIsNotPublished(t *testing.T) {
 	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
 	state, err := OpenState(t.TempDir())

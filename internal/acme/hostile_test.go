@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/acme/acmetest"
 )
 
-// Whatever an authority sends is one line of bounded length, and nothing worse.
-func TestEnemy(t *testing.T) {
+// Whatever an authority sends, the effect is one log line of bounded length.
+func TestHostileAuthority(t *testing.T) {
 	t.Parallel()
 	pebble := acmetest.Start(t, acmetest.Options{})
 	problem := func(code int, text string) http.HandlerFunc {
@@ -60,7 +60,7 @@ func TestEnemy(t *testing.T) {
 			t.Parallel()
 			w := newWorkers(t)
 			cfg := setting(t, pebble, w, "one.test")
-			cfg.Directory = enemy(t, pebble, c.directory, c.post)
+			cfg.Directory = hostile(t, pebble, c.directory, c.post)
 			client := run(t, cfg, pebble.RootFile)
 			w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
 			client.stop()
@@ -72,8 +72,8 @@ func TestEnemy(t *testing.T) {
 	}
 }
 
-// enemy is the directory of an authority that answers like this; nil: like others.
-func enemy(t *testing.T, like *acmetest.Authority, directory, post http.HandlerFunc) string {
+// hostile returns the directory URL of an authority with these handlers; nil means the handler of an ordinary one.
+func hostile(t *testing.T, like *acmetest.Authority, directory, post http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	server.Config.Handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
