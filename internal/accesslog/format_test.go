@@ -82,7 +82,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// The user is the last field of an object, if there is one.
+// The user is the last field of a JSON object, if there is a user.
 func TestUserInJSON(t *testing.T) {
 	for user, want := range map[string]string{"": "null}\n", "ann \"x\"": "null,\"user\":\"ann \\\"x\\\"\"}\n"} {
 		if got := string((&Formatter{Format: JSON}).Append(nil, &Entry{User: []byte(user)})); !strings.HasSuffix(got, want) {
@@ -113,7 +113,7 @@ func TestJSONStrings(t *testing.T) {
 	}
 }
 
-// The second that is kept is the right one.
+// The formatter reuses the text of a second only for the same second.
 func TestFormatterKeepsSecond(t *testing.T) {
 	e := entry()
 	for _, format := range []Format{Common, JSON} {
@@ -149,7 +149,7 @@ func addSeeds(f *testing.F) {
 	f.Add("::1%\n", int64(1<<62), "G\" ", "/\" 200 1\n", uint8(255), -1, int64(-5), int64(1<<62), "\\", "\\\"", "\xff\xed\xa0\x80")
 }
 
-// line has one end, and is of visible ASCII.
+// checkLine checks that line is one line of printable ASCII.
 func checkLine(t *testing.T, line []byte) {
 	t.Helper()
 	if i := bytes.IndexByte(line, '\n'); i != len(line)-1 {
@@ -198,14 +198,14 @@ func FuzzJSON(f *testing.F) {
 			referer: got.Referer, agent: got.UserAgent, id: got.RequestID,
 		} {
 			if (got == nil) != (want == "") || got != nil && *got != visible(want) {
-				t.Errorf("%q came out as %v", want, got)
+				t.Errorf("%q is decoded as %v", want, got)
 			}
 		}
 	})
 }
 
-// visible is s with each byte that is part of no character as the character of
-// that number.
+// visible returns s with each byte that is not part of valid UTF-8 replaced by the
+// character of that number.
 func visible(s string) string {
 	var b strings.Builder
 	for i, r := range s {
@@ -217,7 +217,7 @@ func visible(s string) string {
 	return b.String()
 }
 
-// combinedLine is written from the format's description, for a reader.
+// combinedLine matches a line of the combined format, as its description says.
 var combinedLine = regexp.MustCompile(`^(\S+) - (\S+) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] ` +
 	`"((?:[^"\\]|\\.)*)" (-?\d+) (-|\d+) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"\n$`)
 
@@ -251,7 +251,7 @@ func FuzzCombined(f *testing.F) {
 		checkLine(t, line)
 		m := combinedLine.FindSubmatch(line)
 		if m == nil {
-			t.Fatalf("no line of the combined format: %s", line)
+			t.Fatalf("%s is not a line of the combined format", line)
 		}
 		request, bytes := "-", "-"
 		if method != "" {
@@ -282,5 +282,5 @@ func BenchmarkFormat(b *testing.B) {
 	}
 }
 
-// version is one of HTTP/1, as an entry has it.
+// version returns a version of HTTP/1 as entries have it.
 func version(minor uint8) string { return "HTTP/1." + strconv.Itoa(int(minor)) }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Many goroutines share a Logger: every line is whole, and the reader is woken once
+// Many goroutines share a Logger: every line is complete, and the reader is woken once
 // for all of them.
 func TestLogger(t *testing.T) {
 	ring, err := NewRing(make([]byte, 1<<20))
@@ -35,7 +35,7 @@ func TestLogger(t *testing.T) {
 	}
 	var rings [8]byte
 	if n, err := unix.Read(doorbell.In, rings[:]); n != 1 || err != nil || rings[0] != 1 {
-		t.Errorf("the reader was woken %v times, %v", rings, err)
+		t.Errorf("the reader was woken %v times, error %v; want once", rings, err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// text is lines of many lengths.
+// text returns n lines of many lengths.
 func text(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -22,7 +22,7 @@ func text(n int) string {
 	return b.String() + strings.Repeat("long", 2000) + "\nend\n"
 }
 
-// stdouts make what standard output may be, and its other end.
+// stdouts returns the kinds of files that standard output may be, with their other ends.
 func stdouts(dir string) []stdout {
 	return []stdout{
 		{"pipe", func() (out, in *os.File, err error) {
@@ -47,7 +47,7 @@ type stdout struct {
 	make func() (out, in *os.File, err error)
 }
 
-// Standard output may be anything, and stays as it was for who shares it.
+// Standard output may be any file. Its flags do not change for other processes that share it.
 func TestStandardOutput(t *testing.T) {
 	for _, tt := range stdouts(t.TempDir()) {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestStandardOutput(t *testing.T) {
 				t.Errorf("%d bytes, want %d", len(got), len(want))
 			}
 			if now, err := unix.FcntlInt(out.Fd(), unix.F_GETFL, 0); now != flags || err != nil {
-				t.Errorf("flags are %#x, were %#x", now, flags)
+				t.Errorf("flags are %#x, want %#x as before", now, flags)
 			}
 			closed(t, w)
 			if _, err := out.WriteString("x"); err != nil {
@@ -93,7 +93,7 @@ func TestStandardOutput(t *testing.T) {
 	}
 }
 
-// A reader that is gone stops nobody: its lines are lost and counted.
+// If the reader is gone, lines are lost and counted, and nothing blocks.
 func TestReaderIsGone(t *testing.T) {
 	in, out, err := os.Pipe()
 	if err != nil {
@@ -101,28 +101,28 @@ func TestReaderIsGone(t *testing.T) {
 	}
 	defer out.Close()
 	in.Close()
-	var told alerts
-	w := open(t, "-", Config{Stdout: out, Alert: told.add})
+	var alerted alerts
+	w := open(t, "-", Config{Stdout: out, Alert: alerted.add})
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	write(ring, w.cfg.Doorbell.Out, "one\n")
 	write(ring, w.cfg.Doorbell.Out, "two\n")
-	until(t, "told", func() bool { return len(told.all()) == 1 })
-	if want := "access log: write standard output: broken pipe; 2 lines lost so far"; told.all()[0] != want {
-		t.Errorf("told %q, want %q", told.all()[0], want)
+	until(t, "an alert", func() bool { return len(alerted.all()) == 1 })
+	if want := "access log: write standard output: broken pipe; 2 lines lost so far"; alerted.all()[0] != want {
+		t.Errorf("alert %q, want %q", alerted.all()[0], want)
 	}
 	write(ring, w.cfg.Doorbell.Out, "three\n")
 	closed(t, w)
 	if w.Lost() != 3 {
-		t.Errorf("%d lost", w.Lost())
+		t.Errorf("%d lines lost", w.Lost())
 	}
 }
 
-// A device that is full is told of once a minute, and its lines stay where they are.
+// A full device is reported once a minute, and the lines stay in the ring.
 func TestAlertsOnceAMinute(t *testing.T) {
-	var told alerts
+	var alerted alerts
 	var now atomic.Int64
-	w := open(t, "/dev/full", Config{Alert: told.add, now: func() time.Time { return time.Unix(now.Load(), 0) }})
+	w := open(t, "/dev/full", Config{Alert: alerted.add, now: func() time.Time { return time.Unix(now.Load(), 0) }})
 	ring, _ := newRing(t, MinRing)
 	now.Store(1000)
 	w.Attach(0, ring)
@@ -133,35 +133,35 @@ func TestAlertsOnceAMinute(t *testing.T) {
 		}
 		return fmt.Sprintf(`access log: write "/dev/full": no space left on device; %d lines lost so far`, lost)
 	}
-	until(t, "told", func() bool { return len(told.all()) == 1 })
+	until(t, "an alert", func() bool { return len(alerted.all()) == 1 })
 	now.Store(1059)
 	for range 10 {
 		ring.Write(make([]byte, MinRing))
 	}
-	// Each is an attempt, and it fails.
+	// Each is an attempt that fails.
 	for range 3 {
 		if err := w.suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; 1 lines not written") {
 			t.Errorf("Suspend: %v", err)
 		}
 		w.Resume()
 	}
-	if n := len(told.all()); n != 1 {
-		t.Errorf("told %d times within a minute", n)
+	if n := len(alerted.all()); n != 1 {
+		t.Errorf("%d alerts within a minute, want 1", n)
 	}
 	now.Store(1060)
-	until(t, "told again", func() bool { return len(told.all()) == 2 })
-	if got := told.all(); got[0] != line(0) || got[1] != line(10) {
-		t.Errorf("told %q", got)
+	until(t, "another alert", func() bool { return len(alerted.all()) == 2 })
+	if got := alerted.all(); got[0] != line(0) || got[1] != line(10) {
+		t.Errorf("alert %q", got)
 	}
 	if got := w.Fault(); got != line(10) {
-		t.Errorf("the fault is %q", got)
+		t.Errorf("the problem is %q", got)
 	}
 	if err := w.close(time.Second); err == nil || ring.Waiting() != 4 {
 		t.Errorf("Close: %v, %d bytes wait", err, ring.Waiting())
 	}
 }
 
-// Lines of workers that died while nothing can be written are kept, up to a bound.
+// Lines of workers that died while nothing could be written are kept, up to a limit.
 func TestDetachedLinesAreBounded(t *testing.T) {
 	w := open(t, "/dev/full", Config{})
 	const size = 1 << 20
@@ -220,7 +220,7 @@ func TestFitting(t *testing.T) {
 	}
 }
 
-// What only checks leaves no file behind: it would belong to whoever has checked.
+// A check creates no file: the file would belong to the user that runs the check.
 func TestTryCreatesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for _, exists := range []bool{false, true} {

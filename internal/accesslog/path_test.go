@@ -20,7 +20,7 @@ func openAsRoot(t *testing.T, path string) error {
 	return err
 }
 
-// shared makes a directory to which every user may write.
+// shared creates a directory to which every user may write.
 func shared(t *testing.T, dir string) string {
 	t.Helper()
 	noError(t, os.MkdirAll(dir, 0o755))
@@ -37,7 +37,7 @@ func noError(t *testing.T, err error) {
 	}
 }
 
-// Whoever may write to the directory of the log cannot have root write elsewhere.
+// A user who may write to the directory of the log cannot make root write elsewhere.
 func TestGuardedOpen(t *testing.T) {
 	dir := t.TempDir()
 	logs, victim, secret := shared(t, dir+"/logs"), dir+"/victim", dir+"/secret"
@@ -55,7 +55,7 @@ func TestGuardedOpen(t *testing.T) {
 		}
 	}
 	if _, err := os.Lstat(victim); err == nil {
-		t.Error("the target of the link was made")
+		t.Error("the target of the link was created")
 	}
 	r, pipe, err := os.Pipe() // as /dev/stdout in a container leads to one
 	noError(t, err)
@@ -74,7 +74,7 @@ func TestGuardedOpen(t *testing.T) {
 	}
 }
 
-// In directories of root alone links are followed, one after the other.
+// In directories that only root can write to, links are followed, one after the other.
 func TestGuardedOpenFollows(t *testing.T) {
 	dir := t.TempDir()
 	noError(t, os.Mkdir(dir+"/real", 0o755))
@@ -86,15 +86,15 @@ func TestGuardedOpenFollows(t *testing.T) {
 		t.Errorf("links of user %d: %v", os.Geteuid(), err)
 	}
 	if _, err := os.Stat(dir + "/real/file"); (err == nil) != own {
-		t.Errorf("their target: %v", err)
+		t.Errorf("the target of the links: %v", err)
 	}
 	if err := openAsRoot(t, dir+"/loop"); own && err != unix.ELOOP || err == nil {
 		t.Errorf("a loop: %v", err)
 	}
 }
 
-// A link that takes the place of the log, when that is opened anew, is not
-// followed by root either: the log continues where it was.
+// A link that replaces the log before it is reopened is not followed by root either: the
+// log continues in the old file.
 func TestReopenGuarded(t *testing.T) {
 	dir := t.TempDir()
 	logs := shared(t, dir+"/logs")

@@ -26,7 +26,7 @@ func TestReopen(t *testing.T) {
 	write(ring, w.cfg.Doorbell.Out, "two\n")
 	until(t, "two", func() bool { return content(t, path) == "two\n" })
 
-	// Where there is no way to open it, the old file stays in use.
+	// If the new file cannot be opened, the old one stays in use.
 	noError(t, os.Rename(path, path+".2"))
 	noError(t, os.Mkdir(path, 0o700))
 	if err := w.reopen(); err == nil || !strings.Contains(err.Error(), "is a directory") {
@@ -65,7 +65,7 @@ func TestCloseWhileReopening(t *testing.T) {
 	}
 }
 
-// A log without a file takes lines until there is one, and none of them is lost.
+// A log without a file keeps lines until there is one, and loses none.
 func TestNoFile(t *testing.T) {
 	path, w, ring := attached(t, MinRing)
 	for _, step := range []struct{ to, line string }{{path, "one\n"}, {"", "two\n"}, {path, "three\n"}} {
@@ -79,7 +79,7 @@ func TestNoFile(t *testing.T) {
 	}
 }
 
-// Four workers write while the file is rotated: each line is there once, whole,
+// Four workers write while the file is rotated: each line is in one file once, complete,
 // and in the order in which its worker wrote it.
 func TestRotationLosesNothing(t *testing.T) {
 	const workers, each, rotations = 4, 100_000, 20
@@ -130,7 +130,7 @@ func numbered(id, i int) string {
 	return fmt.Sprintf("%d %d %s\n", id, i, strings.Repeat("x", i*31%180))
 }
 
-// produce writes so many lines, no faster than they are taken.
+// produce writes n lines, no faster than they are read.
 func produce(ring *Ring, doorbell, id, n int, thousand chan<- int) {
 	for i := range n {
 		line := numbered(id, i)
@@ -144,7 +144,7 @@ func produce(ring *Ring, doorbell, id, n int, thousand chan<- int) {
 	}
 }
 
-// The rest of half a line is not the beginning of another file.
+// The second half of a line is not written to the beginning of another file.
 func TestReopenAfterHalfALine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	noError(t, unix.Mkfifo(path, 0o600))
@@ -158,6 +158,6 @@ func TestReopenAfterHalfALine(t *testing.T) {
 	noError(t, w.reopen())
 	until(t, "the new file", func() bool { return content(t, path) == "next\n" })
 	if w.Lost() != 1 {
-		t.Errorf("%d lost", w.Lost())
+		t.Errorf("%d lines lost", w.Lost())
 	}
 }

@@ -48,7 +48,7 @@ func TestRingMemory(t *testing.T) {
 	}
 }
 
-// Whatever the lengths, lines come out as they went in, also around the end.
+// Lines of any length are read as they were written, also across the end of the buffer.
 func TestRingKeepsLines(t *testing.T) {
 	for _, size := range []int{MinRing, MinRing + 8, MinRing + 104} {
 		r, _ := newRing(t, size)
@@ -61,7 +61,7 @@ func TestRingKeepsLines(t *testing.T) {
 				t.Fatalf("%d bytes wait, want %d", r.Waiting(), len(line))
 			}
 			if got := take(r); got != line {
-				t.Fatalf("size %d: line %d of %d bytes came out as %d", size, i, len(line), len(got))
+				t.Fatalf("size %d: line %d of %d bytes is read as %d bytes", size, i, len(line), len(got))
 			}
 		}
 		if r.lost.Load() != 0 || r.Waiting() != 0 {
@@ -97,7 +97,7 @@ func TestRingFull(t *testing.T) {
 	}
 }
 
-// Whoever comes next on either side continues with what is in the memory.
+// A new writer or reader continues with what is in the memory.
 func TestRingOutlivesItsUsers(t *testing.T) {
 	r, mem := newRing(t, MinRing)
 	r.Write([]byte("one\n"))
@@ -106,11 +106,11 @@ func TestRingOutlivesItsUsers(t *testing.T) {
 	r.Write(make([]byte, MinRing))
 	r, _ = NewRing(mem)
 	if got := take(r); got != "one\ntwo\n" || r.lost.Load() != 1 || r.newlyLost() != 1 {
-		t.Errorf("%q, %d lost", got, r.lost.Load())
+		t.Errorf("%q, %d lines lost", got, r.lost.Load())
 	}
 	r, _ = NewRing(mem)
 	if r.newlyLost() != 0 {
-		t.Error("a lost line is told twice")
+		t.Error("a lost line is reported twice")
 	}
 }
 
@@ -121,7 +121,7 @@ func TestRingTorn(t *testing.T) {
 	}
 	r.Write([]byte("one\n"))
 	r.Consume(2)
-	// Not even a full ring hides where reading stopped.
+	// A full ring is recognised as torn too.
 	r.Write(make([]byte, MinRing-ringData-1-2))
 	if !r.torn() || r.Waiting() != MinRing-ringData-1 {
 		t.Errorf("torn: %v, %d bytes wait", r.torn(), r.Waiting())
@@ -139,7 +139,7 @@ func TestRingDue(t *testing.T) {
 		t.Helper()
 		r.Write(line)
 		if got := r.Due(); got != want {
-			t.Errorf("with %d bytes: due is %v", r.Waiting(), got)
+			t.Errorf("due is %[2]v with %[1]d bytes", r.Waiting(), got)
 		}
 	}
 	r.ringAt(1)
@@ -156,7 +156,7 @@ func TestRingDue(t *testing.T) {
 	write(false)
 }
 
-// header sets a header as a worker that has run mad may leave it.
+// header sets a header as a hostile worker may leave it.
 func header(mem []byte, head, tail, lost, told, bell uint64) {
 	for at, v := range map[int]uint64{headAt: head, tailAt: tail, lostAt: lost, toldAt: told, bellAt: bell} {
 		binary.NativeEndian.PutUint64(mem[at:], v)
@@ -186,27 +186,26 @@ func FuzzRingHeader(f *testing.F) {
 		r.Due()
 		r.torn()
 		if n := r.newlyLost(); n > maxTold {
-			t.Fatalf("%d lines are told as lost", n)
+			t.Fatalf("%d lines are reported as lost", n)
 		}
-		// One look and it is as good as new.
+		// After the first read the header is valid again.
 		take(r)
 		if a, b := r.Readable(); len(a)+len(b) != 0 {
 			t.Fatalf("%d bytes can be read again", len(a)+len(b))
 		}
-		// A head may be right and yet so high that a line makes it wrong, once.
+		// A valid head may be so large that the next line makes it invalid, once.
 		for i := range 2 {
 			if r.Write(line) && take(r) == string(line) {
 				return
 			}
 			if i > 0 {
-				t.Fatal("the ring does not go on")
+				t.Fatal("the ring takes no more lines")
 			}
 		}
 	})
 }
 
-// One goroutine writes and one reads; what the reader sees at any moment are
-// whole lines in order.
+// One goroutine writes and one reads: the reader sees only complete lines, in order.
 func TestRingConcurrently(t *testing.T) {
 	const n = 200_000
 	r, _ := newRing(t, MinRing+8)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roleKey makes the test binary act as somebody else.
+// roleKey makes the test binary play another role.
 const roleKey = "PHALANX_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -52,7 +52,7 @@ func mapRing(fd int) (*Ring, []byte, error) {
 }
 
 // actWorker writes lines into the ring on descriptor 3, rings the doorbell on
-// descriptor 4, and says on standard output, a byte each, how many there are.
+// descriptor 4, and writes a byte for each line to standard output.
 func actWorker() {
 	r, _, err := mapRing(3)
 	if err != nil {
@@ -72,7 +72,7 @@ func actWorker() {
 	}
 }
 
-// What a worker has written before it was killed is in the file.
+// What a worker wrote before it was killed is in the file.
 func TestKilledWorker(t *testing.T) {
 	fd, err := unix.MemfdCreate("ring", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -98,13 +98,13 @@ func TestKilledWorker(t *testing.T) {
 
 	cmd := act(t, "worker")
 	cmd.ExtraFiles = []*os.File{shared, bell}
-	said, err := cmd.StdoutPipe()
+	reported, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	noError(t, cmd.Start())
 	until(t, "lines by the doorbell", func() bool { return content(t, path) != "" })
-	n := killAfter(t, cmd, said, 300)
+	n := killAfter(t, cmd, reported, 300)
 	w.Detach(0)
 	closed(t, w)
 	got := 0
@@ -114,17 +114,17 @@ func TestKilledWorker(t *testing.T) {
 		}
 		got++
 	}
-	if got != n && got != n+1 { // it may have written a line and not said so
+	if got != n && got != n+1 { // it may have written a line and not reported it
 		t.Errorf("%d lines, want %d", got, n)
 	}
 }
 
-// killAfter kills a worker that has said that it has written some lines, and
-// returns how many it said there were in the end.
-func killAfter(t *testing.T, cmd *exec.Cmd, said io.Reader, lines int) (n int) {
+// killAfter kills a worker once it has reported the given number of lines, and returns
+// how many it reported in the end.
+func killAfter(t *testing.T, cmd *exec.Cmd, reported io.Reader, lines int) (n int) {
 	t.Helper()
 	for buf := make([]byte, 64); n < lines; {
-		k, err := said.Read(buf)
+		k, err := reported.Read(buf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,21 +133,21 @@ func killAfter(t *testing.T, cmd *exec.Cmd, said io.Reader, lines int) (n int) {
 	cmd.Process.Kill()
 	rest := make([]byte, 1<<16)
 	for k := 1; k > 0; n += k {
-		k, _ = said.Read(rest)
+		k, _ = reported.Read(rest)
 	}
 	cmd.Wait()
 	return n
 }
 
-// actFullDisk writes into a file that may not grow beyond a limit, which is like
-// a disk that is full, and then may. The limit is that of the process.
+// actFullDisk writes to a file with a limit on its size, which is like a full disk, and
+// then removes the limit. The limit is that of the process.
 func actFullDisk(path string) {
-	var told alerts
+	var alerted alerts
 	bell, err := NewDoorbell()
 	if err != nil {
 		panic(err)
 	}
-	w := New(Config{Doorbell: bell, Alert: told.add})
+	w := New(Config{Doorbell: bell, Alert: alerted.add})
 	if err := w.Use(path); err != nil {
 		panic(err)
 	}
@@ -168,7 +168,7 @@ func actFullDisk(path string) {
 		}
 		time.Sleep(100 * time.Microsecond)
 	}
-	for len(told.all()) == 0 {
+	for len(alerted.all()) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	before, err := os.ReadFile(path)
@@ -186,11 +186,11 @@ func actFullDisk(path string) {
 		time.Sleep(time.Millisecond)
 	}
 	err = w.close(time.Second)
-	fmt.Printf("%d %q %q %v %q %d", i, before[max(0, len(before)-1):], closeErr, err, told.all(), w.Lost())
+	fmt.Printf("%d %q %q %v %q %d", i, before[max(0, len(before)-1):], closeErr, err, alerted.all(), w.Lost())
 }
 
-// A full disk: the file ends with a whole line, the administrator is told once,
-// and when there is room again nothing is missing but what did not fit the ring.
+// On a full disk the file ends with a complete line, and there is one alert. When there is
+// space again, only lines that did not fit into the ring are missing.
 func TestFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	out, err := act(t, "full disk", path).Output()
@@ -207,7 +207,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	if want := fmt.Sprintf("access log: write %q: file too large; ", path); !strings.HasPrefix(told, want) {
-		t.Errorf("told %q, want %q", told, want)
+		t.Errorf("alert %q, want %q", told, want)
 	}
 	next := 0
 	for line := range strings.Lines(content(t, path)) {

@@ -14,8 +14,8 @@ import (
 	"phalanx/internal/logging"
 )
 
-// A reader that is stuck stops nobody: rings fill up, lines are counted, and what
-// it gets when it reads again are whole lines.
+// A stuck reader blocks nobody: rings fill up, lost lines are counted, and when it reads
+// again it gets complete lines.
 func TestStuckReader(t *testing.T) {
 	path, reader := fifo(t)
 	w := open(t, path, Config{})
@@ -38,10 +38,10 @@ func TestStuckReader(t *testing.T) {
 	}
 	w.Resume()
 	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("%v with a stuck reader", took)
+		t.Errorf("took %v with a stuck reader", took)
 	}
 	if w.Lost() != uint64(lost) {
-		t.Errorf("%d lost, want %d", w.Lost(), lost)
+		t.Errorf("%d lines lost, want %d", w.Lost(), lost)
 	}
 	w.Attach(7, ring)
 	write(ring, w.cfg.Doorbell.Out, "last\n")
@@ -67,7 +67,7 @@ func TestStuckReader(t *testing.T) {
 	}
 }
 
-// Close is bounded, and what it could not write is left for the next Writer, also
+// Close takes a bounded time. What it could not write is left for the next Writer, also
 // the second half of a line.
 func TestNextWriterGoesOn(t *testing.T) {
 	path, reader := fifo(t)
@@ -116,7 +116,7 @@ func TestNextWriterGoesOn(t *testing.T) {
 		t.Errorf("%d bytes", len(got))
 	}
 	if next.Lost() != 6 {
-		t.Errorf("%d lost", next.Lost())
+		t.Errorf("%d lines lost", next.Lost())
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alerts collects what an administrator is told.
+// alerts collects alerts.
 type alerts struct {
 	mu   sync.Mutex
 	text []string
@@ -60,7 +60,7 @@ func attached(t *testing.T, size int) (path string, w *Writer, ring *Ring) {
 	return path, w, ring
 }
 
-// doorbell is one that is closed after the writers of a test.
+// doorbell returns a doorbell that is closed after the writers of a test.
 func doorbell(t *testing.T) Doorbell {
 	t.Helper()
 	bell, err := NewDoorbell()
@@ -89,12 +89,12 @@ func closed(t *testing.T, w *Writer) {
 	noError(t, w.close(10*time.Second))
 }
 
-// until waits for something that comes.
+// until waits until ok returns true.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("not in time: %s", what)
 		}
 	}
 }
@@ -108,7 +108,7 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-// write is a worker's.
+// write writes a line as a worker does.
 func write(r *Ring, doorbell int, line string) bool {
 	ok := r.Write([]byte(line))
 	if r.Due() {
@@ -125,7 +125,7 @@ func TestLinesComeWithinASecond(t *testing.T) {
 		want := fmt.Sprintf("line %d\n", i)
 		until(t, want, func() bool { return strings.HasSuffix(content(t, path), want) })
 		if took := time.Since(began); took > 4*time.Second { // or the machine is slow
-			t.Errorf("line %d took %v", i, took)
+			t.Errorf("line %d took %v, want at most a second", i, took)
 		}
 	}
 	closed(t, w)
@@ -137,7 +137,7 @@ func TestLinesComeWithinASecond(t *testing.T) {
 	}
 }
 
-// A ring that is a quarter full is not left waiting.
+// A ring that is a quarter full is written at once.
 func TestQuarterFullIsWritten(t *testing.T) {
 	path, w, ring := attached(t, MinRing)
 	line := strings.Repeat("x", 99) + "\n"
@@ -150,7 +150,7 @@ func TestQuarterFullIsWritten(t *testing.T) {
 		write(ring, w.cfg.Doorbell.Out, line)
 	}
 	if took := time.Since(began); took > 5*time.Second { // by the half second it would be a minute
-		t.Errorf("%v for %d lines", took, n)
+		t.Errorf("%d lines took %v", n, took)
 	}
 	closed(t, w)
 	if got := content(t, path); got != strings.Repeat(line, n) || w.Lost() != 0 {
@@ -158,8 +158,8 @@ func TestQuarterFullIsWritten(t *testing.T) {
 	}
 }
 
-// A worker that has filled a quarter before it was asked to ring then, and rings
-// no more, is seen.
+// A worker that filled a quarter of its ring before it was asked to ring for that, and
+// does not ring again, is noticed.
 func TestPressed(t *testing.T) {
 	ring, _ := newRing(t, MinRing)
 	w := &Writer{sources: []*source{{rest: make([]byte, MinRing)}, {ring: ring}}}
@@ -174,7 +174,7 @@ func TestPressed(t *testing.T) {
 	}
 }
 
-// An idle Writer sleeps until somebody rings, and a ring rings once.
+// An idle Writer sleeps until a worker rings, and a worker rings once.
 func TestIdleWriterSleeps(t *testing.T) {
 	path, w, ring := attached(t, MinRing)
 	want, asleep := "x\n", func() bool { return ring.bell.Load() == 1 }
@@ -189,7 +189,7 @@ func TestIdleWriterSleeps(t *testing.T) {
 	until(t, "asleep again", func() bool { return content(t, path) == want+"y\n" && asleep() })
 }
 
-// A FIFO that nobody reads does not stop the start, nor the end.
+// A FIFO without a reader blocks neither the start nor the end.
 func TestFIFOWithoutReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	noError(t, unix.Mkfifo(path, 0o600))
@@ -208,11 +208,11 @@ func TestFIFOWithoutReader(t *testing.T) {
 	}
 	closed(t, w)
 	if n, err := reader.Read(buf); n != 0 {
-		t.Errorf("%d bytes, %v after the end", n, err)
+		t.Errorf("read %d bytes, error %v after the end", n, err)
 	}
 }
 
-// What stays within one process: rings of workers that come and go.
+// Rings of workers are attached and detached within one process.
 func TestAttachAndDetach(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	w := open(t, path, Config{})
@@ -235,7 +235,7 @@ func TestAttachAndDetach(t *testing.T) {
 	w.Attach(1, other)
 	for range 2 {
 		if w.Lost() != 2 {
-			t.Errorf("%d lost", w.Lost())
+			t.Errorf("%d lines lost", w.Lost())
 		}
 	}
 	closed(t, w)
@@ -246,12 +246,12 @@ func TestAttachAndDetach(t *testing.T) {
 		}
 	}
 	if w.Lost() != 2 {
-		t.Errorf("%d lost", w.Lost())
+		t.Errorf("%d lines lost", w.Lost())
 	}
 }
 
-// A worker that has run mad harms its own lines alone.
-func TestMadWorker(t *testing.T) {
+// A hostile worker damages only its own lines.
+func TestHostileWorker(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	w := open(t, path, Config{})
 	mad, mem := newRing(t, MinRing)
@@ -272,11 +272,11 @@ func TestMadWorker(t *testing.T) {
 		}
 	}
 	if w.Lost() == 0 || w.Lost() > 10 {
-		t.Errorf("%d lost", w.Lost())
+		t.Errorf("%d lines lost", w.Lost())
 	}
 }
 
-// A line that is longer than a batch, and one that nearly fills the ring.
+// One line is longer than a batch, and one nearly fills the ring.
 func TestLongLines(t *testing.T) {
 	path, w, ring := attached(t, 1<<20)
 	want := "short\n" + strings.Repeat("a", maxBatch+1000) + "\nshort\n" + strings.Repeat("b", 600_000) + "\n"
@@ -291,7 +291,7 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// Half a line of a master that was killed does not swallow the next one.
+// Half a line of a killed master is not joined with the next line.
 func TestBeginsOnItsOwnLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	noError(t, os.WriteFile(path, []byte("whole\nhal"), 0o600))
@@ -329,8 +329,8 @@ func TestSuspend(t *testing.T) {
 	}
 }
 
-// Without a file there is nobody to wait for, and nothing is kept of workers that
-// have exited; a file that comes later gets the lines of those that are there.
+// Without a file nothing waits, and nothing is kept of workers that have exited. A file
+// that is opened later gets the lines of the workers that still run.
 func TestWithoutFile(t *testing.T) {
 	w := New(Config{Doorbell: doorbell(t), Lost: 3, Alert: func(line string) { t.Error(line) }})
 	gone, _ := newRing(t, MinRing)

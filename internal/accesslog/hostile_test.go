@@ -13,10 +13,10 @@ import (
 	"phalanx/internal/logging"
 )
 
-// A worker that keeps writing nonsense into the header of its ring, while the ring
-// is read, attached and detached, harms no line of another, and ends the log's
-// goroutine neither by a panic nor by work without end.
-func TestEnemyWhileRead(t *testing.T) {
+// A worker that keeps writing garbage into the header of its ring, while the ring is
+// read, attached and detached, damages no line of another worker, and causes neither a
+// panic nor an endless loop in the log's goroutine.
+func TestHostileWorkerWhileRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	w := open(t, path, Config{})
 	mad, mem := newRing(t, MinRing)
@@ -68,17 +68,17 @@ func TestEnemyWhileRead(t *testing.T) {
 	closed(t, w)
 	got := content(t, path)
 	if strings.ContainsAny(got, "\x1b") || !utf8.ValidString(got) {
-		t.Error("the file has what a terminal would obey")
+		t.Error("the file contains terminal control characters")
 	}
 	for i := range lines {
 		if line := fmt.Sprintf("\na line of the other worker: %d.\n", i); !strings.Contains("\n"+got, line) {
-			t.Fatalf("line %d is not there, or not whole", i)
+			t.Fatalf("line %d is missing or incomplete", i)
 		}
 	}
 }
 
-// Lines of a worker that floods wait for the next second, except when the log is closed;
-// a sibling's do not.
+// Lines of a worker that floods the log wait for the next second, except when the log is
+// closed; those of other workers do not.
 func TestFloodWaits(t *testing.T) {
 	w := New(Config{Doorbell: doorbell(t)})
 	for id := range 2 {
@@ -96,13 +96,13 @@ func TestFloodWaits(t *testing.T) {
 	w.batch.advance(len(w.batch.lines))
 	w.prepare(false)
 	if got := string(w.batch.lines); got != "a line\n" {
-		t.Errorf("%q is written in a hurry", got)
+		t.Errorf("%q is written at once", got)
 	}
 }
 
-// FuzzRings: whatever a worker has in its ring, and changes while it is read, what is
-// written are whole lines that a terminal can be shown, and those of a sibling are among
-// them.
+// FuzzRings checks that, whatever a worker writes into its ring and changes while the ring
+// is read, the file consists of complete lines without terminal control characters, and
+// contains those of another worker.
 func FuzzRings(f *testing.F) {
 	f.Add([]byte("one\ntwo"), uint64(0), uint64(7), uint64(3))
 	f.Add([]byte("\x1b[2J\x00\xff\n"), uint64(maxPosition-1), uint64(maxPosition), uint64(4096))
@@ -135,12 +135,12 @@ func FuzzRings(f *testing.F) {
 			t.Errorf("%q is written", got)
 		}
 		if !strings.Contains("\n"+string(got), "\na line of the other worker\n") {
-			t.Errorf("the sibling's line is not in %q", got)
+			t.Errorf("%q lacks the other worker's line", got)
 		}
 	})
 }
 
-// Each byte that a terminal might obey is replaced, wherever it is.
+// Each byte that may control a terminal is replaced, wherever it is.
 func TestClean(t *testing.T) {
 	for c := range 256 {
 		for at := range 19 {
