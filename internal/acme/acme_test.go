@@ -57,7 +57,8 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// Certificates with a lifetime of a few seconds are replaced before they expire, each with a new key.
+// Certificates with a lifetime of a few seconds are replaced before they expire, each with
+// a new key.
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)

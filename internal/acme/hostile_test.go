@@ -72,7 +72,8 @@ func TestHostileAuthority(t *testing.T) {
 	}
 }
 
-// hostile returns the directory URL of an authority with these handlers; nil means the handler of an ordinary one.
+// hostile returns the directory URL of an authority with these handlers. nil stands for the
+// handler of an ordinary authority.
 func hostile(t *testing.T, like *acmetest.Authority, directory, post http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)

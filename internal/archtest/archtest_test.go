@@ -9,10 +9,10 @@ import (
 
 const module = "phalanx/"
 
-// row is one of the table in docs/design.md: a room and what it imports.
+// row matches a row of the table in docs/design.md: a package and its imports.
 var row = regexp.MustCompile("(?m)^\\| `(internal/[^`]+)` \\|.*\\| ([^|]*) \\|$")
 
-// rooms reads the plan from the table of docs/design.md.
+// rooms reads the packages and their imports from the table in docs/design.md.
 func rooms(t *testing.T) map[string][]string {
 	t.Helper()
 	text := read(t, "../../docs/design.md")
@@ -26,8 +26,8 @@ func rooms(t *testing.T) map[string][]string {
 	return plan
 }
 
-// banned are parts of the standard library: what would let a room do I/O or
-// read a clock, and HTTP that somebody else wrote.
+// banned lists packages of the standard library: those with which a package could do I/O
+// or read a clock, and implementations of HTTP.
 var banned = map[string][]string{
 	"internal/proto":       {"net", "net/http", "net/url", "os", "io", "syscall", "log", "bufio"},
 	"internal/rules":       {"net", "net/http", "net/url", "os", "io", "syscall", "log", "bufio"},
@@ -37,9 +37,8 @@ var banned = map[string][]string{
 	"":                     {"net/http", "net/url", "net/textproto", "mime", "mime/multipart"},
 }
 
-// excepted may have what is banned for everybody: the operator's side of the
-// house, which never meets a client, the client of certificate authorities, and that of
-// tests.
+// excepted lists packages that may import banned ones: those for the operator, which
+// never serve a client, the client of certificate authorities, and those for tests.
 var excepted = map[string][]string{
 	"internal/acme":            {"net/http", "net/url"},
 	"internal/acme/acmetest":   {"net/url"},
@@ -65,7 +64,7 @@ func TestBannedImports(t *testing.T) {
 	}
 }
 
-// A worker must not carry a ready-made HTTP server at all.
+// A worker must not contain net/http's server.
 func TestWorkerHasNoForeignHTTP(t *testing.T) {
 	for _, p := range Packages(t, module) {
 		if p.ImportPath == module+"cmd/worker" && slices.Contains(p.Deps, "net/http") {

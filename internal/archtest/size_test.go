@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// The limits of the house, for the product and for tests, in lines.
+// The limits on lines, for the product and for tests.
 const (
 	mostInFunction = 60
 	mostInFile     = 400
 )
 
-// longer are the functions that may break the limit, each with its reason.
+// longer lists the functions that may be longer, each with its reason.
 var longer = map[string]string{}
 
 func TestSizes(t *testing.T) {

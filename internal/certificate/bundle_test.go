@@ -33,11 +33,11 @@ func TestBundle(t *testing.T) {
 		}
 		for n := range p {
 			if _, err := DecodeBundle(p[:n]); err == nil {
-				t.Errorf("%s: %d bytes of %d are enough", name, n, len(p))
+				t.Errorf("%s: %d of %d bytes are accepted", name, n, len(p))
 			}
 		}
 		if _, err := DecodeBundle(append(p, 0)); err == nil {
-			t.Errorf("%s: one byte more is accepted", name)
+			t.Errorf("%s: an extra byte is accepted", name)
 		}
 	}
 }
@@ -65,8 +65,8 @@ func TestBundleErrors(t *testing.T) {
 	}
 }
 
-// FuzzDecodeBundle holds that whatever is accepted is what Encode would write, and
-// that no input takes much more memory than it has bytes.
+// FuzzDecodeBundle checks that an accepted input is what Encode writes, and that no input
+// takes much more memory than it has bytes.
 func FuzzDecodeBundle(f *testing.F) {
 	for _, b := range bundles() {
 		p, err := b.Encode()

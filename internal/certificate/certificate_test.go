@@ -25,8 +25,8 @@ type pair struct {
 	key  crypto.Signer
 }
 
-// issue makes a certificate, signed by another, or by itself; of an authority if
-// it names no host.
+// issue issues a certificate, signed by another one or, if by is nil, by itself. It is
+// that of an authority if there are no hosts.
 func issue(t testing.TB, by *pair, key crypto.Signer, change func(*x509.Certificate), hosts ...string) *pair {
 	t.Helper()
 	template := &x509.Certificate{
@@ -73,7 +73,7 @@ func rsaKey(t testing.TB, bits int) crypto.Signer {
 	return key
 }
 
-// chainPEM writes certificates in order.
+// chainPEM returns certificates in order, in PEM.
 func chainPEM(chain ...*pair) (text []byte) {
 	for _, p := range chain {
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw})...)
@@ -148,7 +148,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// The forms in which tools write certificates and keys.
+// Certificates and keys are read in all forms in which tools write them.
 func TestForms(t *testing.T) {
 	ec, old := ecKey(t).(*ecdsa.PrivateKey), rsaKey(t, 2048).(*rsa.PrivateKey)
 	sec1, err := x509.MarshalECPrivateKey(ec)
@@ -172,8 +172,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// What is to be refused only at a certain time does not keep a set from being
-// made.
+// A certificate that is not valid now does not prevent the creation of a set.
 func TestCheck(t *testing.T) {
 	root := issue(t, nil, ecKey(t), nil)
 	short := issue(t, root, ecKey(t), func(c *x509.Certificate) { c.Subject.CommonName, c.NotAfter = "short", calendar.Add(time.Hour) })
@@ -251,7 +250,7 @@ func TestChoose(t *testing.T) {
 		}
 		i := slices.IndexFunc(set.entries, func(e entry) bool { return slices.Equal(e.tls.Certificate[0], got.Certificate[0]) })
 		if name := set.entries[i].source; name != c.want {
-			t.Errorf("%q with %v: %s, not %s", c.host, c.schemes, name, c.want)
+			t.Errorf("%q with %v: %s, want %s", c.host, c.schemes, name, c.want)
 		}
 	}
 	for host, want := range map[string]error{"WWW.example.org": nil, "any.example.org": ErrNone, "": ErrNone} {
@@ -316,12 +315,12 @@ func TestSelfSigned(t *testing.T) {
 	}
 	for _, hosts := range [][]string{nil, {"exämple.org"}} {
 		if _, err := SelfSigned(hosts, calendar, time.Hour); err == nil {
-			t.Errorf("made for %q", hosts)
+			t.Errorf("the certificate is for %q", hosts)
 		}
 	}
 }
 
-// A file that was read may contain anything. No message says anything of a key.
+// A file may contain anything. No error message contains a part of a key.
 func FuzzParse(f *testing.F) {
 	root := issue(f, nil, ecKey(f), nil)
 	leaf := issue(f, root, ecKey(f), nil, "example.org")

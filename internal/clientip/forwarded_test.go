@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// lines splits a head's field, whose lines have "|" between them here.
+// lines splits the value of a field at "|" into field lines.
 func lines(text string) [][]byte {
 	var all [][]byte
 	for line := range strings.SplitSeq(text, "|") {
@@ -18,7 +18,7 @@ func lines(text string) [][]byte {
 
 const evil, alice, proxy = "6.6.6.6", "203.0.113.7", "10.0.0.1"
 
-// forwarded are requests of a peer with lines of a field, and whose they are.
+// forwarded lists requests of a peer with lines of a field, and their clients.
 var forwarded = []struct{ field, peer, lines, want, scheme string }{
 	{"x-forwarded-for", proxy, alice, alice, ""},
 	{"x-forwarded-for", "unix", alice, alice, ""},
@@ -73,8 +73,8 @@ var forwarded = []struct{ field, peer, lines, want, scheme string }{
 	{"forwarded", proxy, alice, proxy, ""},
 	{"forwarded", proxy, `for="` + alice, proxy, ""},
 	{"forwarded", proxy, `for="` + alice + `\`, proxy, ""},
-	// A client cannot make what its proxy appends a part of its own quoted string, nor
-	// an element of what its proxy quotes.
+	// A client can neither make what its proxy appends a part of its own quoted string, nor
+	// add an element to what its proxy quotes.
 	{"forwarded", proxy, `for="` + evil + `, for=` + alice, alice, ""},
 	{"forwarded", proxy, `for=` + evil + `;x=", for="[2001:db9::1]"`, "2001:db9::1", ""},
 	{"forwarded", proxy, `for=` + alice + `;host="a, for=` + evil + `"`, alice, ""},
@@ -85,7 +85,7 @@ var forwarded = []struct{ field, peer, lines, want, scheme string }{
 	{"forwarded", proxy, `for=` + alice + `;host="a, for=` + evil + `;;x=";`, alice, ""},
 }
 
-// Proxies are 10.0.0.0/8, 2001:db8::/32 and who comes by a unix socket.
+// The trusted proxies are 10.0.0.0/8, 2001:db8::/32 and clients of a unix socket.
 func TestClient(t *testing.T) {
 	for _, tt := range forwarded {
 		trust := &Trust{NewNetworks(networks(t, "10.0.0.0/8 2001:db8::/32 unix")), tt.field}
@@ -94,19 +94,19 @@ func TestClient(t *testing.T) {
 			client, scheme = trust.Client(Unix(), lines(tt.lines))
 		}
 		if client.String() != tt.want || [...]string{"", "http", "https"}[scheme] != tt.scheme {
-			t.Errorf("%s from %s: %s\n is of %v, %q, want %s, %q", tt.field, tt.peer, tt.lines, client, scheme, tt.want, tt.scheme)
+			t.Errorf("%s from %s: %s\n is from %v, %q, want %s, %q", tt.field, tt.peer, tt.lines, client, scheme, tt.want, tt.scheme)
 		}
 	}
 }
 
-// addrPort is an address without a port.
+// addrPort parses an address without a port.
 func addrPort(text string) netip.AddrPort {
 	ip, _ := netip.ParseAddr(text)
 	return netip.AddrPortFrom(ip, 0)
 }
 
-// However a client fills the field, what its proxy appends is what counts, and it is found
-// without much work.
+// Whatever a client sends in the field, only what its proxy appends counts, and it is found
+// at little cost.
 func FuzzClient(f *testing.F) {
 	for _, tt := range []string{"", "6.6.6.6, ", `for="`, `for=6.6.6.6;x="\`, `,,,`, `"`, `for=6.6.6.6, `, `a=b;` + strings.Repeat(",", 100) + `"`} {
 		f.Add([]byte(tt))
@@ -128,7 +128,7 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// The longest head that there may be costs little, whatever is in it.
+// The longest possible head costs little, whatever is in it.
 func TestClientCostsLittle(t *testing.T) {
 	trust := &Trust{NewNetworks(networks(t, "10.0.0.0/8")), FieldForwarded}
 	const size = 16 << 10

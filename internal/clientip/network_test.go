@@ -78,11 +78,11 @@ func TestNetworks(t *testing.T) {
 		}
 	}
 	if ns := NewNetworks(nil); ns != nil || ns.Contains(addr("::1")) {
-		t.Error("no networks contain something")
+		t.Error("an empty list contains an address")
 	}
 }
 
-// The narrowest network decides, in whatever order they come.
+// The narrowest network decides, whatever their order is.
 func TestAccess(t *testing.T) {
 	for _, tt := range []struct{ allow, deny, admitted, refused string }{
 		{"", "", "192.0.2.1 ::1 unix unknown", ""},
@@ -110,7 +110,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// Thousands of networks find what looking at each of them finds.
+// A search among thousands of networks has the same result as a check of each.
 func TestManyNetworks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	random := func() netip.Addr {

@@ -13,10 +13,10 @@ import (
 	"phalanx/internal/proto"
 )
 
-// codings are all that can be made.
+// codings are all codings that can be made.
 var codings = []proto.Coding{proto.Brotli, proto.Zstd, proto.Gzip}
 
-// text is one that compresses well, and is not all the same.
+// text returns text that compresses well and varies.
 func text(size int) []byte {
 	words := strings.Fields("phalanx serves static files from a directory with many workers and no request is lost")
 	random := rand.New(rand.NewPCG(1, 2))
@@ -38,8 +38,7 @@ func scratch(t *testing.T) *os.File {
 	return f
 }
 
-// What is made of a file is the file again when it is decoded, at each level, and the same
-// each time.
+// A compressed copy decodes to its file, at each level, and compression is deterministic.
 func TestFile(t *testing.T) {
 	samples := map[string][]byte{"small": text(MinSize), "zeros": make([]byte, 300_000), "text": text(200_000)}
 	for name, plain := range samples {
@@ -105,7 +104,7 @@ func TestFileErrors(t *testing.T) {
 	}
 }
 
-// A copy is compared with its file to the last byte.
+// A copy is compared with its file up to the last byte.
 func TestVerify(t *testing.T) {
 	plain := text(100_000)
 	for _, coding := range codings {
@@ -121,7 +120,7 @@ func TestVerify(t *testing.T) {
 			}
 		}
 		if err := verify(bytes.NewReader(coded.Bytes()[:coded.Len()/2]), bytes.NewReader(plain), coding); err != ErrDamaged {
-			t.Errorf("%s, cut off: %v, want %v", coding.Token(), err, ErrDamaged)
+			t.Errorf("%s, truncated: %v, want %v", coding.Token(), err, ErrDamaged)
 		}
 	}
 }

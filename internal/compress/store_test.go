@@ -48,8 +48,8 @@ func source(t *testing.T, content []byte) *os.File {
 	return f
 }
 
-// A copy is made once for each state of a file, what is not worth it is remembered too, and
-// a new state has a new copy.
+// A copy is made once for each state of a file. That a file does not compress is remembered
+// too. A new state gets a new copy.
 func TestStore(t *testing.T) {
 	s, dir := stored(t, 1<<20)
 	ctx := context.Background()
@@ -94,7 +94,7 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// At the limit, the copies that were not used for longest go, and what is no copy stays.
+// At the limit, the least recently used copies are removed. Other files stay.
 func TestEvict(t *testing.T) {
 	s, dir := stored(t, 20<<10)
 	ctx := context.Background()
@@ -127,16 +127,16 @@ func TestEvict(t *testing.T) {
 			t.Errorf("%s is missing in %q", name, all)
 		}
 	}
-	// Another server with less room, at the same directory.
+	// Another server with a smaller limit, in the same directory.
 	other, err := OpenStore(s.dir, 5<<10)
 	if err != nil || other.Kept() > 5<<10 {
 		t.Errorf("another store keeps %d bytes, %v", other.Kept(), err)
 	}
 }
 
-// What a killed helper had begun goes as soon as another one starts, and is counted while it
-// cannot go: a helper that shares the directory writes it, or another user owns it. What
-// others have put there stays.
+// A partial copy of a killed helper is removed as soon as another helper starts. While it
+// cannot be removed, because a helper that shares the directory is writing it or another
+// user owns it, it is counted. Files of others stay.
 func TestAbandoned(t *testing.T) {
 	s, dir := stored(t, 1<<20)
 	size := int64(100 << 10)
@@ -167,7 +167,7 @@ func TestAbandoned(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong, no half a copy is left.
+// No partial copy is left, whatever fails.
 func TestStoreErrors(t *testing.T) {
 	s, dir := stored(t, 1<<20)
 	ended, end := context.WithCancel(context.Background())
@@ -185,14 +185,14 @@ func TestStoreErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, made, err := s.Add(context.Background(), gone, proto.Gzip); made || !errors.Is(err, ErrNotWorth) {
-		t.Errorf("of a file that is gone: %v", err)
+		t.Errorf("of a missing file: %v", err)
 	}
 	if all := names(t, dir); len(all) != 0 {
 		t.Errorf("files %q", all)
 	}
 }
 
-// changing is a context that changes a file when it is asked whether it has ended.
+// changing is a context that changes a file when Err is called.
 type changing struct {
 	context.Context
 	f    *os.File

@@ -20,7 +20,7 @@ import (
 	"phalanx/internal/site"
 )
 
-// old is when the files of tests were changed.
+// old is the modification time of the tests' files.
 var old = time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 
 // grow writes files into a tree.
@@ -73,7 +73,8 @@ func same(t *testing.T, what string, got Result, err error, want Result) {
 	}
 }
 
-// A tree has what is worth it of what is served, once; later runs see to changes alone.
+// A run compresses the served files that are worth it. Later runs process changed files
+// only.
 func TestTree(t *testing.T) {
 	dir, ctx := t.TempDir(), context.Background()
 	noise := make([]byte, 4000)
@@ -105,7 +106,7 @@ func TestTree(t *testing.T) {
 	got, err = run(t, ctx, dir, nil)
 	same(t, "second run", got, err, Result{Files: 4, UpToDate: 9})
 
-	// One file changes, another goes, and a third becomes noise.
+	// One file changes, another is removed, and a third becomes incompressible.
 	grow(t, dir, map[string][]byte{"index.html": text(6000), "a/b/app.js": noise})
 	if err := errors.Join(os.Chtimes(dir+"/index.html", old, old.Add(-time.Hour)), os.Chtimes(dir+"/a/b/app.js", old, old.Add(time.Second)), os.Remove(dir+"/a/link.js")); err != nil {
 		t.Fatal(err)
@@ -120,7 +121,7 @@ func TestTree(t *testing.T) {
 	}
 	defer f.Close()
 	if d, _, err := decoder(f, proto.Gzip); err != nil || !bytes.Equal(must(io.ReadAll(d)), text(6000)) {
-		t.Errorf("index.html.gz is not the file as it is now: %v", err)
+		t.Errorf("index.html.gz is not a copy of the current file: %v", err)
 	}
 	got, err = run(t, ctx, dir, nil)
 	same(t, "fourth run", got, err, Result{Files: 3, UpToDate: 3, NotWorth: 3})
@@ -136,7 +137,7 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
-// What somebody else has made is left alone: it counts if it is not older than its file.
+// A copy that somebody else made is kept. It is served unless it is older than its file.
 func TestForeign(t *testing.T) {
 	dir := t.TempDir()
 	grow(t, dir, map[string][]byte{"a.html": text(5000), "b.html": text(5000), "a.html.gz": []byte("A"), "b.html.gz": []byte("B"), "c.html.gz": []byte("C")})
@@ -152,8 +153,8 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// A run that is ended leaves whole copies alone, and the next one makes the others; one that
-// was killed leaves a temporary file, which the next one removes.
+// An interrupted run leaves complete copies, and the next run makes the others. A killed run
+// leaves a temporary file, which the next run removes.
 func TestEnded(t *testing.T) {
 	dir := t.TempDir()
 	files := make(map[string][]byte)
@@ -178,7 +179,7 @@ func TestEnded(t *testing.T) {
 	if all := names(t, dir); len(all) != 20+got.Made {
 		t.Errorf("files %q", all)
 	}
-	// As a kill leaves it: begun, half written, and half a line at the end.
+	// The state after a kill: a partial copy, and half a line at the end of the journal.
 	j := must(os.ReadFile(filepath.Join(dir, journalName)))
 	j = append(j, "begun \"gone.html.br\" 0 0\nmade \"0.ht"...)
 	left := filepath.Join(dir, temporary("gone.html.br"))
@@ -192,7 +193,7 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// Trouble with one directory does not end the others, and is told; a second process has to
+// An error with one file does not stop the others, and is reported. A second process has to
 // wait.
 func TestTreeErrors(t *testing.T) {
 	dir := t.TempDir()
@@ -211,6 +212,6 @@ func TestTreeErrors(t *testing.T) {
 	}
 	defer f.Close()
 	if _, err := run(t, context.Background(), dir, gzip); !errors.Is(err, ErrBusy) {
-		t.Errorf("beside another: %v", err)
+		t.Errorf("while another one runs: %v", err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// requests are what a busy server is asked all day.
+// requests are typical requests.
 var requests = []struct {
 	name, raw string
 	status    proto.Status
@@ -22,7 +22,7 @@ var requests = []struct {
 	{"OPTIONS", request("OPTIONS", "*"), 204},
 }
 
-// cycle answers a request on a connection that stays open.
+// cycle responds to a request on a connection that stays open.
 func cycle(c *Conn, in, out []byte, now Now) ([]byte, bool) {
 	c.Receive(in, now)
 	out, step := c.Next(out, now)

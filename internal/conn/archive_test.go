@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// fakeArchive has one piece for each call of Append; an empty one means that nothing
-// is there yet.
+// fakeArchive has one piece for each call of Append; an empty one means that nothing is
+// ready yet.
 type fakeArchive struct {
 	site   *archiveSite
 	pieces []string
@@ -90,8 +90,8 @@ func TestArchiveResponse(t *testing.T) {
 	}
 }
 
-// A response that is not there yet is waited for; one that cannot be completed is cut
-// so that its client sees it.
+// The connection waits for a response that is not ready. One that cannot be completed is
+// truncated in a way that its client notices.
 func TestArchiveWaitsAndFails(t *testing.T) {
 	for _, minor := range []string{"1.1", "1.0"} {
 		s := &archiveSite{pieces: []string{"PK", "", "!"}, err: errors.New("a file became shorter")}
@@ -116,7 +116,7 @@ func TestArchiveWaitsAndFails(t *testing.T) {
 	d.once()
 	d.conn.Abort(errors.New("gone"))
 	if s.open != 0 || d.conn.Await(func() {}) {
-		t.Error("who leaves while it waits leaves it open")
+		t.Error("the archive of a client that disconnected is open")
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Whoever does not have the credentials learns nothing: 401 comes for what is there
-// and for what is not, and it says how to ask again.
+// A client without credentials learns nothing: the response is 401 for files that exist
+// and for those that do not, with a challenge.
 func TestAuthorization(t *testing.T) {
 	basic := func(s string) string {
 		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(s)) + "\r\n"
@@ -43,7 +43,7 @@ func TestAuthorization(t *testing.T) {
 				t.Errorf("%s with %q: %.60s, want %s", path, field, reply, status)
 			}
 			if status == "401 Unauthorized" && len(cfg.Site.(*fakeSite).opened) > 0 {
-				t.Errorf("%s with %q was looked for", path, field)
+				t.Errorf("%s with %q was opened", path, field)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ func from(text string) *clientip.Addr {
 	return &a
 }
 
-// whose notes the clients of exchanges, and how they came.
+// whose records the clients of exchanges, and the schemes that they used.
 type whose struct{ seen []string }
 
 func (w *whose) Received(x *Exchange) {}
@@ -39,8 +39,8 @@ func (w *whose) Decided(x *Exchange) {
 }
 func (w *whose) Ended(x *Exchange) {}
 
-// Each request of a trusted proxy's connection may be of another client; what anybody else
-// says in the same field is not believed.
+// Each request on a trusted proxy's connection may be from another client. The same field
+// from any other peer is ignored.
 func TestTrustedProxies(t *testing.T) {
 	raw := get("/a", "X-Forwarded-For: 6.6.6.6", "X-Real-IP: 7.7.7.7", "x-forwarded-for: 203.0.113.7, 10.0.0.2", "X-Forwarded-Proto: https, http") +
 		get("/a", "Forwarded: for=203.0.113.8;proto=https") + get("/a", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: http") + get("/a") +
@@ -63,7 +63,7 @@ func TestTrustedProxies(t *testing.T) {
 	}
 }
 
-// How a client came to its proxy decides whether it is redirected to HTTPS.
+// The scheme that a client used with its proxy decides whether it is redirected to HTTPS.
 func TestForwardedSchemeRedirects(t *testing.T) {
 	for _, tt := range []struct {
 		peer, scheme string
@@ -97,8 +97,8 @@ func TestForwardedSchemeRedirects(t *testing.T) {
 	}
 }
 
-// A client that is not admitted gets 403 for everything but what a certificate authority
-// asks for, and the connection stays open: the next request may be of another.
+// A client that is not admitted gets 403 for everything but the response to an ACME
+// challenge. The connection stays open: the next request may be from another client.
 func TestAccess(t *testing.T) {
 	cfg := newConfig()
 	cfg.Trust = &clientip.Trust{Networks: clientip.NewNetworks(network(t, "10.0.0.0/8")), Field: "x-forwarded-for"}
@@ -135,7 +135,7 @@ func TestViewNamesClient(t *testing.T) {
 	}
 }
 
-// A PROXY header where none is expected is told as what it is.
+// An unexpected PROXY header is reported as one.
 func TestUnexpectedHeader(t *testing.T) {
 	for _, header := range []string{"PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x08\xc0\x00\x02\x01\x12\x67\x00\x50"} {
 		var o observer

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What preconditions, ranges and digests come to where the tag is made of the content.
+// Preconditions, ranges and digests of files whose entity tag is made from the content.
 func TestContentTag(t *testing.T) {
 	sum := sha256.Sum256([]byte("0123456789"))
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
@@ -54,7 +54,8 @@ func TestContentTag(t *testing.T) {
 	}
 }
 
-// A digest that becomes known makes a tag, and a time that says nothing makes no date.
+// A digest makes an entity tag once it is known. A file without a usable time has no
+// Last-Modified.
 func TestContentTagBecomesKnown(t *testing.T) {
 	cfg := newConfig()
 	f := cfg.Site.(*fakeSite).files["/built"]

@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// What was decided of a request is in its exchange, with the reasons, before the
-// first byte of the response is made.
+// An exchange has the decision about its request, with the reasons, before the first byte
+// of the response is written.
 func TestDecided(t *testing.T) {
 	var codings proto.Codings
 	parsedCodings := func(accept string) proto.Codings {
@@ -63,8 +63,7 @@ func TestDecided(t *testing.T) {
 	}
 }
 
-// An exchange that is used again has nothing of the one before, whatever that
-// was.
+// An exchange that is reused has nothing left from the previous one.
 func TestExchangeIsFresh(t *testing.T) {
 	cfg, o := newConfig(), &observer{}
 	cfg.ID = func(dst []byte) []byte { return append(dst, "made"...) }
@@ -88,6 +87,6 @@ func TestExchangeIsFresh(t *testing.T) {
 		}
 	}
 	if len(cfg.spare) != 1 {
-		t.Errorf("%d exchanges were made for two connections, one after the other", len(cfg.spare))
+		t.Errorf("%d exchanges were allocated for two connections, one after the other, want 1", len(cfg.spare))
 	}
 }

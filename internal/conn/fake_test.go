@@ -20,7 +20,7 @@ const (
 	dateFile = "Sun, 06 Nov 1994 08:32:57 GMT" // 1,000 seconds before
 )
 
-// fakeFile is a file that lies in memory and counts how often it is open.
+// fakeFile is a file in memory that counts how often it is open.
 type fakeFile struct {
 	entity   proto.Entity
 	data     string
@@ -118,7 +118,7 @@ func newConfig() *Config {
 	return &Config{Site: newFakeSite(), Server: "test", KeepAlive: 30 * time.Second, Expires: 12 * time.Hour}
 }
 
-// driver is what serve is to a connection, without a socket.
+// driver drives a connection as an engine does, without a socket.
 type driver struct {
 	t     testing.TB
 	conn  Conn
@@ -137,15 +137,15 @@ func newDriver(t testing.TB, cfg *Config, obs Observer) *driver {
 	return d
 }
 
-// receive gives the connection bytes and does what follows. It returns false
-// when the connection has ended.
+// receive passes bytes to the connection and runs it. It returns false when the
+// connection has ended.
 func (d *driver) receive(p string) bool {
 	d.in = append(d.in[:0], p...)
 	d.conn.Receive(d.in, d.now)
 	return d.pump()
 }
 
-// pump does what the connection says until it wants to read.
+// pump takes steps until the connection wants to read.
 func (d *driver) pump() bool {
 	for d.once() {
 		if d.step == Read {
@@ -155,7 +155,7 @@ func (d *driver) pump() bool {
 	return false
 }
 
-// once does one step. It returns false when the connection has ended.
+// once takes one step. It returns false when the connection has ended.
 func (d *driver) once() bool {
 	var out []byte
 	out, d.step = d.conn.Next(d.out[:0], d.now)
@@ -176,7 +176,7 @@ func (d *driver) once() bool {
 	return true
 }
 
-// hold takes the receive buffer back and spoils it.
+// hold takes the receive buffer back and overwrites it.
 func (d *driver) hold() {
 	d.conn.Hold()
 	for i := range d.in {
@@ -184,14 +184,14 @@ func (d *driver) hold() {
 	}
 }
 
-// at moves the clock.
+// at sets the clock.
 func (d *driver) at(mono time.Duration) *driver {
 	d.now.Mono = mono
 	return d
 }
 
-// exchange is a whole connection: the request bytes in pieces that end at the
-// offsets. It returns the replies and whether the connection has ended.
+// exchange runs a whole connection. It sends the request bytes in pieces that end at the
+// offsets, and returns the replies and whether the connection has ended.
 func exchange(t testing.TB, cfg *Config, obs Observer, raw string, ends ...int) (string, bool) {
 	t.Helper()
 	d := newDriver(t, cfg, obs)
@@ -210,11 +210,11 @@ func exchange(t testing.TB, cfg *Config, obs Observer, raw string, ends ...int) 
 	return string(d.reply), !alive
 }
 
-// interim is the reply that depends on when the body's bytes come.
+// interim is the reply that depends on when the bytes of the body arrive.
 const interim = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// exchangeEverySplit is exchange whole, byte by byte and in two pieces cut at
-// every place, and fails if the replies differ.
+// exchangeEverySplit calls exchange with the whole request, byte by byte, and with every
+// split into two pieces, and fails if the replies differ.
 func exchangeEverySplit(t testing.TB, cfg func() *Config, raw string) (string, bool) {
 	t.Helper()
 	reply, ended := exchange(t, cfg(), nil, raw)
@@ -238,7 +238,7 @@ func exchangeEverySplit(t testing.TB, cfg func() *Config, raw string) (string, b
 	return reply, ended
 }
 
-// record is what an observer was told of a request.
+// record is what an observer was told about a request.
 type record struct {
 	method, target string
 	status         proto.Status
@@ -247,10 +247,10 @@ type record struct {
 	reason         string
 }
 
-// errGone is the cause of what ends from outside.
+// errGone is the cause of a connection's end that the engine reports.
 var errGone = errors.New("gone")
 
-// observer keeps what it is told.
+// observer records what it is told.
 type observer struct {
 	told    []string // in a word for each call
 	heads   []string
@@ -282,7 +282,7 @@ func (o *observer) Ended(x *Exchange) {
 	o.ids = append(o.ids, string(x.ID))
 }
 
-// What replies are made of.
+// Parts of replies.
 const (
 	common = "Server: test\r\nDate: " + dateNow + "\r\nX-Content-Type-Options: nosniff\r\n"
 	fresh  = "Expires: Sun, 06 Nov 1994 20:49:37 GMT\r\nCache-Control: max-age=43200\r\n"
@@ -291,15 +291,15 @@ const (
 	keeps  = "Connection: keep-alive\r\n"
 )
 
-// tag is the entity tag of an old file with n bytes.
+// tag returns the entity tag of an old file with n bytes.
 func tag(n int) string { return fmt.Sprintf(`"%x-%x"`, int64((unixNow-1000)*1e9), n) }
 
 func validFields(n int) string { return "Last-Modified: " + dateFile + "\r\nETag: " + tag(n) + "\r\n" }
 
-// fileFields are those of a file with n bytes and of its parts.
+// fileFields returns the fields of a file with n bytes and of its parts.
 func fileFields(n int) string { return validFields(n) + "Accept-Ranges: bytes\r\n" }
 
-// full is a 200 with the file's data, or a HEAD's without.
+// full returns a 200 with the file's data, fullHead its head.
 func full(connection, data string) string { return fullHead(connection, len(data)) + data }
 
 func fullHead(connection string, n int) string {
@@ -307,13 +307,13 @@ func fullHead(connection string, n int) string {
 		fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n", n)
 }
 
-// part is a 206 with the data from the offset on of a file with size bytes.
+// part returns a 206 with data at an offset of a file with size bytes.
 func part(data string, off, size int) string {
 	return "HTTP/1.1 206 Partial Content\r\n" + common + fresh + fileFields(size) +
 		fmt.Sprintf("Content-Type: text/plain\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n", off, off+len(data)-1, size, len(data)) + data
 }
 
-// page is a reply with a page of our own; fields come before its type.
+// page returns a reply with a generated page; fields come before Content-Type.
 func page(connection, status, fields string) string {
 	code, _ := strconv.Atoi(status[:3])
 	body := string(appendPage(nil, proto.Status(code), advice(proto.Status(code))))
@@ -323,7 +323,7 @@ func page(connection, status, fields string) string {
 func pageHead(connection, status, fields string, n int) string {
 	about := stale
 	if strings.HasPrefix(status, "412") || strings.HasPrefix(status, "416") {
-		// The file is there: the time is its own.
+		// The file exists, so the time is that of the file.
 		about = strings.Replace(stale, "Last-Modified: "+dateNow, "Last-Modified: "+dateFile, 1)
 	}
 	return "HTTP/1.1 " + status + "\r\n" + common + connection + about + fields + theme.ErrorPolicy +

@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// move freezes the driver's connection and continues with a new one, whose
-// clock began at another time.
+// move freezes the driver's connection and continues with a new one, whose clock has
+// another origin.
 func (d *driver) move(cfg *Config, obs Observer) {
 	d.t.Helper()
 	if !d.conn.Movable() {
@@ -33,8 +33,8 @@ func (d *driver) move(cfg *Config, obs Observer) {
 	}
 }
 
-// A connection that is moved between any two bytes that it receives gives the
-// same replies as one that stays.
+// A connection that is moved between any two received bytes sends the same replies as one
+// that stays.
 func TestMoveAnywhere(t *testing.T) {
 	raw := "GET /a HTTP/1.1\r\nHost: a\r\n\r\n" + "GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=2-4\r\n\r\n" +
 		"GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -58,8 +58,8 @@ func TestMoveAnywhere(t *testing.T) {
 	}
 }
 
-// A download is moved with what was pipelined behind it, and the log knows the
-// whole of it.
+// A download is moved with the requests pipelined after it, and the log has the whole
+// transfer.
 func TestMoveDownload(t *testing.T) {
 	cfg := newConfig()
 	raw := "GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -82,13 +82,13 @@ func TestMoveDownload(t *testing.T) {
 		t.Errorf("%d bytes, want %d", len(d.reply), len(want))
 	}
 	if len(obs.records) != 2 || obs.records[0].target != "/big" || obs.records[0].bytes != int64(len(bigData)) || obs.records[0].status != 200 {
-		t.Errorf("the log says %+v", obs.records)
+		t.Errorf("recorded %+v", obs.records)
 	}
 }
 
-// A connection whose file has just been sent, and which does not know that yet, continues
-// without the file, in a worker that takes it over from one that was killed: it ends the
-// response, which is a line of the log, and begins the next.
+// A connection whose file was sent completely, without the worker that was killed knowing
+// it, continues without the file in another worker: that ends the response, which is a
+// line of the log, and begins the next one.
 func TestMoveBehindFile(t *testing.T) {
 	cfg := newConfig()
 	for _, raw := range []string{
@@ -113,13 +113,13 @@ func TestMoveBehindFile(t *testing.T) {
 			t.Errorf("%q: goes on %v with %d bytes, want %d", raw, alive, len(d.reply), len(want))
 		}
 		if len(obs.records) == 0 || obs.records[0].target != "/big" || obs.records[0].bytes != int64(len(bigData)) {
-			t.Errorf("the log says %+v", obs.records)
+			t.Errorf("recorded %+v", obs.records)
 		}
 	}
 }
 
-// The worker that takes a download over knows its request whether or not the
-// one before had an observer, and how the connection continues.
+// The worker that takes over a download knows its request, whether or not the previous
+// worker had an observer, and how the connection continues.
 func TestMoveKeepsExchange(t *testing.T) {
 	cfg := newConfig()
 	made := 0
@@ -137,11 +137,11 @@ func TestMoveKeepsExchange(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	if d.pump() || d.step != Close {
-		t.Errorf("it ends with step %d", d.step)
+		t.Errorf("the last step is %d", d.step)
 	}
 	want := []record{{"GET", "/big?x", 200, int64(len(bigData)), 1000 * time.Hour, ""}}
 	if !reflect.DeepEqual(obs.records, want) || obs.ids[0] != "made" || made != 1 {
-		t.Errorf("%+v with the ids %q, %d made", obs.records, obs.ids, made)
+		t.Errorf("%+v with the IDs %q, of which %d were generated", obs.records, obs.ids, made)
 	}
 }
 
@@ -160,17 +160,17 @@ func TestMoveKeepsAge(t *testing.T) {
 	}
 }
 
-// What cannot be moved stays until it can.
+// A connection that cannot be moved stays until it can.
 func TestMovable(t *testing.T) {
 	cfg := newConfig()
 	d := newDriver(t, cfg, nil)
 	d.receive("GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
 	if d.conn.Movable() {
-		t.Error("a request's body is moved")
+		t.Error("a connection is moved within a request's body")
 	}
 	d.receive("cde")
 	if !d.conn.Movable() {
-		t.Error("an idle connection stays")
+		t.Error("an idle connection is not moved")
 	}
 	d.conn.Drain(d.now)
 	if d.conn.Movable() {
@@ -181,7 +181,7 @@ func TestMovable(t *testing.T) {
 	d.conn.Receive([]byte("GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=0-3,6-9\r\n\r\n"), d.now)
 	d.once()
 	if d.step != Send || d.conn.Movable() {
-		t.Error("several ranges are moved")
+		t.Error("a multipart response is moved")
 	}
 	d.conn.Abort(errGone)
 }
@@ -210,12 +210,12 @@ func TestThawRefuses(t *testing.T) {
 		}
 	}
 	if _, _, err := Thaw(cfg, nil, good, &fakeFile{site: newFakeSite()}, d.now); err == nil {
-		t.Error("a file that nobody sends is accepted")
+		t.Error("a file that is not being sent is accepted")
 	}
 }
 
-// Whatever is thawed without a file can be frozen and thawed again, and then
-// continues with any bytes.
+// A state that is thawed without a file can be frozen and thawed again, and the connection
+// then continues with any bytes.
 func FuzzThaw(f *testing.F) {
 	cfg := newConfig()
 	d := newDriver(f, cfg, nil)
@@ -249,7 +249,7 @@ func FuzzThaw(f *testing.F) {
 	})
 }
 
-// The state of a download of the largest file that there can be is read back.
+// The state of a download of the largest possible file is restored.
 func TestMoveLargestFile(t *testing.T) {
 	const largest = math.MaxInt64
 	cfg := newConfig()

@@ -21,7 +21,7 @@ var (
 )
 
 // cutReply takes a reply off the front of p, as strictly as a client may be
-// (RFC 9112 §4–§6). Its request was HEAD or not.
+// (RFC 9112 §4–§6). head says whether its request was HEAD.
 func cutReply(p []byte, head bool) (status int, fields map[string]string, rest []byte, err error) {
 	top, rest, ok := bytes.Cut(p, []byte("\r\n\r\n"))
 	lines := strings.Split(string(top), "\r\n")
@@ -38,7 +38,7 @@ func cutReply(p []byte, head bool) (status int, fields map[string]string, rest [
 		}
 		name := strings.ToLower(m[1])
 		if _, twice := fields[name]; twice {
-			return 0, nil, nil, fmt.Errorf("%s stands twice", name)
+			return 0, nil, nil, fmt.Errorf("%s occurs twice", name)
 		}
 		fields[name] = m[2]
 	}
@@ -74,8 +74,8 @@ func cutContent(p []byte, status int, fields map[string]string, head bool) ([]by
 	return p[n:], nil
 }
 
-// checkReplies fails unless the replies are those of the records, each as it
-// has to be, and only the last one closes the connection.
+// checkReplies fails unless the replies match the records, are well-formed, and only the
+// last one closes the connection.
 func checkReplies(t *testing.T, reply string, records []record, ended bool) {
 	t.Helper()
 	rest := []byte(strings.ReplaceAll(reply, interim, ""))
@@ -97,7 +97,7 @@ func checkReplies(t *testing.T, reply string, records []record, ended bool) {
 		rest = after
 	}
 	if len(rest) != 0 {
-		t.Fatalf("%q behind the last reply", rest)
+		t.Fatalf("%q after the last reply", rest)
 	}
 }
 
@@ -120,8 +120,8 @@ func accepted(t *testing.T, reply string, records []record) {
 	}
 }
 
-// Whatever a client sends, the replies are well-formed, no more than the
-// requests, and the same however the bytes are split.
+// Whatever a client sends, the replies are well-formed, not more than the requests, and
+// the same however the bytes are split.
 func FuzzConn(f *testing.F) {
 	for _, table := range [][]sequence{persistence, methods, conditions, undated, bodies, refusals} {
 		for _, s := range table {
@@ -143,7 +143,7 @@ func FuzzConn(f *testing.F) {
 		checkReplies(t, reply, o.records, ended)
 		accepted(t, reply, o.records)
 		if ends := bytes.Count(raw, []byte("\r\n\r\n")); len(o.records) > ends+1 || len(o.heads) > ends {
-			t.Fatalf("%d replies to %d heads, which have %d ends", len(o.records), len(o.heads), ends)
+			t.Fatalf("%d replies to %d heads with %d ends", len(o.records), len(o.heads), ends)
 		}
 		each := make([]int, len(raw))
 		for i := range each {
@@ -162,8 +162,8 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
-// A body, whatever is in it, is never taken for the next request, and what
-// follows it is.
+// A body is never taken for the next request, whatever it contains, and what follows the
+// body is.
 func FuzzBody(f *testing.F) {
 	f.Add([]byte("hello"), uint16(2), false)
 	f.Add([]byte(get("/smuggled")), uint16(5), true)
@@ -200,7 +200,7 @@ func inChunks(body []byte, size int) string {
 	return b.String() + "0\r\n\r\n"
 }
 
-// The strict parser is one: it refuses what is not right.
+// The strict parser of the tests refuses malformed replies.
 func TestCutReply(t *testing.T) {
 	good := full("", "data")
 	for _, bad := range []string{

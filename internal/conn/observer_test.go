@@ -15,12 +15,12 @@ import (
 	"phalanx/internal/proto"
 )
 
-// mixedReplies are the replies to what TestDrainAnywhere asks.
+// mixedReplies are the replies to the requests of TestDrainAnywhere.
 var mixedReplies = home + full("", "0123456789") + part("12", 1, 10) + fullHead("", 4)
 
 func without(s, cut string) string { return strings.ReplaceAll(s, cut, "") }
 
-// pageLen is the length of the body of one of our own pages.
+// pageLen returns the length of the body of a generated page.
 func pageLen(status string) int64 {
 	reply := page("", status, "")
 	return int64(len(reply) - len(headOf(reply)))
@@ -54,7 +54,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// What ends early is recorded once, with its reason.
+// An exchange that ends early is recorded once, with its reason.
 func TestRecordsOfWhatEndsEarly(t *testing.T) {
 	const late = "the request was not complete in time"
 	tests := []struct {
@@ -95,8 +95,8 @@ func TestRecordsOfWhatEndsEarly(t *testing.T) {
 	}
 }
 
-// Several ranges come as multipart/byteranges (RFC 9110 §15.3.7.2), whose
-// length is announced to the byte.
+// Several ranges are sent as multipart/byteranges (RFC 9110 §15.3.7.2), with the exact
+// Content-Length.
 func TestMultipart(t *testing.T) {
 	tests := []struct {
 		name, path, ranges string
@@ -117,7 +117,7 @@ func TestMultipart(t *testing.T) {
 				t.Errorf("%.300q\nwant\n%.300q", got, tt.want)
 			}
 			if next, _ := io.ReadAll(rest); ended || string(next) != home {
-				t.Errorf("the reply behind it: ended %v, %q", ended, next)
+				t.Errorf("the next reply: ended %v, %q", ended, next)
 			}
 		})
 	}
@@ -149,7 +149,7 @@ func readParts(t *testing.T, r *bufio.Reader) (parts []string) {
 		parts = append(parts, fmt.Sprintf("%s: %s", p.Header.Get("Content-Range"), data))
 	}
 	if rest, err := io.ReadAll(reply.Body); err != nil || len(rest) != 0 {
-		t.Errorf("%q behind the last boundary: %v", rest, err)
+		t.Errorf("%q after the last boundary: %v", rest, err)
 	}
 	return parts
 }
@@ -162,7 +162,7 @@ func TestMultipartRecord(t *testing.T) {
 	}
 }
 
-// More ranges than are served are answered with the file (RFC 9110 §14.2).
+// The response to too many ranges is the whole file (RFC 9110 §14.2).
 func TestManyRanges(t *testing.T) {
 	list := func(n int) string {
 		specs := make([]string, n)

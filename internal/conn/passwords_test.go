@@ -12,8 +12,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// fakePasswords let ann in everywhere, and bob where the realm is 1. They need some looks
-// for it.
+// fakePasswords accepts ann for both realms, and bob for realm 1. A check takes several
+// looks.
 type fakePasswords struct {
 	looks  int // until the status is known; 0: at once
 	status proto.Status
@@ -74,8 +74,8 @@ func lockedConfig(looks int) (*Config, *fakePasswords) {
 
 const none, ann, bob, wrong = "", "ann:right", "bob:right", "ann:wrong"
 
-// Whatever is asked of a protected path, what it is comes with the credentials only, at once
-// or after a while.
+// Without credentials no request reveals anything about a protected path, whether the check
+// takes time or not.
 func TestPasswords(t *testing.T) {
 	for _, tt := range []struct {
 		name, credentials, method, path string
@@ -137,7 +137,7 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
-// Only what is protected asks for anything, or is different.
+// Paths without protection ask for no credentials, and their responses do not change.
 func TestUnprotected(t *testing.T) {
 	cfg, p := lockedConfig(0)
 	raw := get("/", basicField("ann:wrong")) + get("/big") + get("/none")
@@ -147,7 +147,7 @@ func TestUnprotected(t *testing.T) {
 	}
 }
 
-// What is not checked says when to come again.
+// The response to credentials that are not checked has Retry-After.
 func TestPasswordsLimited(t *testing.T) {
 	for status, want := range map[proto.Status]string{429: "429 Too Many Requests", 503: "503 Service Unavailable"} {
 		cfg, p := lockedConfig(0)
@@ -159,7 +159,7 @@ func TestPasswordsLimited(t *testing.T) {
 	}
 }
 
-// The page of the site is shown to those without credentials, with the challenge.
+// Clients without credentials get the site's error page, with the challenge.
 func TestPageOfUnauthorized(t *testing.T) {
 	cfg, _ := lockedConfig(0)
 	cfg.Site.(*fakeSite).page = "/big"
@@ -169,7 +169,7 @@ func TestPageOfUnauthorized(t *testing.T) {
 	}
 }
 
-// Responses to pipelined requests stay in order, however their credentials are waited for.
+// Responses to pipelined requests stay in order, whichever checks have to be waited for.
 func TestPasswordsPipelined(t *testing.T) {
 	raw := get("/") + get("/a", basicField("ann:right")) + get("/big") + get("/a", basicField("ann:wrong")) + get("/empty", basicField("ann:right")) + get("/")
 	now, _ := lockedConfig(0)
@@ -186,8 +186,8 @@ func TestPasswordsPipelined(t *testing.T) {
 	}
 }
 
-// A request whose credentials are being checked is answered by another process as if this
-// one had never seen it, and what has come behind it as well.
+// When a connection is moved during a check, another process handles the request from its
+// beginning, and those that follow.
 func TestPasswordsElsewhere(t *testing.T) {
 	cfg, p := lockedConfig(1 << 30)
 	d := newDriver(t, cfg, nil)
@@ -223,7 +223,7 @@ func TestPasswordsElsewhere(t *testing.T) {
 	}
 }
 
-// A client that leaves while its credentials are checked leaves nothing behind.
+// Nothing stays open when a client disconnects during a check.
 func TestPasswordsAborted(t *testing.T) {
 	var o observer
 	cfg, p := lockedConfig(1 << 30)
@@ -238,7 +238,7 @@ func TestPasswordsAborted(t *testing.T) {
 	}
 }
 
-// The user is known of a response that needed credentials, when they were right.
+// The observer gets the user of a response that needed credentials, if they were right.
 func TestUser(t *testing.T) {
 	cfg, _ := lockedConfig(2)
 	var o userObserver
@@ -255,7 +255,8 @@ type userObserver struct {
 
 func (o *userObserver) Ended(x *Exchange) { o.users = append(o.users, string(x.User)) }
 
-// What the owner says of caches is kept, but for what would share.
+// The site's own Cache-Control is kept, except for what would let shared caches store the
+// response.
 func TestPrivate(t *testing.T) {
 	for head, want := range map[string]string{
 		"A: b\r\n\r\n": "A: b\r\nCache-Control: private\r\nVary: Authorization\r\n\r\n",

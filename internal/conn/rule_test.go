@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/rules"
 )
 
-// ruledConfig is a site with rules.
+// ruledConfig returns the configuration of a site with rules.
 func ruledConfig(t *testing.T, redirects, headers string) *Config {
 	t.Helper()
 	cfg := newConfig()
@@ -40,7 +40,7 @@ func answerTo(cfg *Config, raw string) string {
 	}
 }
 
-// TestRules says when rules decide, and what becomes of the response.
+// TestRules checks when rules decide, and what they do to the response.
 func TestRules(t *testing.T) {
 	const redirects = "/a /nowhere 302\n/old /a 308\n/gone /b 404\n/removed /a 410\n/void/* /nothing 410\n/alias /a 200\n/lost /nothing 200\n/deep/* /deep/new/:splat 302\n" +
 		"/forced /a 301!\n/away https://example.org/x 303\n/tmp /a 307\n/go to=:to /:to"
@@ -80,7 +80,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestRuledPageIsNotCoded says that a rule's error page is sent as it is, like the site's own
+// TestRuledPageIsNotCoded checks that a rule's error page is sent as it is, like the site's own
 // pages, even if there is a compressed form of it: its response names no content coding.
 func TestRuledPageIsNotCoded(t *testing.T) {
 	cfg := ruledConfig(t, "/lost /a 404\n/removed /a 410\n/alias /a 200", "")
@@ -104,8 +104,8 @@ func (s codedSite) Open(path []byte, codings proto.Codings, access *proto.Access
 	return s.fakeSite.Open(path, codings, access)
 }
 
-// TestForcedRules says that a forced rule decides although there is a file, and before
-// whatever else the path could be.
+// TestForcedRules checks that a forced rule decides although there is a file, and before
+// anything else that the path could be.
 func TestForcedRules(t *testing.T) {
 	cfg := ruledConfig(t, "/b /c 302\n/a /b 302!", "")
 	if got := answerTo(cfg, get("/a")); !strings.Contains(got, "Location: /b\r\n") {
@@ -116,7 +116,7 @@ func TestForcedRules(t *testing.T) {
 	}
 }
 
-// TestRulesOfOneExchange says that an exchange ends with the rules that it began with.
+// TestRulesOfOneExchange checks that an exchange ends with the rules that it began with.
 func TestRulesOfOneExchange(t *testing.T) {
 	cfg := ruledConfig(t, "/old /a 200", "/*\n  X-All: yes\n")
 	cfg.Site = &changingSite{fakeSite: cfg.Site.(*fakeSite)}
@@ -125,7 +125,7 @@ func TestRulesOfOneExchange(t *testing.T) {
 	}
 }
 
-// changingSite has its rules once.
+// changingSite returns its rules once.
 type changingSite struct{ *fakeSite }
 
 func (s *changingSite) Rules() *rules.Set {
@@ -134,7 +134,7 @@ func (s *changingSite) Rules() *rules.Set {
 	return set
 }
 
-// TestGrowingRule follows a rule that is about its own target only to what is there.
+// TestGrowingRule checks that a rule that matches its own target ends at a file that exists.
 func TestGrowingRule(t *testing.T) {
 	cfg := ruledConfig(t, "/docs/* /docs/new/:splat", "")
 	site := cfg.Site.(*fakeSite)
@@ -150,7 +150,7 @@ func TestGrowingRule(t *testing.T) {
 	}
 }
 
-// TestPrefix says that everything is behind the prefix, and nothing outside it.
+// TestPrefix checks that everything is below the prefix, and nothing outside it.
 func TestPrefix(t *testing.T) {
 	cfg := ruledConfig(t, "/old /a\n/away https://example.org/", "/a\n  X-A: b\n")
 	cfg.Prefix = "/sub"
@@ -198,8 +198,7 @@ func TestCleaned(t *testing.T) {
 	}
 }
 
-// TestRulesAllocateNothing holds for responses that rules change, and those that they do
-// not.
+// TestRulesAllocateNothing covers responses that rules change, and others.
 func TestRulesAllocateNothing(t *testing.T) {
 	for _, path := range []string{"/a", "/old", "/alias", "/nope"} {
 		cfg := ruledConfig(t, "/old /a\n/alias /a 200\n/x /y 301!", "/*\n  X-A: b\n  ! X-Content-Type-Options\n/:p\n  X-A: :p\n")

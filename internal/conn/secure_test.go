@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// moved is a redirection to the location.
+// moved returns a redirect to the location.
 func moved(connection, location string) string {
 	return page(connection, "308 Permanent Redirect", "Location: "+location+"\r\n")
 }
 
-// Requests in the clear are redirected to the same host and path, and nowhere else.
+// Requests in cleartext are redirected to the same host and path, and nowhere else.
 var redirections = []sequence{
 	{"path and query", get("/a/b?c=d&e"), moved("", "https://a/a/b?c=d&e"), false},
 	{"kept open", get("/") + get("/a"), moved("", "https://a/") + moved("", "https://a/a"), false},
@@ -42,7 +42,7 @@ var redirections = []sequence{
 
 const proof = "HTTP/1.1 200 OK\r\n" + common + stale + "Content-Type: application/octet-stream\r\nContent-Length: 7\r\n\r\ntok.key"
 
-// redirecting is a configuration with a port for HTTPS.
+// redirecting returns a configuration with a port for HTTPS.
 func redirecting(port uint16) *Config {
 	cfg := newConfig()
 	cfg.SecurePort, cfg.Challenges = port, map[string]string{"tok": "tok.key"}
@@ -65,8 +65,8 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// A proxy that comes through a unix socket has decided about TLS: it would be sent in a
-// circle.
+// Requests through a unix socket are not redirected: the proxy has decided about TLS, and
+// would loop.
 func TestLocalIsNotRedirected(t *testing.T) {
 	d := newDriver(t, redirecting(443), nil)
 	d.conn.Local()
@@ -76,8 +76,8 @@ func TestLocalIsNotRedirected(t *testing.T) {
 	}
 }
 
-// On a secure connection the same requests are answered, a challenge too, and the
-// client is told to come securely again.
+// Over TLS the same requests are served, also a challenge, with
+// Strict-Transport-Security.
 func TestSecure(t *testing.T) {
 	const strict = "Strict-Transport-Security: max-age=3600\r\n"
 	cfg := redirecting(443)
@@ -97,17 +97,17 @@ func TestSecure(t *testing.T) {
 	}
 	d := newDriver(t, cfg, nil)
 	if d.receive(get("/")); strings.Contains(string(d.reply), "Strict") {
-		t.Errorf("in the clear: %q", d.reply)
+		t.Errorf("in cleartext: %q", d.reply)
 	}
 	cfg.Header = []string{"strict-transport-security: max-age=1; includeSubDomains"}
 	d = newDriver(t, cfg, nil)
 	d.conn.Secure()
 	if d.receive(get("/")); strings.Count(strings.ToLower(string(d.reply)), "strict-transport-security: ") != 1 {
-		t.Errorf("with an own field: %q", d.reply)
+		t.Errorf("with a field of the site: %q", d.reply)
 	}
 }
 
-// Plain HTTP on a port for TLS is answered in the clear, with a page that says so.
+// The response to plain HTTP on a port for TLS is in cleartext, with a page that says so.
 func TestInClear(t *testing.T) {
 	cfg := redirecting(443)
 	cfg.HSTS = time.Hour
@@ -125,8 +125,7 @@ func TestInClear(t *testing.T) {
 	}
 }
 
-// A client of TLS that comes to a port for plain HTTP is told apart from one that sends
-// nonsense.
+// A TLS client on a port for plain HTTP is distinguished from one that sends garbage.
 func TestHello(t *testing.T) {
 	for raw, want := range map[string]bool{"\x16": true, "\x16\x03\x01\x02\x00\x01": true, "\x15\x03": false, "\x00": false, "GET / HTTP/9\r\n\r\n": false} {
 		o := &observer{}

@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// request is a request in HTTP/1.1 with the fields.
+// request returns an HTTP/1.1 request with the fields.
 func request(method, target string, fields ...string) string {
 	return method + " " + target + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(append(fields, "", ""), "\r\n")
 }
@@ -23,7 +23,7 @@ var (
 	notMod   = "HTTP/1.1 304 Not Modified\r\n" + common + fresh + validFields(10) + "\r\n"
 )
 
-// sequence is the bytes of some requests and the replies to them.
+// sequence has the bytes of some requests and the replies to them.
 type sequence struct {
 	name  string
 	raw   string
@@ -134,7 +134,7 @@ var refusals = []sequence{
 	{"after good requests", get("/") + get("/nope") + "\r\n\r\nBAD\r\n\r\n" + get("/a"), home + notFound + page(closes, "400 Bad Request", ""), true},
 }
 
-// headOf is a reply without its body.
+// headOf returns a reply without its body.
 func headOf(reply string) string {
 	head, _, _ := strings.Cut(reply, "\r\n\r\n")
 	return head + "\r\n\r\n"
@@ -177,7 +177,7 @@ func TestFallbackIsForNavigation(t *testing.T) {
 		}
 	}
 	if reply, _ := exchange(t, newConfig(), nil, get("/route", browser)); reply != notFound {
-		t.Errorf("there is none:\n%s", clip(reply))
+		t.Errorf("without a fallback:\n%s", clip(reply))
 	}
 }
 
@@ -205,7 +205,7 @@ func TestSingle(t *testing.T) {
 	}
 }
 
-// Validators that are not to be trusted are not sent (RFC 9110 §8.8.2.1).
+// Validators that cannot be trusted are not sent (RFC 9110 §8.8.2.1).
 func TestValidators(t *testing.T) {
 	tests := []struct{ name, path, modified, tag string }{
 		{"9110-8.8.3 old", "/a", dateFile, "ETag: " + tag(10)},
@@ -229,7 +229,7 @@ func TestValidators(t *testing.T) {
 	}
 }
 
-// The interim reply is sent once, to whoever waits for it (RFC 9110 §10.1.1).
+// The interim reply is sent once, to a client that waits for it (RFC 9110 §10.1.1).
 func TestContinue(t *testing.T) {
 	head := get("/", "Content-Length: 4", "Expect: 100-continue")
 	tests := []struct {
@@ -252,7 +252,7 @@ func TestContinue(t *testing.T) {
 	}
 }
 
-// built is the reply with a file whose time says nothing.
+// built returns the reply with a file that has no usable time.
 func built() string {
 	return strings.Replace(full("", "one"), validFields(3), "", 1)
 }
@@ -307,8 +307,8 @@ func TestLargestFile(t *testing.T) {
 	}
 }
 
-// Times at the edge of what a file system keeps are those of the calendar, or
-// none: a time in the future is the reply's (RFC 9110 §8.8.2.1).
+// The earliest and latest times that a file system can store are formatted correctly or
+// left out. A time in the future is replaced by that of the reply (RFC 9110 §8.8.2.1).
 func TestTimesAtTheEdge(t *testing.T) {
 	for _, sec := range []int64{unixNow + 1, 9223372036, 9223372037, 10413792000, 1 << 40, math.MaxInt64} {
 		cfg := newConfig()

@@ -33,8 +33,8 @@ func (s *namedSites) Done(site Site, number int) {
 	s.found = nil
 }
 
-// severalSites configures the sites one.example and two.example, whose pages differ, and
-// none for other hosts.
+// severalSites returns a configuration with the sites one.example and two.example, whose
+// pages differ, and none for other hosts.
 func severalSites() (*Config, *namedSites) {
 	all := &namedSites{names: []string{"one.example", "two.example"}}
 	for _, name := range all.names {
@@ -48,13 +48,13 @@ func severalSites() (*Config, *namedSites) {
 	return cfg, all
 }
 
-// to is a request for a path of a host.
+// to returns a request for a path of a host.
 func to(host, target string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
 }
 
-// The host of a request finds its site, and an absolute target's counts before Host
-// (RFC 9112 §3.2.2). Error pages are the site's own.
+// The host of a request selects the site. That of an absolute target has precedence over
+// Host (RFC 9112 §3.2.2). Error pages are those of the site.
 func TestSites(t *testing.T) {
 	for _, test := range []struct {
 		raw  string
@@ -80,21 +80,21 @@ func TestSites(t *testing.T) {
 	}
 }
 
-// An exchange asks for its site once, and the next one on the same connection again.
+// An exchange looks up its site once, and the next one on the same connection does again.
 func TestSiteOfAnExchange(t *testing.T) {
 	cfg, all := severalSites()
 	obs := &siteObserver{}
 	d := newDriver(t, cfg, obs)
 	for i, raw := range []string{to("two.example", "/none"), to("one.example", "/a"), to("none.example", "/a")} {
 		if all.asked = 0; !d.receive(raw) || all.asked != 1 {
-			t.Fatalf("request %d: the site was asked for %d times, the connection ends with %v", i, all.asked, d.step)
+			t.Fatalf("request %d: %d lookups of the site, the connection ends with %v", i, all.asked, d.step)
 		}
 	}
 	if want := [3]int{1, 0, 0}; obs.seen != want {
 		t.Errorf("the observer has seen the sites %v, want %v", obs.seen, want)
 	}
 	if all.found != nil {
-		t.Error("an exchange has ended, and its site does not know")
+		t.Error("the site was not told that the exchange ended")
 	}
 	for i, s := range all.sites {
 		if s.open != 0 {
@@ -103,7 +103,7 @@ func TestSiteOfAnExchange(t *testing.T) {
 	}
 }
 
-// siteObserver keeps the number of each exchange's site.
+// siteObserver records the number of each exchange's site.
 type siteObserver struct {
 	counter
 	seen [3]int
@@ -115,7 +115,7 @@ func (o *siteObserver) Ended(x *Exchange) {
 	o.n++
 }
 
-// A host that no site is for is not redirected to HTTPS.
+// A host without a site is not redirected to HTTPS.
 func TestUnknownHostInClear(t *testing.T) {
 	cfg, _ := severalSites()
 	cfg.SecurePort = 443
@@ -127,8 +127,8 @@ func TestUnknownHostInClear(t *testing.T) {
 	}
 }
 
-// A download continues in a worker that has no site for its host any more, or another
-// number for it.
+// A download continues in a worker that no longer has a site for its host, or has another
+// number for the site.
 func TestMoveToOtherSites(t *testing.T) {
 	cfg, all := severalSites()
 	d := newDriver(t, cfg, nil)

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/theme"
 )
 
-// fakeStream is ready after some calls of Prepare, or says why it is not.
+// fakeStream is ready after some calls of Prepare, or returns an error status.
 type fakeStream struct {
 	site   *listSite
 	before int
@@ -31,7 +31,7 @@ func (s *fakeStream) Append(dst []byte) ([]byte, bool, error) {
 func (s *fakeStream) Await(func()) bool { return false }
 func (s *fakeStream) Close()            { s.site.streams-- }
 
-// listSite has a list for /shut.
+// listSite has a listing for /shut.
 type listSite struct {
 	*fakeSite
 	status  proto.Status
@@ -43,7 +43,7 @@ func (s *listSite) List(_, _ []byte, _ bool, _ *proto.Access) (Stream, proto.Sta
 	return &fakeStream{site: s, before: 3, status: s.status}, proto.StatusOK
 }
 
-// A list begins when it is ready, and is an error as long as it is not.
+// A listing is sent when it is ready. Until then it may still become an error.
 func TestStreamIsPrepared(t *testing.T) {
 	const fields = "Cache-Control: no-cache\r\nVary: Accept\r\nETag: \"l\"\r\n"
 	const whole = fields + theme.ListingPolicy + "Content-Type: text/html\r\n"
@@ -81,7 +81,7 @@ func TestStreamIsPrepared(t *testing.T) {
 	}
 }
 
-// Who leaves before a list is ready gets nothing, and nothing stays open.
+// A client that disconnects before a listing is ready gets nothing, and nothing stays open.
 func TestStreamIsAbandoned(t *testing.T) {
 	site := &listSite{fakeSite: newFakeSite(), status: proto.StatusOK}
 	cfg := newConfig()
@@ -93,6 +93,6 @@ func TestStreamIsAbandoned(t *testing.T) {
 	}
 	d.conn.Abort(errors.New("gone"))
 	if site.streams != 0 || d.once() {
-		t.Error("it goes on")
+		t.Error("the connection continues")
 	}
 }

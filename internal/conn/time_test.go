@@ -7,8 +7,8 @@ import (
 
 const second = time.Second
 
-// Each phase has its deadline. An Expire that comes too early changes
-// nothing, one in time ends the connection as the phase demands.
+// Each phase has its deadline. An Expire before it changes nothing; one after it ends the
+// connection as the phase demands.
 func TestExpire(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -69,7 +69,7 @@ func TestExpire(t *testing.T) {
 	}
 }
 
-// startBig asks for the large file and gets the head of the reply.
+// startBig requests the large file and receives the head of the reply.
 func startBig(d *driver) {
 	d.in = append(d.in[:0], get("/big")...)
 	d.conn.Receive(d.in, d.now)
@@ -78,8 +78,7 @@ func startBig(d *driver) {
 	d.piece = 40 << 10
 }
 
-// A last reply has as long to arrive as any other, though the connection has
-// nothing more to do.
+// The last reply has as much time to arrive as any other, although nothing follows it.
 func TestUnsent(t *testing.T) {
 	for _, raw := range []string{get("/"), get("/", "Connection: close"), "BAD\r\n\r\n", get("/") + "GET"} {
 		d := newDriver(t, newConfig(), nil)
@@ -100,7 +99,7 @@ func TestUnsent(t *testing.T) {
 		d.at(11*second).conn.Unsent(100, d.now)
 		d.at(71 * second).conn.Expire(d.now)
 		if d.pump() || d.step != Reset {
-			t.Errorf("%.40q: step %v when nothing is taken", raw, d.step)
+			t.Errorf("%.40q: step %v when the client reads nothing", raw, d.step)
 		}
 	}
 }
@@ -198,7 +197,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// An idle connection is closed when its last chance is over, no sooner.
+// An idle connection is closed at the end of its grace period, not before.
 func TestDrainGraceEnds(t *testing.T) {
 	d := newDriver(t, newConfig(), nil)
 	d.at(second).conn.Drain(d.now)
@@ -216,8 +215,8 @@ func TestDrainGraceEnds(t *testing.T) {
 	}
 }
 
-// A client that takes a few bytes a minute is given up while its worker drains,
-// and not before.
+// A client that reads a few bytes a minute is disconnected while its worker drains, and
+// not before.
 func TestDrainEndsATrickle(t *testing.T) {
 	for _, draining := range []bool{false, true} {
 		d := newDriver(t, newConfig(), nil)
@@ -236,8 +235,8 @@ func TestDrainEndsATrickle(t *testing.T) {
 	}
 }
 
-// A download that is under way continues, however long it takes at the least rate;
-// its head has been sent, so the connection gets its last chance after it.
+// A download under way continues, however long it takes at the minimum rate. Its head has
+// been sent already, so the connection gets its grace period after it.
 func TestDrainDuringDownload(t *testing.T) {
 	d := newDriver(t, newConfig(), nil)
 	startBig(d)
@@ -251,17 +250,17 @@ func TestDrainDuringDownload(t *testing.T) {
 		}
 	}
 	if string(d.reply) != full("", bigData) {
-		t.Fatal("other bytes")
+		t.Fatal("the content is wrong")
 	}
 	if !d.pump() || d.conn.Deadline() != d.now.Mono+DrainGrace {
 		t.Errorf("deadline %v at %v", d.conn.Deadline(), d.now.Mono)
 	}
 	if d.receive(get("/")) || string(d.reply) != full("", bigData)+full(closes, "home") {
-		t.Errorf("the last chance: %s", d.reply[len(d.reply)-500:])
+		t.Errorf("in the grace period: %s", d.reply[len(d.reply)-500:])
 	}
 }
 
-// Who never stops to pipeline is told to go after a while.
+// A client that pipelines without end gets Connection: close after a while.
 func TestDrainEndsPipelining(t *testing.T) {
 	d := newDriver(t, newConfig(), nil)
 	d.conn.Drain(d.now)
@@ -275,8 +274,8 @@ func TestDrainEndsPipelining(t *testing.T) {
 	}
 }
 
-// A connection can be drained at any time without losing or doubling a byte
-// of a reply: only the close is added.
+// A connection can be drained at any time without losing or repeating a byte of a reply:
+// only Connection: close is added.
 func TestDrainAnywhere(t *testing.T) {
 	raw := get("/") + get("/a", "Content-Length: 2") + "xx" + get("/a", "Range: bytes=1-2") + request("HEAD", "/")
 	for cut := range len(raw) + 1 {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Each exchange is told when its head is complete, when it is decided, and when
-// it has ended: once each.
+// The observer is told when an exchange's head is complete, when it is decided, and when it
+// has ended: once each.
 func TestObserver(t *testing.T) {
 	cfg, o := newConfig(), &observer{}
 	check := func(want ...string) {
@@ -37,7 +37,7 @@ func TestObserver(t *testing.T) {
 	check("400", "whole, since 0s")
 }
 
-// Expire says what was waited for too long.
+// Expire reports which timer has expired.
 func TestExpireSaysWhat(t *testing.T) {
 	cfg, o := newConfig(), &observer{}
 	for _, tt := range []struct {
@@ -67,8 +67,8 @@ func TestExpireSaysWhat(t *testing.T) {
 	}
 }
 
-// A client's id is taken if it can stand in a head and in a log, and another is
-// made if not; each reply has one.
+// A client's request ID is used if it is valid in a field and in a log; otherwise one is
+// generated. Each reply has one.
 func TestRequestID(t *testing.T) {
 	cfg := newConfig()
 	made := 0
@@ -94,20 +94,20 @@ func TestRequestID(t *testing.T) {
 				expected = "made-1"
 			}
 			if !strings.Contains(reply, "\r\nX-Request-Id: "+expected+"\r\n") || strings.Count(reply, "X-Request-Id") != 1 {
-				t.Errorf("%s with the id %q: %q", target, sent, headOf(reply))
+				t.Errorf("%s with the ID %q: %q", target, sent, headOf(reply))
 			}
 			if len(o.ids) != 1 || o.ids[0] != expected {
-				t.Errorf("%s with the id %q: the log says %q", target, sent, o.ids)
+				t.Errorf("%s with the ID %q: the log has %q", target, sent, o.ids)
 			}
 		}
 	}
 	made = 0
 	if reply, _ := exchange(t, cfg, nil, get("/a")+"BAD\r\n\r\n"); strings.Count(reply, "X-Request-Id: made-") != 2 || made != 2 {
-		t.Errorf("two replies, %d ids: %q", made, reply)
+		t.Errorf("%d IDs generated for two replies: %q", made, reply)
 	}
 }
 
-// What can be seen of a connection is what it is doing.
+// The view of a connection says what it is doing.
 func TestView(t *testing.T) {
 	cfg := newConfig()
 	d := newDriver(t, cfg, nil)

@@ -26,7 +26,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench { return newBenchWith(t, func(*Config) {}) }
 
-// newBenchWith is newBench with a configuration that is changed before it counts.
+// newBenchWith is newBench with a changed configuration.
 func newBenchWith(t *testing.T, change func(*Config)) *bench {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -81,7 +81,7 @@ func (b *bench) next(t *testing.T) serve.Order {
 		select {
 		case <-b.woken:
 		case <-time.After(10 * time.Second):
-			t.Fatal("no order comes")
+			t.Fatal("no order arrived")
 		}
 	}
 }
@@ -94,19 +94,19 @@ func (b *bench) want(t *testing.T, want serve.Order) {
 	}
 }
 
-// stop ends it as its worker does.
+// stop stops the Control as its worker does.
 func (b *bench) stop() {
 	close(b.signals)
 	b.Stop()
 }
 
-// dies is the master's death.
+// dies closes the master's end, as its death does.
 func (b *bench) dies() {
 	b.end.Close()
 	b.master.Close()
 }
 
-// said collects what the worker has sent.
+// said returns the messages that the worker has sent.
 func (b *bench) said(t *testing.T) []ipc.Message {
 	t.Helper()
 	if err := b.master.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
@@ -122,15 +122,15 @@ func (b *bench) said(t *testing.T) []ipc.Message {
 	}
 }
 
-// Drained by hand, a worker says so, once, and leaves the listening socket as
-// it is: another will use it.
+// A worker that is drained by a signal reports it once, and leaves the listening socket as
+// it is: another worker will use it.
 func TestDrainBySignal(t *testing.T) {
 	b := newBench(t)
 	if err := b.master.Send(ipc.Serve{}); err != nil {
 		t.Fatal(err)
 	}
 	if !b.Await() {
-		t.Error("no request may be taken")
+		t.Error("requests may not be taken")
 	}
 	for range 3 {
 		b.signals <- syscall.SIGINT
@@ -138,21 +138,21 @@ func TestDrainBySignal(t *testing.T) {
 	b.want(t, serve.Drain{Kept: true})
 	b.want(t, serve.Drain{})
 	if got := b.said(t); !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
-		t.Errorf("the master heard %v, want that it drains and leaves its queue", got)
+		t.Errorf("the master received %v, want that it drains and leaves its queue", got)
 	}
 	b.dies() // which changes nothing any more
 	close(b.signals)
 	b.readers.Wait()
 	if o, ok := b.Orders().Take(); ok {
-		t.Errorf("another order: %#v", o)
+		t.Errorf("unexpected order %#v", o)
 	}
 	if b.refused > 0 {
 		t.Error("new connections are refused")
 	}
 }
 
-// A worker that is to end before it was allowed to serve does not serve, unless
-// that word had been on its way.
+// A worker that is told to drain before it may serve does not serve, unless the message
+// that permits it is already in the channel.
 func TestAwait(t *testing.T) {
 	b := newBench(t)
 	b.signals <- syscall.SIGINT
@@ -170,12 +170,12 @@ func TestAwait(t *testing.T) {
 	}
 	<-b.granted
 	if !b.Await() {
-		t.Error("no request may be taken")
+		t.Error("requests may not be taken")
 	}
 	b.stop()
 }
 
-// A worker that is slow to read its messages does not exit while one waits.
+// A worker that reads its messages slowly does not exit while one is unread.
 func TestAwaitUnread(t *testing.T) {
 	b := newBench(t)
 	b.signals <- syscall.SIGINT
@@ -190,17 +190,17 @@ func TestAwaitUnread(t *testing.T) {
 	go func() { allowed <- b.Await() }()
 	select {
 	case <-allowed:
-		t.Error("it does not wait")
+		t.Error("the worker does not wait")
 	case <-time.After(5 * grantTime):
 	}
 	b.mu.Unlock()
 	if !<-allowed {
-		t.Error("no request may be taken")
+		t.Error("requests may not be taken")
 	}
 	b.stop()
 }
 
-// When the master is gone nobody will use the listening socket again.
+// When the master has died, nobody will use the listening socket again.
 func TestDrainByDeath(t *testing.T) {
 	b := newBench(t)
 	b.dies()
@@ -211,7 +211,7 @@ func TestDrainByDeath(t *testing.T) {
 	b.stop()
 }
 
-// A master that cannot be understood is not gone.
+// A master that sends invalid messages has not died.
 func TestDrainByGarbage(t *testing.T) {
 	b := newBench(t)
 	if _, err := b.end.Write([]byte("garbage")); err != nil {
@@ -219,26 +219,26 @@ func TestDrainByGarbage(t *testing.T) {
 	}
 	b.want(t, serve.Drain{Kept: true})
 	if got := b.said(t); b.refused > 0 || !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
-		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
+		t.Errorf("the master received %v; new connections were refused %d times", got, b.refused)
 	}
 	b.stop()
 }
 
-// A worker that ends for a reason of its own leaves its slot's socket to the
-// next one, and says nothing of draining.
+// A worker that drains for a reason of its own leaves its slot's socket to the next worker,
+// and does not report a drain.
 func TestStop(t *testing.T) {
 	b := newBench(t)
 	b.stop()
 	if o, ok := b.Orders().Take(); ok {
-		t.Errorf("an order: %#v", o)
+		t.Errorf("unexpected order %#v", o)
 	}
 	if got := b.said(t); b.refused > 0 || len(got) > 0 {
-		t.Errorf("the master heard %v; new connections were refused %d times", got, b.refused)
+		t.Errorf("the master received %v; new connections were refused %d times", got, b.refused)
 	}
 }
 
-// Told to drain, it knows what to do with its connections and its queue, and
-// says nothing of draining: the master knows.
+// A worker that the master drains is told what to do with its connections and its queue,
+// and does not report the drain.
 func TestDrainByMessage(t *testing.T) {
 	for _, queue := range []bool{false, true} {
 		b := newBench(t)
@@ -257,7 +257,7 @@ func TestDrainByMessage(t *testing.T) {
 		}
 		unix.Close(to)
 		if got := b.said(t); len(got) > 0 {
-			t.Errorf("the master heard %v", got)
+			t.Errorf("the master received %v", got)
 		}
 		b.signals <- syscall.SIGINT // the pool ends meanwhile
 		b.want(t, serve.Drain{})
@@ -265,7 +265,7 @@ func TestDrainByMessage(t *testing.T) {
 	}
 }
 
-// What the master says comes in the order in which it said it, its death last.
+// Messages of the master arrive in their order, and its death comes last.
 func TestOrdersKeepTheirOrder(t *testing.T) {
 	b := newBench(t)
 	from, to, err := ipc.Handover()
@@ -301,12 +301,12 @@ func TestOrdersKeepTheirOrder(t *testing.T) {
 	list()
 	b.want(t, serve.Drain{})
 	if b.refused > 0 {
-		t.Error("new connections are refused though another worker takes them")
+		t.Error("new connections are refused although another worker accepts them")
 	}
 	b.stop()
 }
 
-// A worker without a free descriptor serves on if it is asked for its connections.
+// A worker without a free descriptor continues to serve when its connections are requested.
 func TestNoFreeDescriptorForList(t *testing.T) {
 	b := newBench(t)
 	var before unix.Rlimit
@@ -327,9 +327,9 @@ func TestNoFreeDescriptorForList(t *testing.T) {
 	select {
 	case <-b.granted:
 	case <-b.drained:
-		t.Error("it drains")
+		t.Error("the worker drains")
 	case <-time.After(10 * time.Second):
-		t.Error("it receives nothing more")
+		t.Error("the worker receives nothing more")
 	}
 	if err := errors.Join(sent, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)); err != nil {
 		t.Fatal(err)
@@ -340,7 +340,7 @@ func TestNoFreeDescriptorForList(t *testing.T) {
 	b.stop()
 }
 
-// A handover channel goes to the engine.
+// A handover channel is passed to the engine.
 func TestTakeOver(t *testing.T) {
 	b := newBench(t)
 	from, to, err := ipc.Handover()
@@ -353,13 +353,13 @@ func TestTakeOver(t *testing.T) {
 	unix.Close(to)
 	unix.Close(b.next(t).(serve.TakeOver).FD)
 	if err := ipc.SendConnection(from, []byte("x"), from, -1); err != unix.EPIPE {
-		t.Errorf("handing over to nobody: %v", err)
+		t.Errorf("handing over without a receiver: %v", err)
 	}
 	unix.Close(from)
 	b.stop()
 }
 
-// Without a master, a socket that somebody else keeps is left as it is.
+// When the master has died, a socket that another process keeps open is left as it is.
 func TestForeignSocket(t *testing.T) {
 	b := newBenchWith(t, func(cfg *Config) { cfg.Refuse = nil })
 	b.dies()
@@ -369,7 +369,7 @@ func TestForeignSocket(t *testing.T) {
 	b.signals <- syscall.SIGTERM
 	b.want(t, serve.Drain{Kept: true})
 	if got := b.said(t); !slices.Equal(got, []ipc.Message{ipc.Draining{}}) {
-		t.Errorf("the master heard %v, want that it drains", got)
+		t.Errorf("the master received %v, want that it drains", got)
 	}
 	b.stop()
 }

@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-// sendCredentials sends what a master does.
+// sendCredentials sends credentials as a master does.
 func (b *bench) sendCredentials(t *testing.T, p []byte) {
 	t.Helper()
 	file, err := ipc.Sealed("test", p)
@@ -32,7 +32,7 @@ func encoded(t *testing.T, b certificate.Bundle) []byte {
 	return p
 }
 
-// withCredentials is a worker with a secure listener. It accepts only bundles with a
+// withCredentials returns a worker with a TLS listener that accepts only bundles with a
 // client CA.
 func withCredentials(t *testing.T) *bench {
 	return newBenchWith(t, func(c *Config) {
@@ -45,7 +45,7 @@ func withCredentials(t *testing.T) *bench {
 	})
 }
 
-// confirm expects the engine to be asked for a confirmation, which the master gets.
+// confirm expects an order for a confirmation, and passes the confirmation to the master.
 func (b *bench) confirm(t *testing.T) {
 	t.Helper()
 	confirm, ok := b.next(t).(serve.Confirm)
@@ -58,7 +58,7 @@ func (b *bench) confirm(t *testing.T) {
 	}
 }
 
-// Credentials become orders; those that cannot be used change nothing.
+// Credentials become orders. Unusable ones change nothing.
 func TestCredentials(t *testing.T) {
 	b := withCredentials(t)
 	defer b.Stop()
@@ -85,11 +85,11 @@ func TestCredentials(t *testing.T) {
 	b.next(t)
 	b.confirm(t)
 	if o, ok := b.Orders().Take(); ok {
-		t.Errorf("one order more: %+v", o)
+		t.Errorf("unexpected order %+v", o)
 	}
 }
 
-// Without usable first credentials a worker does not become ready, and says why.
+// Without usable first credentials a worker does not become ready, and reports why.
 func TestFirstCredentials(t *testing.T) {
 	b := withCredentials(t)
 	b.sendCredentials(t, encoded(t, certificate.Bundle{}))
@@ -108,7 +108,7 @@ func TestFirstCredentials(t *testing.T) {
 	b.Stop()
 }
 
-// A worker without a secure listener has no use for them, and does not leak their file.
+// A worker without a TLS listener ignores credentials, and does not leak their file.
 func TestUnwantedCredentials(t *testing.T) {
 	b := newBench(t)
 	b.sendCredentials(t, nil)

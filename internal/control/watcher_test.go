@@ -39,14 +39,13 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Goroutines say that they live as often as they are asked to, and ask for a
-// replacement once.
+// The watcher sends heartbeats as often as configured, and requests a replacement once.
 func TestWatch(t *testing.T) {
 	b := newBench(t)
 	var requests atomic.Uint64
 	requests.Store(100)
 	w := Watch(b.channel, BeatEvery(100*time.Millisecond), Limits{Requests: 100}, requests.Load)
-	alive, tired := 0, 0
+	alive, requested := 0, 0
 	for alive < 5 {
 		m, err := b.master.Receive()
 		if err != nil {
@@ -56,14 +55,14 @@ func TestWatch(t *testing.T) {
 		case ipc.Alive:
 			alive++
 		case ipc.Recycle:
-			if tired++; m.Reason != "100 requests" {
-				t.Errorf("tired after %q", m.Reason)
+			if requested++; m.Reason != "100 requests" {
+				t.Errorf("a replacement requested after %q", m.Reason)
 			}
 		}
 	}
 	w.Stop()
-	if tired != 1 {
-		t.Errorf("it asked %d times", tired)
+	if requested != 1 {
+		t.Errorf("%d replacements requested, want 1", requested)
 	}
 	b.stop()
 }

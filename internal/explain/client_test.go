@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/site"
 )
 
-// The client's address is explained: who names it, and what network decides.
+// The report explains the client's address: who named it, and which network decides.
 func TestClientSteps(t *testing.T) {
 	o, err := options.ParseMaster([]string{"--trusted-proxies", "10.0.0.0/8", "--allow", "192.0.2.0/24", "--deny", "192.0.2.7"}, func(string) string { return "" })
 	if err != nil {

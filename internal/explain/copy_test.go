@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// What is said of compressed copies follows from what a worker would find.
+// The report on compressed copies matches what a worker would find.
 func TestExplainCopies(t *testing.T) {
 	base, cache := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(base+"/a.html", []byte(strings.Repeat("a", 5000)), 0o644); err != nil {

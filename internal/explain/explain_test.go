@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/reports.txt anew")
 
-// The reports are those that were read and found right. Of a reply only those
-// lines are kept that no report before has with the same rule.
+// The reports equal the recorded ones, which were reviewed. Of a reply only those lines are
+// kept that no earlier report has with the same rule.
 func TestReports(t *testing.T) {
 	const golden = "testdata/reports.txt"
 	dir := plant(t)
@@ -63,7 +63,7 @@ func TestNothingIsUnknown(t *testing.T) {
 		}
 		for _, line := range r.Lines {
 			if line.Why == "" || line.Why == Unknown {
-				t.Errorf("%s: nobody explains %q", k.name, line.Text)
+				t.Errorf("%s: no rule explains %q", k.name, line.Text)
 			}
 		}
 		for line := range strings.Lines(r.String()) {
@@ -74,7 +74,7 @@ func TestNothingIsUnknown(t *testing.T) {
 	}
 }
 
-// Nor is anything unknown of an error whose page needs credentials, while the path needs none.
+// Each line of an error whose page needs credentials has its rule, too, though the path needs none.
 func TestPageThatNeedsCredentials(t *testing.T) {
 	k := kase{name: "a page that needs credentials", url: "/nope.txt", change: func(p *site.Policy, c *conn.Config) {
 		locked(p, c)
@@ -85,15 +85,15 @@ func TestPageThatNeedsCredentials(t *testing.T) {
 	for _, line := range r.Lines {
 		varies = varies || line.Text == "Vary: Authorization"
 		if line.Why == "" || line.Why == Unknown {
-			t.Errorf("nobody explains %q", line.Text)
+			t.Errorf("no rule explains %q", line.Text)
 		}
 	}
 	if r.Status != 404 || !varies {
-		t.Error(r)
+		t.Errorf("want 404 with Vary: Authorization:\n%s", r.String())
 	}
 }
 
-// An archive is explained by its head: to make it could take an hour.
+// An archive is explained by its head, because making it could take an hour.
 func TestArchiveIsNotMade(t *testing.T) {
 	k := kase{name: "an archive", url: "/docs/?archive=tar.gz", change: archive}
 	dir := plant(t)
@@ -103,11 +103,11 @@ func TestArchiveIsNotMade(t *testing.T) {
 		t.Error(text)
 	}
 	if k.old = true; !strings.Contains(k.report(t, dir, fixed).String(), "It ends with this response.") {
-		t.Error("to HTTP/1.0 it stays open")
+		t.Error("the connection stays open for HTTP/1.0")
 	}
 }
 
-// What makes an entity tag is said where it is the content.
+// The report says so if an entity tag is made from the content.
 func TestContentTagIsExplained(t *testing.T) {
 	dir := plant(t)
 	later := time.Now().Add(time.Minute) // than the files were changed

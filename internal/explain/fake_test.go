@@ -15,14 +15,14 @@ import (
 	"phalanx/internal/website"
 )
 
-// fixed is the time of the replies, and changed that of most files.
+// fixed is the time of the replies, changed that of most files.
 var (
 	fixed   = time.Date(2024, 5, 6, 12, 0, 0, 0, time.UTC)
 	changed = time.Date(2024, 5, 1, 8, 30, 0, 123456789, time.UTC)
 )
 
-// plant makes the tree that the cases are about: "a/" is a directory, "a -> b" a
-// symbolic link, "a|" a FIFO, "a: text" a file.
+// plant creates the tree of the cases: "a/" is a directory, "a -> b" a symbolic link, "a|" a
+// FIFO, "a: text" a file.
 func plant(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,8 +64,8 @@ func plant(t testing.TB) string {
 	return dir
 }
 
-// open opens the directory as a worker does that is told nothing special, but
-// for what change changes.
+// open opens the directory as a worker does, with the defaults except for what change
+// changes.
 func open(t testing.TB, dir string, change func(*site.Policy, *conn.Config)) (conn.Config, *site.Root) {
 	t.Helper()
 	policy := site.Policy{Index: []string{"index.html"}}
@@ -85,7 +85,7 @@ func open(t testing.TB, dir string, change func(*site.Policy, *conn.Config)) (co
 	return cfg, root
 }
 
-// kase is a request and, when it needs one, a configuration.
+// kase is a request and, if it needs one, a configuration.
 type kase struct {
 	name   string
 	method string // empty: GET
@@ -123,7 +123,7 @@ var (
 	}
 )
 
-// asked are passwords that let in whoever has credentials.
+// asked accepts any credentials.
 type asked struct{}
 
 func (asked) Check(int, []byte, netip.Addr) (proto.Status, time.Duration, conn.Check) {

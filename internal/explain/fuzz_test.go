@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/site"
 )
 
-// Whatever is asked, there is a report or an error of one line; a report has a
-// rule for each line, and nothing in it that a terminal would obey.
+// For any request there is a report or an error of one line. A report has a rule for each
+// line, and no terminal control characters.
 func FuzzRun(f *testing.F) {
 	for _, k := range cases {
 		f.Add(k.method, k.url, strings.Join(k.fields, "\n"))
@@ -38,12 +38,12 @@ func FuzzRun(f *testing.F) {
 		}
 		for _, line := range report.Lines {
 			if line.Why == "" || line.Why == Unknown {
-				t.Fatalf("nobody explains %q", line.Text)
+				t.Fatalf("no rule explains %q", line.Text)
 			}
 		}
 		text := report.String()
 		if !utf8.ValidString(text) {
-			t.Fatalf("no UTF-8: %q", text)
+			t.Fatalf("invalid UTF-8: %q", text)
 		}
 		for _, c := range text {
 			if c != '\n' && !unicode.IsPrint(c) {
@@ -74,6 +74,6 @@ func TestNothingStaysOpen(t *testing.T) {
 		reportOf(t, cfg, []*site.Root{root}, asking(t, k.method, k.url, k.fields...), fixed)
 	}
 	if after := count(); after != before {
-		t.Errorf("%d descriptors, %d before", after, before)
+		t.Errorf("%d descriptors, want %d as before", after, before)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/site"
 )
 
-// over changes a case to one of HTTPS, and perhaps of HTTP/2.
+// over returns the case over HTTPS, optionally with HTTP/2.
 func (k kase) over(http2 bool) kase {
 	before := k.change
 	k.change = func(p *site.Policy, c *conn.Config) {
@@ -23,7 +23,7 @@ func (k kase) over(http2 bool) kase {
 	return k
 }
 
-// Over HTTP/2 each response is the same but for what belongs to the connection.
+// Over HTTP/2 each response is the same except for what belongs to the connection.
 func TestHTTP2IsTheSame(t *testing.T) {
 	dir := plant(t)
 	var refused []string
@@ -57,7 +57,7 @@ func TestHTTP2IsTheSame(t *testing.T) {
 				wanted[i].Text = strings.ToLower(name) + ":" + value
 			}
 			if got.Status != want.Status || !slices.Equal(got.Lines[1:], wanted) || got.Bytes != want.Bytes && !chunked {
-				t.Errorf("by HTTP/2 %d, %d bytes:\n%v\nby HTTP/1.1 %d, %d bytes:\n%v", got.Status, got.Bytes, got.Lines, want.Status, want.Bytes, wanted)
+				t.Errorf("over HTTP/2 %d, %d bytes:\n%v\nover HTTP/1.1 %d, %d bytes:\n%v", got.Status, got.Bytes, got.Lines, want.Status, want.Bytes, wanted)
 			}
 			if !chunked && !slices.Equal(got.Body, want.Body) {
 				t.Errorf("the body is %q, want %q", got.Body, want.Body)
@@ -83,7 +83,7 @@ func TestHTTP2IsNamed(t *testing.T) {
 	}
 }
 
-// A response may be longer than the windows.
+// A response may be larger than the windows.
 func TestHTTP2OpensWindows(t *testing.T) {
 	dir := plant(t)
 	const size = 5 << 30

@@ -74,7 +74,7 @@ func TestNewRequestRefuses(t *testing.T) {
 	}
 }
 
-// A line break would let the report show another request than is explained.
+// A line break would make the report show another request than it explains.
 func TestRunRefusesLineBreaks(t *testing.T) {
 	cfg, root := open(t, plant(t), nil)
 	for _, r := range []Request{

@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/website"
 )
 
-// byHost has sites by their numbers; the first is for all other hosts.
+// byHost has sites by their numbers. The first is for all other hosts.
 type byHost struct {
 	names []string
 	sites []conn.Site
@@ -27,7 +27,7 @@ func (b byHost) Find(host []byte) (conn.Site, int) {
 
 func (byHost) Done(conn.Site, int) {}
 
-// The report is about the root of the site that has the host, and says why.
+// The report is about the document root of the site with the host, and says why.
 func TestSites(t *testing.T) {
 	var roots []*site.Root
 	all := byHost{names: []string{"", "www.example.org"}}

@@ -20,7 +20,7 @@ import (
 	"phalanx/internal/serve/servetest"
 )
 
-// What a report says of a reply is what a worker sends, byte for byte.
+// The reply in a report is what a worker sends, byte for byte.
 func TestReportsAreWhatAWorkerSends(t *testing.T) {
 	dir := plant(t)
 	if err := os.WriteFile(dir+"/now.txt", []byte("now"), 0o644); err != nil {
@@ -54,7 +54,7 @@ func TestReportsAreWhatAWorkerSends(t *testing.T) {
 	}
 }
 
-// dateOf is the time that a reply says.
+// dateOf returns the Date of a reply.
 func dateOf(t *testing.T, head []byte) time.Time {
 	t.Helper()
 	_, rest, _ := bytes.Cut(head, []byte("\r\nDate: "))
@@ -66,8 +66,7 @@ func dateOf(t *testing.T, head []byte) time.Time {
 	return time.Unix(unix, 0)
 }
 
-// ask sends a request to a worker that lives for it alone, and returns all
-// that the worker sends.
+// ask sends a request to a worker of its own, and returns everything that the worker sends.
 func ask(t *testing.T, cfg conn.Config, secure bool, request []byte) []byte {
 	t.Helper()
 	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}}, Slots: 1})
