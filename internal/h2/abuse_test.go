@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/conn"
 )
 
-// attacks are what costs a server more than the client, each one round of it.
+// attacks lists what costs a server more than the client, each with one round of it.
 var attacks = []struct {
 	name   string
 	reason Reason
@@ -124,8 +124,8 @@ var attacks = []struct {
 	}},
 }
 
-// bomb puts a field of 4,000 bytes into the table, and then asks for it n times in each
-// request: few bytes that stand for many.
+// bomb puts a field of 4,000 bytes into the table, and then refers to it n times in each
+// request: few bytes that expand to many.
 func (c *client) bomb(i, n int) {
 	if i == 0 {
 		c.get(1, "/", "bomb", strings.Repeat("x", 4000))
@@ -158,8 +158,8 @@ func TestAttacksEndTheConnection(t *testing.T) {
 	}
 }
 
-// What browsers do is not taken for an attack: requests that are cancelled a hundred at a
-// time, each page with its windows, settings, pings and priorities.
+// Browsers' behaviour is not taken for an attack: requests that are cancelled a hundred at a
+// time, and for each page window updates, settings, pings and priorities.
 func TestBrowsersAreNoAttackers(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 6 << 20})
 	c.framer.WriteWindowUpdate(0, 15<<20)
@@ -186,8 +186,8 @@ func TestBrowsersAreNoAttackers(t *testing.T) {
 	}
 }
 
-// A thousand downloads of 100 GB, on as few connections as may have them, keep little
-// however far they are, and those of a connection get equal shares.
+// A thousand downloads of 100 GB, on as few connections as possible, use little memory at
+// any time, and those of a connection get equal shares.
 func TestThousandDownloads(t *testing.T) {
 	const each = 125
 	var clients []*client
@@ -218,7 +218,7 @@ func TestThousandDownloads(t *testing.T) {
 			least, most = min(least, n), max(most, n)
 		}
 		if len(c.bodies) != each || most-least > maxFrame || least < 2<<20 {
-			t.Errorf("%d downloads, of %d to %d bytes: not fair", len(c.bodies), least, most)
+			t.Errorf("%d downloads received %d to %d bytes, want equal shares", len(c.bodies), least, most)
 		}
 		c.conn.Abort(nil)
 		if c.open() != 0 {

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/conn"
 )
 
-// script is a client that asks for the same again and again, without x/net.
+// script is a client that sends the same requests again and again, without x/net.
 type script struct {
 	c     *Conn
 	now   conn.Now
@@ -27,7 +27,7 @@ func newScript(t testing.TB, fields ...string) *script {
 	return &script{c: c.conn, now: c.now, block: c.head(fields...), out: make([]byte, 0, 256<<10), id: 3}
 }
 
-// round has n requests answered.
+// round sends n requests and receives their responses.
 func (s *script) round(n int) {
 	s.in = appendWindowUpdate(s.in[:0], 0, 16<<10*n)
 	for range n {
@@ -75,8 +75,8 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 }
 
-// An idle connection keeps no buffers and no streams, and its tables are as small as what
-// is in them.
+// An idle connection keeps no buffers and no streams, and its tables are as small as their
+// content.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	c := connect(t)
 	for i := range 200 {
@@ -85,10 +85,10 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		c.flush()
 	}
 	if size := unsafe.Sizeof(*c.conn); size > 1024 {
-		t.Errorf("it has %d bytes", size)
+		t.Errorf("an idle connection has %d bytes", size)
 	}
 	if c.conn.in != nil || c.conn.streams != nil || c.conn.block != nil || c.conn.early != nil {
-		t.Error("it keeps buffers or streams")
+		t.Error("an idle connection keeps buffers or streams")
 	}
 }
 

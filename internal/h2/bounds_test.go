@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// Streams of all connections together have no more files open than they may, but one for
-// each connection. The others wait, and those whose content is in memory do not count.
+// The streams of all connections together have no more files open than the limit, except for
+// one per connection. Other streams wait. Those with content in memory do not count.
 func TestFiles(t *testing.T) {
 	bounds := NewBounds(2)
 	var clients [2]*client
@@ -51,8 +51,8 @@ func TestFiles(t *testing.T) {
 	hold(1, 5, 0, 0)
 }
 
-// Requests with large heads that are not let end do not use up the memory: then each
-// connection has one stream, and the others are refused.
+// Requests with large heads whose responses cannot end do not exhaust the memory: each
+// connection then has one stream, and the others are refused.
 func TestMemory(t *testing.T) {
 	bounds := NewBounds(1 << 20)
 	value := strings.Repeat("x", 3900)
@@ -80,12 +80,12 @@ func TestMemory(t *testing.T) {
 	last.get(2*MaxStreams+1, "/page")
 	last.flush()
 	if len(last.heads) != 2 {
-		t.Errorf("%d responses once there is room", len(last.heads))
+		t.Errorf("%d responses once there is memory", len(last.heads))
 	}
 	for _, c := range clients {
 		c.conn.Abort(nil)
 	}
 	if held := bounds.memory.Load(); held != 0 {
-		t.Errorf("%d bytes are held for nobody", held)
+		t.Errorf("%d bytes are held without a stream", held)
 	}
 }

@@ -64,7 +64,8 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// What arrives in pieces is the same as what arrives at once, wherever it is cut.
+// Bytes have the same effect whether they arrive at once or in pieces, wherever they are
+// split.
 func TestEveryCut(t *testing.T) {
 	c := connect(t)
 	c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 5})
@@ -116,7 +117,7 @@ func TestEveryCut(t *testing.T) {
 	}
 }
 
-// Requests that are malformed are errors of their stream (RFC 9113 §8.1.1).
+// A malformed request is a stream error (RFC 9113 §8.1.1).
 func TestMalformed(t *testing.T) {
 	line := []string{":method", "GET", ":scheme", "http", ":path", "/"}
 	for name, fields := range map[string][]string{
@@ -188,7 +189,7 @@ func TestCookies(t *testing.T) {
 	c.answered(1, "200", 4)
 }
 
-// The content of requests is discarded, and its flow continues.
+// The content of requests is discarded, and its flow-control window is restored.
 func TestContent(t *testing.T) {
 	for _, r := range []struct {
 		name   string
@@ -229,7 +230,7 @@ func TestContent(t *testing.T) {
 			if c.heads[1] != r.status || was != (r.reset != 99) || was && code != r.reset {
 				t.Errorf("status %q, resets %v, GOAWAY %v", c.heads[1], c.resets, c.goaway)
 			}
-			// The connection's window is whole again.
+			// The connection's window is restored.
 			if c.get(3, "/"); c.conn.credit < receiveWindow-returnAt {
 				t.Errorf("credit of %d", c.conn.credit)
 			}
@@ -239,7 +240,7 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// Trailers are taken, and ignored.
+// Trailers are accepted and ignored.
 func TestTrailers(t *testing.T) {
 	c := connect(t)
 	c.headers(1, false, getFields("/")...)
@@ -256,7 +257,7 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
-// What is made while it is sent is waited for, beside other streams.
+// A response that is generated while it is sent is waited for, while other streams continue.
 func TestAwait(t *testing.T) {
 	c := connect(t)
 	site := c.http.Site.(*fakeSite)
@@ -278,7 +279,7 @@ func TestAwait(t *testing.T) {
 	list.more()
 	c.run()
 	c.answered(1, "200", 18)
-	// One that breaks off is reset; one that the client does not want is closed.
+	// A response that fails is reset. One that the client resets is closed.
 	site.breaks, site.list = true, []string{"x"}
 	c.get(5, "/list/")
 	c.flush()
@@ -292,7 +293,7 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// A response that fails with its first piece leaves HPACK's tables of both sides equal.
+// After a response that fails with its first piece, both sides' HPACK tables are equal.
 func TestFirstPieceFails(t *testing.T) {
 	c := connect(t)
 	site := c.http.Site.(*fakeSite)

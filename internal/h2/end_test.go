@@ -46,8 +46,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// What follows a request that was on its way when the final GOAWAY was sent is no error:
-// the streams that the server has accepted continue (RFC 9113 §6.8).
+// Frames after a request that was under way when the final GOAWAY was sent are no error: the
+// streams that the server has accepted continue (RFC 9113 §6.8).
 func TestBehindTheFinalGoAway(t *testing.T) {
 	for name, do := range map[string]func(c *client){
 		"WINDOW_UPDATE": func(c *client) { c.get(3, "/"); c.framer.WriteWindowUpdate(3, 1000) },
@@ -87,7 +87,7 @@ func TestBehindTheFinalGoAway(t *testing.T) {
 	}
 }
 
-// An error behind the final GOAWAY does not name a higher stream than it did
+// A GOAWAY for an error after the final GOAWAY does not have a higher last stream ID
 // (RFC 9113 §6.8).
 func TestErrorBehindTheFinalGoAway(t *testing.T) {
 	c := connect(t)
@@ -105,7 +105,7 @@ func TestErrorBehindTheFinalGoAway(t *testing.T) {
 	}
 }
 
-// Each time has its end.
+// Each timer ends what it is for.
 func TestTimes(t *testing.T) {
 	for _, r := range []struct {
 		name  string
@@ -154,7 +154,7 @@ func TestTimes(t *testing.T) {
 			}
 			if c.step == conn.Linger {
 				if c.now.Mono += conn.LingerTimeout; c.conn.Expire(c.now) != conn.TimerLinger {
-					t.Error("it lingers for ever")
+					t.Error("the connection lingers forever")
 				}
 				if c.run(); c.step != conn.Close {
 					t.Errorf("step %d", c.step)
@@ -185,7 +185,7 @@ func TestLingerAfterUnsent(t *testing.T) {
 	}
 }
 
-// A stream whose window stays closed is reset, though others continue.
+// A stream whose window stays closed is reset, although others continue.
 func TestStalledStream(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	c.get(1, "/page")
@@ -214,8 +214,8 @@ func TestReasonStays(t *testing.T) {
 	}
 }
 
-// With a minimum rate a client has to take, in each minute, as much as that requires, in however
-// many batches the responses are sent.
+// With a minimum rate a client has to read as much in each minute as the rate requires, in
+// however many batches the responses are sent.
 func TestMinRate(t *testing.T) {
 	for _, r := range []struct {
 		name  string
@@ -244,8 +244,8 @@ func TestMinRate(t *testing.T) {
 	}
 }
 
-// A client that does not take a DATA frame is not kept by another response that waits for the
-// server: the frame has to come first.
+// A client that does not read a DATA frame is not kept by another response that waits for the
+// server: the frame has to be sent first.
 func TestStalledBesideAWait(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow})
 	c.http.Site.(*fakeSite).list = []string{""}
@@ -265,7 +265,7 @@ func TestStalledBesideAWait(t *testing.T) {
 	}
 }
 
-// A client that opens the window of a generated response bit by bit makes progress, though
+// A client that opens the window of a generated response bit by bit makes progress, although
 // the socket accepts each bit at once.
 func TestGeneratedContentIsProgress(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
@@ -285,8 +285,8 @@ func TestGeneratedContentIsProgress(t *testing.T) {
 	}
 }
 
-// A frame has its time in all, though its bytes keep coming, and though its payload is
-// discarded.
+// A frame must be complete in time, even if its bytes keep arriving, and even if its payload
+// is discarded.
 func TestSlowFrames(t *testing.T) {
 	for name, do := range map[string]func(c *client){
 		"an unknown type": func(c *client) { c.send.WriteString("\x00\x40\x00\xbb\x00\x00\x00\x00\x00") },
@@ -309,7 +309,7 @@ func TestSlowFrames(t *testing.T) {
 			c.flush()
 			for c.conn.Expire(c.now) == conn.TimerNone {
 				if c.now.Mono-began > conn.HeadTimeout {
-					t.Fatalf("it goes on after %v", c.now.Mono-began)
+					t.Fatalf("the connection continues after %v", c.now.Mono-began)
 				}
 				if v := c.conn.View(); v.State != conn.Receiving || v.Since != began {
 					t.Fatalf("state %d since %v, want %v", v.State, v.Since, began)
@@ -326,7 +326,7 @@ func TestSlowFrames(t *testing.T) {
 	}
 }
 
-// Requests keep a connection, and nothing else does.
+// Only requests keep a connection alive.
 func TestIdle(t *testing.T) {
 	for _, r := range []struct {
 		name string
@@ -378,7 +378,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// A client that takes nothing is not kept by requests that it makes the server reset.
+// Requests that the server resets do not keep the connection of a client that reads nothing.
 func TestResetsAreNoProgress(t *testing.T) {
 	c := connect(t)
 	c.conn.Unsent(100, c.now)

@@ -13,7 +13,7 @@ func raw(kind http2.FrameType, flags http2.Flags, id uint32, payload string) fun
 	return func(c *client) { c.framer.WriteRawFrame(kind, flags, id, []byte(payload)) }
 }
 
-// begin writes a request whose content follows.
+// begin writes the head of a request with content.
 func begin(id uint32) func(*client) {
 	return func(c *client) { c.headers(id, false, getFields("/")...) }
 }
@@ -27,7 +27,7 @@ func ended(c *client) {
 	c.flush()
 }
 
-// violation is something for which the connection has to end.
+// violation is an error for which the connection has to end.
 type violation struct {
 	name string
 	code Code
@@ -114,7 +114,7 @@ func violationsOfConnections() []violation {
 	}
 }
 
-// A client that does not speak HTTP/2 is told so (§3.4).
+// A client that does not speak HTTP/2 gets an error (§3.4).
 func TestPreface(t *testing.T) {
 	for name, p := range map[string]string{
 		"HTTP/1.1":       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -131,7 +131,7 @@ func TestPreface(t *testing.T) {
 	}
 }
 
-// Violations that reset a stream, and leave the others alone.
+// Violations that reset a stream and do not affect the others.
 func TestStreamErrors(t *testing.T) {
 	for _, r := range []struct {
 		name string

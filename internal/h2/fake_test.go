@@ -45,7 +45,7 @@ func (f *fakeFile) Fd() int {
 }
 func (f *fakeFile) Close() { f.site.open-- }
 
-// fakeList is a listing of pieces, of which empty ones have to be waited for.
+// fakeList is a listing of pieces. Empty ones have to be waited for.
 type fakeList struct {
 	pieces []string
 	wake   func()
@@ -169,7 +169,7 @@ func newClient(t testing.TB, http *conn.Config, obs conn.Observer) *client {
 	return c
 }
 
-// connect is newClient with the preface of the client behind it.
+// connect is newClient after the client's preface.
 func connect(t testing.TB, settings ...http2.Setting) *client {
 	c := newClient(t, newConfig(), nil)
 	c.hello(settings...)
@@ -182,7 +182,7 @@ func (c *client) hello(settings ...http2.Setting) {
 	c.flush()
 }
 
-// flush gives the connection what was written, and runs it.
+// flush passes what was written to the connection, and runs it.
 func (c *client) flush() {
 	c.t.Helper()
 	p := bytes.Clone(c.send.Bytes())
@@ -194,7 +194,7 @@ func (c *client) flush() {
 	clear(p) // the buffer is used for something else
 }
 
-// run does what the connection says until it wants to read, or ends.
+// run takes steps until the connection wants to read, or ends.
 func (c *client) run() {
 	c.t.Helper()
 	for range 1 << 20 {
@@ -202,7 +202,7 @@ func (c *client) run() {
 			return
 		}
 	}
-	c.t.Fatal("the connection does not come to rest")
+	c.t.Fatal("the connection does not stop taking steps")
 }
 
 // once calls Next and takes the step. It returns false if there is nothing to do.
@@ -226,7 +226,7 @@ func (c *client) once() bool {
 	return c.step == conn.Send || c.step == conn.Flush
 }
 
-// parse reads the frames that have come.
+// parse reads the frames that have arrived.
 func (c *client) parse() {
 	c.t.Helper()
 	for c.in.Len() > 0 {
@@ -246,7 +246,7 @@ func (c *client) note(f http2.Frame) {
 	switch f := f.(type) {
 	case *http2.MetaHeadersFrame:
 		if c.heads[id] += f.PseudoValue("status"); c.ended[id] {
-			c.t.Fatalf("HEADERS behind the end of stream %d", id)
+			c.t.Fatalf("HEADERS after the end of stream %d", id)
 		}
 		c.ended[id], c.fields = f.StreamEnded(), f.RegularFields()
 	case *http2.DataFrame:
@@ -291,7 +291,7 @@ func (c *client) headers(id uint32, end bool, fields ...string) {
 	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.head(fields...), EndStream: end, EndHeaders: true})
 }
 
-// open is how many files the site has open.
+// open returns the number of files that the site has open.
 func (c *client) open() int { return c.http.Site.(*fakeSite).open }
 
 // failed checks that the connection has ended with a code.

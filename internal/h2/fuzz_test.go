@@ -16,9 +16,9 @@ func (o *counter) Received(*conn.Exchange) { o.received++ }
 func (o *counter) Decided(*conn.Exchange)  { o.decided++ }
 func (o *counter) Ended(*conn.Exchange)    { o.ended++ }
 
-// FuzzConn gives a connection any bytes behind the preface, in pieces, with time between
-// them. Whatever comes: x/net's parser accepts all that is sent, nothing stays open, and
-// no memory grows.
+// FuzzConn sends a connection any bytes after the preface, in pieces, with time between
+// them. In every case x/net's parser accepts all that the connection sends, nothing stays
+// open, and memory does not grow.
 func FuzzConn(f *testing.F) {
 	c := connect(f)
 	seed := func(write func()) {
@@ -64,7 +64,7 @@ func FuzzConn(f *testing.F) {
 			}
 		}
 		if c.conn.rest == 0 && c.in.Len() > 0 {
-			t.Errorf("%d bytes are no frame", c.in.Len())
+			t.Errorf("%d bytes are not a frame", c.in.Len())
 		}
 		if c.conn.Abort(nil); c.open() != 0 || obs.ended > obs.decided || len(c.conn.streams) > 0 {
 			t.Errorf("%d files open, %+v", c.open(), obs)

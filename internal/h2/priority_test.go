@@ -29,8 +29,8 @@ func TestParsePriority(t *testing.T) {
 	}
 }
 
-// share asks for downloads with closed windows, opens them for n frames, and returns the
-// sequence of the streams' DATA frames.
+// share requests downloads with closed windows, opens the windows for n frames, and returns
+// the sequence of the streams' DATA frames.
 func share(t *testing.T, n uint32, ask func(c *client)) []uint32 {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	c.framer.WriteWindowUpdate(0, 1<<30)
@@ -90,7 +90,7 @@ func TestPrioritiesAreHeeded(t *testing.T) {
 	}
 }
 
-// A sequence stays one whatever becomes able to send first.
+// The order of streams does not depend on the order in which they become able to send.
 func TestQueue(t *testing.T) {
 	var q queue
 	streams := map[uint32]*stream{}

@@ -9,8 +9,8 @@ import (
 	"phalanx/internal/conn"
 )
 
-// While a DATA frame is being sent, no more than the beginning of another frame is held
-// beside what has just been received.
+// While a DATA frame is being sent, no more than the beginning of another frame is buffered
+// besides the bytes just received.
 func TestReceives(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow})
 	c.get(1, "/huge")
@@ -25,7 +25,7 @@ func TestReceives(t *testing.T) {
 		ping = appendPing(ping, 0, make([]byte, 8))
 	}
 	if c.conn.Receive(ping, c.now); c.conn.Receives() {
-		t.Error("it receives more than it holds")
+		t.Error("the connection receives more than it can buffer")
 	}
 	c.conn.Hold()
 	c.once() // the frame, and then what was received

@@ -17,10 +17,10 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// maxJobs is how many wait in tests.
+// maxJobs is the limit of waiting jobs in tests.
 const maxJobs = 30
 
-// file opens a new regular file of so many bytes.
+// file opens a new regular file of the given size.
 func file(t *testing.T, size int64) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "")
@@ -34,7 +34,8 @@ func file(t *testing.T, size int64) *os.File {
 	return f
 }
 
-// Workers take turns, each has a bounded number of jobs, and none waits twice.
+// Workers' jobs are processed in turn, each worker has a bounded number of jobs, and no job
+// waits twice.
 func TestQueue(t *testing.T) {
 	q := newQueue(maxJobs)
 	defer q.close()
@@ -88,7 +89,7 @@ func (p *inside) PID() int    { return p.pid }
 func (p *inside) Kill()       { p.once.Do(func() { close(p.kill) }) }
 func (p *inside) Wait() error { return <-p.ended }
 
-// starter starts helpers in this process, which do jobs with a function.
+// starter starts helpers in this process that process jobs with a function.
 type starter struct {
 	mu      sync.Mutex
 	started []*inside
@@ -134,7 +135,7 @@ func (s *starter) count() int {
 	return len(s.started)
 }
 
-// lines are what a runner has logged.
+// lines collects a runner's log lines.
 type lines struct {
 	mu  sync.Mutex
 	all []string
@@ -161,8 +162,8 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// A helper is started with the first job, counts what it does, exits when it has nothing to
-// do, and is started again.
+// A helper is started with the first job, counts its work, exits when there is none, and is
+// started again.
 func TestRunner(t *testing.T) {
 	log := &lines{}
 	s := &starter{idle: 50 * time.Millisecond, do: func(_ context.Context, j Job) ipc.JobDone {
@@ -171,7 +172,7 @@ func TestRunner(t *testing.T) {
 	r := NewRunner(Config{Start: s.start, Log: log.add})
 	defer r.Suspend()
 	if s.count() != 0 || r.Status().PID != 0 {
-		t.Error("a helper without a job")
+		t.Error("a helper runs without a job")
 	}
 	for size := range int64(4) {
 		r.Give(9, ipc.Job{Kind: ipc.JobGzip}, file(t, 100+size))
@@ -189,7 +190,7 @@ func TestRunner(t *testing.T) {
 	await(t, "second helper", func() bool { return s.count() == 2 && r.Status().Made == 2 })
 }
 
-// What is no regular file is not touched, and everything is closed in the end.
+// Descriptors of other kinds of files are not used, and everything is closed in the end.
 func TestStrange(t *testing.T) {
 	done := make(chan Job, 10)
 	s := &starter{idle: time.Minute, do: func(_ context.Context, j Job) ipc.JobDone { done <- j; return ipc.JobDone{} }}
@@ -222,7 +223,7 @@ func TestStrange(t *testing.T) {
 	}
 }
 
-// A helper that dies is not started again at once, nor one that cannot be started.
+// A helper that died or could not be started is not started again at once.
 func TestDeath(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Unix(1e9, 0)
@@ -255,7 +256,7 @@ func TestDeath(t *testing.T) {
 	}
 }
 
-// A helper whose master has gone leaves nothing open.
+// A helper whose master has died leaves nothing open.
 func TestMasterGone(t *testing.T) {
 	before := descriptors(t)
 	channel, theirs, err := ipc.Pair()

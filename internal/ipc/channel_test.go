@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns both ends, the worker's as its process would open it.
+// pair returns both ends. The worker's is opened as its process does.
 func pair(t *testing.T) (master, worker *Channel) {
 	t.Helper()
 	master, file, err := Pair()
@@ -60,12 +60,12 @@ func TestExchange(t *testing.T) {
 		t.Errorf("after the other side closed: %v, %v", m, err)
 	}
 	if err := master.Send(Serve{}); !errors.Is(err, unix.EPIPE) {
-		t.Errorf("send to nobody: %v", err)
+		t.Errorf("send without a receiver: %v", err)
 	}
 }
 
-// A worker may die before it has read everything; its own last message must
-// arrive all the same.
+// A worker may die before it has read everything. Its own last message must arrive
+// nevertheless.
 func TestLastMessageSurvivesReset(t *testing.T) {
 	master, worker := pair(t)
 	send(t, master, Serve{})
@@ -126,7 +126,7 @@ func TestTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := master.Receive(); err == nil || !strings.Contains(err.Error(), "exceeds 4096 bytes") {
-		t.Errorf("a message that is too long: %v", err)
+		t.Errorf("too long a message: %v", err)
 	}
 }
 
@@ -159,6 +159,6 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("Open of a file: %v", err)
 	}
 	if _, err := Open(1 << 20); !errors.Is(err, unix.EBADF) {
-		t.Errorf("Open of nothing: %v", err)
+		t.Errorf("Open of a closed descriptor: %v", err)
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// golden is the message table of the contract; the bytes must not change
-// between versions.
+// golden is the message table of docs/ipc.md. The bytes must not change between versions.
 var golden = []struct {
 	m    Message
 	wire string
@@ -84,7 +83,7 @@ func TestEncodeFits(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds that whatever Decode accepts is what Encode would write.
+// FuzzDecode checks that Decode accepts only what Encode writes.
 func FuzzDecode(f *testing.F) {
 	for _, tt := range golden {
 		f.Add([]byte(tt.wire))

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sameFile reports whether two descriptors are of one open file.
+// sameFile reports whether two descriptors refer to one open file.
 func sameFile(t *testing.T, a, b int) bool {
 	t.Helper()
 	var sa, sb unix.Stat_t
@@ -63,7 +63,7 @@ func TestRescueChannel(t *testing.T) {
 		unix.Close(k.Socket)
 		if k.File >= 0 {
 			if !sameFile(t, k.File, file) {
-				t.Errorf("%d: another file", i)
+				t.Errorf("%d: a different file", i)
 			}
 			unix.Close(k.File)
 		}
@@ -90,7 +90,7 @@ func TestRescueChannelRefuses(t *testing.T) {
 	}
 }
 
-// A process that may not have all the descriptors of a message has the first ones.
+// A process that cannot receive all descriptors of a message gets the first ones.
 func TestRescueChannelTruncates(t *testing.T) {
 	master, worker, err := RescueChannel()
 	if err != nil {

@@ -53,9 +53,9 @@ func lingering(t *testing.T) int {
 	return server
 }
 
-// sayLingering sends a message with so many descriptors, the last of which is a lingering
-// connection that no other process has open.
-func sayLingering(t *testing.T, socket int, p []byte, descriptors int) {
+// sendLingering sends a message with the given number of descriptors, the last of which is a
+// lingering connection that no other process has open.
+func sendLingering(t *testing.T, socket int, p []byte, descriptors int) {
 	t.Helper()
 	fd := lingering(t)
 	fds := append(make([]int, descriptors-1), fd)
@@ -65,7 +65,7 @@ func sayLingering(t *testing.T, socket int, p []byte, descriptors int) {
 	unix.Close(fd)
 }
 
-// promptly fails if something takes as long as a lingering connection.
+// promptly fails the test if do takes as long as the close of a lingering connection.
 func promptly(t *testing.T, what string, do func()) {
 	t.Helper()
 	began := time.Now()
@@ -74,7 +74,7 @@ func promptly(t *testing.T, what string, do func()) {
 	}
 }
 
-// Whatever a compromised worker sends with its messages, neither Receive nor Close waits.
+// Neither Receive nor Close blocks, whatever a compromised worker sends with its messages.
 func TestLingeringConnections(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -94,45 +94,45 @@ func TestLingeringConnections(t *testing.T) {
 			}
 			defer end.Close()
 			worker := int(end.Fd())
-			sayLingering(t, worker, c.message, c.descriptors)
+			sendLingering(t, worker, c.message, c.descriptors)
 			promptly(t, "Receive", func() { _, _ = master.Receive() })
 			if err := unix.Sendmsg(worker, nil, nil, nil, unix.MSG_DONTWAIT); err != nil { // not the end
 				t.Fatal(err)
 			}
-			sayLingering(t, worker, c.message, c.descriptors)
+			sendLingering(t, worker, c.message, c.descriptors)
 			promptly(t, "Close", func() { master.Empty(); master.Close() })
 		})
 	}
 }
 
-// That the other side had messages unread comes before what it has sent.
+// The error that the other side left messages unread comes before the messages that it sent.
 func TestEmptyAfterReset(t *testing.T) {
 	master, end, err := Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
 	send(t, master, Serve{})
-	sayLingering(t, int(end.Fd()), nil, 1)
+	sendLingering(t, int(end.Fd()), nil, 1)
 	end.Close()
 	promptly(t, "Close", func() { master.Empty(); master.Close() })
 }
 
-// Handover channels have another worker at their other end.
+// The other end of a handover channel belongs to another worker.
 func TestLingeringHandover(t *testing.T) {
 	from, to, err := Handover()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(from)
-	sayLingering(t, from, []byte("state"), 3)
+	sendLingering(t, from, []byte("state"), 3)
 	promptly(t, "looking", func() {
 		if _, _, _, err := PeekConnection(to, make([]byte, MaxState)); err != ErrTruncated {
 			t.Error(err)
 		}
 		NextConnection(to)
 	})
-	sayLingering(t, from, []byte("state"), 2)
-	sayLingering(t, from, nil, 1)
+	sendLingering(t, from, []byte("state"), 2)
+	sendLingering(t, from, nil, 1)
 	promptly(t, "Empty", func() { Empty(to); unix.Close(to) })
 }
 
@@ -148,7 +148,7 @@ func TestDiscardResets(t *testing.T) {
 	}
 }
 
-// After Empty this side reads the end, and the other cannot send.
+// After Empty this side reads EOF, and the other side cannot send.
 func TestEmptyShuts(t *testing.T) {
 	master, worker := pair(t)
 	send(t, worker, Alive{})

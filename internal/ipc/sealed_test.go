@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Both ends read the same bytes, as often as they like, and none can change them.
+// Both sides read the same bytes, any number of times, and neither can change them.
 func TestSealed(t *testing.T) {
 	for _, want := range [][]byte{{}, []byte("content"), bytes.Repeat([]byte("0123456789"), 100_000)} {
 		file, err := Sealed("test", want)
@@ -22,7 +22,7 @@ func TestSealed(t *testing.T) {
 			}
 		}
 		if _, err := ReadSealed(int(file.Fd()), int64(len(want))-1); err == nil {
-			t.Error("a file that is too large was read")
+			t.Error("too large a file was read")
 		}
 		if _, err := file.WriteAt([]byte("x"), 0); err == nil {
 			t.Error("a sealed file was written to")
@@ -47,6 +47,6 @@ func TestReadUnsealed(t *testing.T) {
 		t.Error("a file that can change was read")
 	}
 	if _, err := ReadSealed(-1, 100); err == nil {
-		t.Error("no file was read")
+		t.Error("a descriptor that is not a file was read")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// A certificate that nobody renews is warned of four times.
+// There are four warnings before a certificate that is not renewed expires.
 func TestExpiry(t *testing.T) {
 	p := files(t, issue(t, "a.test", start, 90*day))
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
@@ -23,11 +23,11 @@ func TestExpiry(t *testing.T) {
 	text := func(in string) string {
 		return fmt.Sprintf("certificate %q for a.test expires in %s, on 2027-02-24T00:00:00Z; renew it", p.Certificate, in)
 	}
-	r.told(text("21 days"), text("7 days"), text("24 hours"),
+	r.expectAlerts(text("21 days"), text("7 days"), text("24 hours"),
 		fmt.Sprintf("certificate %q for a.test expired on 2027-02-24T00:00:00Z: clients refuse it; renew it", p.Certificate))
 }
 
-// One that lives for days is not warned of before it should have been renewed.
+// There is no warning about a short-lived certificate before it should have been renewed.
 func TestExpiryOfShort(t *testing.T) {
 	for lifetime, want := range map[time.Duration]int{6 * day: 2, day: 1, 47 * day: 3, 397 * day: 4} {
 		c := issue(t, "a.test", start, lifetime)
@@ -44,7 +44,7 @@ func TestExpiryOfShort(t *testing.T) {
 	}
 }
 
-// A self-signed certificate is replaced before anybody is warned of it, for the same names.
+// A self-signed certificate is replaced before there is a warning, for the same names.
 func TestSelfSignedRenewed(t *testing.T) {
 	r := newRing(t, Settings{SelfSigned: true}, nil)
 	first, names := r.chain(0), r.List()[0].Names
@@ -61,13 +61,13 @@ func TestSelfSignedRenewed(t *testing.T) {
 	if r.chain(0) == first || !slices.Equal(c.Names, names) || c.NotAfter.Sub(r.now) < selfSignedTime-day {
 		t.Errorf("%+v", c)
 	}
-	r.told(fmt.Sprintf("self-signed certificate renewed, SHA-256 fingerprint %v; browsers warn again", c.Fingerprint))
+	r.expectAlerts(fmt.Sprintf("self-signed certificate renewed, SHA-256 fingerprint %v; browsers warn again", c.Fingerprint))
 	if r.poll(); r.again(Settings{SelfSigned: true}, r.State()).List()[0].Fingerprint != c.Fingerprint {
 		t.Error("an upgrade makes another one")
 	}
 }
 
-// A snapshot has the first to expire first, and says which need care.
+// A snapshot lists the first to expire first, and says which need attention.
 func TestCertificates(t *testing.T) {
 	long, short := files(t, issue(t, "long.test", start, 90*day)), files(t, issue(t, "short.test", start.Add(-80*day), 90*day))
 	r := newRing(t, Settings{Pairs: []Pair{long, short}}, nil)
@@ -90,43 +90,43 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A server that starts with what clients refuse comes up, and says so.
+// A server starts with a certificate that clients refuse, and logs an alert.
 func TestStartNotValid(t *testing.T) {
 	old, young := files(t, issue(t, "old.test", start.Add(-20*day), 10*day)), files(t, issue(t, "young.test", start.Add(2*day), 10*day))
 	r := newRing(t, Settings{Pairs: []Pair{old, young}}, nil)
-	r.told(
+	r.expectAlerts(
 		fmt.Sprintf("certificate %q for old.test expired on 2026-11-16T00:00:00Z: clients refuse it; renew it", old.Certificate),
 		fmt.Sprintf("certificate %q for young.test is not valid before 2026-11-27T23:00:00Z; check the clock", young.Certificate),
 	)
 	if err := r.load(Settings{Pairs: []Pair{old}}).Check(start); err == nil {
-		t.Error("--check does not see it")
+		t.Error("--check does not report it")
 	}
 }
 
-// A self-signed certificate is for the names of the sites too. It stays the same, through
-// reloads and upgrades, as long as it has all of them.
+// A self-signed certificate is also valid for the names of the sites. It stays the same
+// through reloads and upgrades as long as it has all of them.
 func TestSelfSignedNames(t *testing.T) {
 	settings := Settings{SelfSigned: true, Names: []string{"a.example", "*.b.example", "localhost"}}
 	r := newRing(t, settings, nil)
 	first := *r.SelfSigned()
 	for _, name := range settings.Names {
 		if n := strings.Count(" "+strings.Join(first.Names, " ")+" ", " "+name+" "); n != 1 {
-			t.Errorf("%s is there %d times, in %q", name, n, first.Names)
+			t.Errorf("%s occurs %d times in %q, want once", name, n, first.Names)
 		}
 	}
 	if r.again(settings, r.State()).SelfSigned().Fingerprint != first.Fingerprint {
-		t.Error("an upgrade has replaced it")
+		t.Error("an upgrade has replaced the certificate")
 	}
 	fewer := Settings{SelfSigned: true, Names: settings.Names[:1]}
 	if err := r.Use(r.load(fewer)); err != nil || r.SelfSigned().Fingerprint != first.Fingerprint {
-		t.Errorf("a reload has replaced it: %v", err)
+		t.Errorf("a reload has replaced the certificate: %v", err)
 	}
 	more := Settings{SelfSigned: true, Names: append(settings.Names, "c.example")}
 	if upgraded := *r.again(more, r.State()).SelfSigned(); !slices.Contains(upgraded.Names, "c.example") {
-		t.Errorf("after an upgrade it is for %q", upgraded.Names)
+		t.Errorf("after an upgrade the certificate is for %q", upgraded.Names)
 	}
 	if err := r.Use(r.load(more)); err != nil || !slices.Contains(r.SelfSigned().Names, "c.example") {
-		t.Errorf("after a reload it is for %q: %v", r.SelfSigned().Names, err)
+		t.Errorf("after a reload the certificate is for %q: %v", r.SelfSigned().Names, err)
 	}
-	r.told(fmt.Sprintf("self-signed certificate made for more names, SHA-256 fingerprint %v; browsers warn again", r.SelfSigned().Fingerprint))
+	r.expectAlerts(fmt.Sprintf("self-signed certificate made for more names, SHA-256 fingerprint %v; browsers warn again", r.SelfSigned().Fingerprint))
 }

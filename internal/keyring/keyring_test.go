@@ -20,7 +20,7 @@ import (
 
 var start = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 
-// ring is a keyring in a test, with its clock and its alerts.
+// ring is a test's keyring, with its clock and its alerts.
 type ring struct {
 	*Keyring
 	t      *testing.T
@@ -36,7 +36,7 @@ func newRing(t *testing.T, s Settings, before *State) *ring {
 	return r
 }
 
-// again makes another keyring, as a new program does.
+// again creates another keyring, as a new program does.
 func (r *ring) again(s Settings, before *State) *Keyring {
 	r.t.Helper()
 	k, err := New(Config{
@@ -80,21 +80,21 @@ func (r *ring) bundle() *certificate.Bundle {
 // chain returns the n-th certificate that workers get.
 func (r *ring) chain(n int) string { return string(r.bundle().Certificates[n].Chain) }
 
-// poll is one second of a keyring.
+// poll does what a keyring does each second.
 func (r *ring) poll() {
 	r.Keyring.poll()
 	r.tend()
 }
 
-// looks is enough time for a change to be taken.
-func (r *ring) looks() {
+// polls polls often enough for a change to be noticed.
+func (r *ring) polls() {
 	for range 3 {
 		r.poll()
 	}
 }
 
-// told wants these alerts, and forgets them.
-func (r *ring) told(want ...string) {
+// expectAlerts checks the alerts since the last call.
+func (r *ring) expectAlerts(want ...string) {
 	r.t.Helper()
 	if !slices.Equal(r.alerts, want) {
 		r.t.Errorf("alerts:\n %s\nwant:\n %s", strings.Join(r.alerts, "\n "), strings.Join(want, "\n "))
@@ -102,7 +102,7 @@ func (r *ring) told(want ...string) {
 	r.alerts = nil
 }
 
-// changed wants that there was a notification, or none.
+// changed checks whether there was a notification.
 func (r *ring) hasChanged(want bool) {
 	r.t.Helper()
 	got := false
@@ -156,7 +156,7 @@ func TestNew(t *testing.T) {
 	write(t, ca, a.Chain)
 	pair := files(t, a)
 	r := newRing(t, Settings{Pairs: []Pair{pair, {one, one}}, ClientCA: ca, SelfSigned: true}, nil)
-	r.told()
+	r.expectAlerts()
 	r.hasChanged(false)
 	got := r.bundle()
 	if len(got.Certificates) != 3 || got.Certificates[0].Name != pair.Certificate || got.Certificates[2].Name != certificate.SelfSignedName ||
@@ -173,7 +173,7 @@ func TestNew(t *testing.T) {
 	newRing(t, Settings{}, nil).bundle() // ACME may have none yet
 }
 
-// All workers share the file; none can change it for the others.
+// All workers share the file. None can change it for the others.
 func TestSealedOnce(t *testing.T) {
 	r := newRing(t, Settings{}, nil)
 	a, b := r.bundle(), r.bundle()
@@ -214,8 +214,8 @@ func TestPublish(t *testing.T) {
 	r.hasChanged(false)
 }
 
-// A clock that is behind, as that of a machine that has just started, and a certificate that
-// nobody accepts, keep no other certificate from the workers.
+// Workers get all certificates even if the clock is behind, as on a machine that has just
+// started, and if one has expired.
 func TestPublishNotValid(t *testing.T) {
 	r := newRing(t, Settings{}, nil)
 	good, young := issue(t, "good.test", start, 90*day), issue(t, "young.test", start.Add(2*day), 90*day)
@@ -227,16 +227,16 @@ func TestPublishNotValid(t *testing.T) {
 	if got := r.bundle().Certificates; len(got) != 3 {
 		t.Errorf("%d certificates of 3", len(got))
 	}
-	r.told(`certificate "old.test" for old.test expired on 2026-11-16T00:00:00Z: clients refuse it; renew it`)
+	r.expectAlerts(`certificate "old.test" for old.test expired on 2026-11-16T00:00:00Z: clients refuse it; renew it`)
 }
 
-// A program that has replaced another continues with its ticket keys and its
-// self-signed certificate, and repeats no warning.
+// A program that has replaced another one continues with its ticket keys and its self-signed
+// certificate, and repeats no warning.
 func TestState(t *testing.T) {
 	pair := files(t, issue(t, "a.test", start.Add(-85*day), 90*day))
 	s := Settings{Pairs: []Pair{pair}, SelfSigned: true}
 	r := newRing(t, s, nil)
-	r.told(`certificate "` + pair.Certificate + `" for a.test expires in 5 days, on 2026-12-01T00:00:00Z; renew it`)
+	r.expectAlerts(`certificate "` + pair.Certificate + `" for a.test expires in 5 days, on 2026-12-01T00:00:00Z; renew it`)
 	r.now = r.now.Add(rotateEvery)
 	r.poll()
 	if err := r.Publish([]certificate.Source{issue(t, "acme.test", start, 90*day)}); err != nil {
@@ -244,7 +244,7 @@ func TestState(t *testing.T) {
 	}
 	want, before := r.bundle(), r.State()
 	r.Keyring = r.again(s, before)
-	r.told()
+	r.expectAlerts()
 	if got := r.bundle(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nbefore:\n%+v", got, want)
 	}
@@ -253,7 +253,7 @@ func TestState(t *testing.T) {
 	if got := r.bundle().TicketKeys; got[0] != want.TicketKeys[1] {
 		t.Error("the next key has changed")
 	}
-	// What cannot be read any more stays as it was, until it changes.
+	// A certificate that can no longer be read stays in use until it changes.
 	if err := os.Remove(pair.Key); err != nil {
 		t.Fatal(err)
 	}
@@ -265,11 +265,11 @@ func TestState(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(r.bundle(), want) {
 		t.Errorf("%v, %+v\nbefore:\n%+v", err, r.bundle(), want)
 	}
-	r.told()
-	r.looks()
-	r.told(`key "` + pair.Key + `" of certificate "` + pair.Certificate + `": no such file or directory; the current one stays in use`)
+	r.expectAlerts()
+	r.polls()
+	r.expectAlerts(`key "` + pair.Key + `" of certificate "` + pair.Certificate + `": no such file or directory; the current one stays in use`)
 	if _, err := before.Loaded(Settings{Pairs: []Pair{{"other", "other"}}}); err == nil {
-		t.Error("a certificate that was not there is known")
+		t.Error("an unknown certificate is found")
 	}
 	pair.write(t, issue(t, "a.test", start, 90*day))
 	for _, broken := range []*State{{}, {TicketKeys: [][]byte{{1}}}, {TicketKeys: [][]byte{make([]byte, 32)}}, {SelfSigned: &certificate.Source{}}, {Published: []certificate.Source{{}}}} {
@@ -280,7 +280,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// Who waits for workers waits for what was published when the wait began.
+// AwaitUsed waits until workers use what was published when the wait began.
 func TestAwaitUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRing(t, Settings{}, nil)
@@ -302,7 +302,7 @@ func TestAwaitUsed(t *testing.T) {
 			t.Error(err)
 		}
 		if publish("a") != first {
-			t.Error("the same has another ID")
+			t.Error("the same credentials have another ID")
 		}
 		second := publish("b")
 		done := make(chan error)

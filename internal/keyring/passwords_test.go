@@ -20,8 +20,8 @@ func (r *ring) passwords() string {
 	return strings.Join(all, ",")
 }
 
-// Files of passwords are taken with or without certificates, anew when they change, whole
-// or not at all, and survive an upgrade.
+// Password files are read with or without certificates, and again when they change. A file
+// is used as a whole or not at all. Passwords survive an upgrade.
 func TestPasswords(t *testing.T) {
 	dir := t.TempDir()
 	a, b := dir+"/a", dir+"/b"
@@ -39,21 +39,21 @@ func TestPasswords(t *testing.T) {
 	}
 	expect("a ann,b bob", false)
 	write(a, "carla"+hashed)
-	r.looks()
+	r.polls()
 	expect("a carla,b bob", true)
 	write(b, "bob:hunter2\n")
-	r.looks()
+	r.polls()
 	expect("a carla,b bob", false)
-	r.told(b + ":1: the password of bob is not hashed; set it again with: htpasswd -B " + b + " bob; the current one stays in use")
+	r.expectAlerts(b + ":1: the password of bob is not hashed; set it again with: htpasswd -B " + b + " bob; the current one stays in use")
 	state := r.State()
 	if loaded, err := state.Loaded(settings); err != nil || string(loaded.passwords[1].source.Chain) != "bob"+hashed || loaded.clientCA() != nil {
 		t.Errorf("after an upgrade: %v", err)
 	}
 	if state.clientCA() != nil {
-		t.Error("passwords are taken for clients' authorities")
+		t.Error("passwords are taken for client CAs")
 	}
 	if _, err := Load(settings, r.now); err == nil {
-		t.Error("a bad file is taken at the start")
+		t.Error("an invalid file is accepted at the start")
 	}
 	write(b, "bob"+hashed)
 
@@ -75,7 +75,7 @@ func TestPasswords(t *testing.T) {
 	}
 	expect("c dan", true)
 	if len(r.bundle().Certificates) != 0 {
-		t.Error("the certificates stay")
+		t.Error("the certificates are still published")
 	}
 }
 
@@ -86,7 +86,7 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// A bundle without passwords is one that workers of an earlier version read.
+// Workers of an earlier version can read a bundle without passwords.
 func TestBundleVersions(t *testing.T) {
 	for want, b := range map[byte]certificate.Bundle{1: {}, 2: {Passwords: []certificate.Passwords{{Name: "a", Text: []byte("b")}}}} {
 		p, err := b.Encode()

@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// However a file is replaced, the new certificate is taken once the file is complete.
+// The new certificate is used once the file is complete, in whatever way it is replaced.
 func TestReplaced(t *testing.T) {
 	for name, replace := range map[string]func(p Pair, src certificate.Source){
 		"in place": func(p Pair, src certificate.Source) { p.write(t, src) },
@@ -42,17 +42,17 @@ func TestReplaced(t *testing.T) {
 			p := files(t, issue(t, "a.test", start, 90*day))
 			r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
 			before := r.chain(0)
-			r.looks()
+			r.polls()
 			r.hasChanged(false)
 			src := issue(t, "b.test", start, 90*day)
 			replace(p, src)
-			r.looks()
+			r.polls()
 			r.hasChanged(true)
 			if got := r.chain(0); got == before || got != string(src.Chain) {
-				t.Error("not the new certificate")
+				t.Error("the new certificate is not used")
 			}
-			r.told()
-			r.looks()
+			r.expectAlerts()
+			r.polls()
 			r.hasChanged(false)
 		})
 	}
@@ -86,14 +86,15 @@ func TestReplacedByKubernetes(t *testing.T) {
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
 	src := issue(t, "b.test", start, 90*day)
 	volume(2, src)
-	r.looks()
+	r.polls()
 	if r.chain(0) != string(src.Chain) {
-		t.Error("not the new certificate")
+		t.Error("the new certificate is not used")
 	}
-	r.told()
+	r.expectAlerts()
 }
 
-// What is bad is refused once, and the one before stays until there is a good one.
+// An invalid certificate is reported once, and the previous one stays in use until there is a
+// valid one.
 func TestRefused(t *testing.T) {
 	src := issue(t, "a.test", start, 90*day)
 	p := files(t, src)
@@ -115,43 +116,43 @@ func TestRefused(t *testing.T) {
 	} {
 		c.spoil()
 		r.poll()
-		r.told()
-		r.looks()
-		r.told(c.want)
+		r.expectAlerts()
+		r.polls()
+		r.expectAlerts(c.want)
 		if r.chain(0) != string(src.Chain) {
-			t.Errorf("%s: not the one before", c.want)
+			t.Errorf("%s: the previous certificate is not used", c.want)
 		}
 		if got := r.Refused(); !slices.Equal(got, []string{c.want}) {
 			t.Errorf("refused: %q, want %q", got, c.want)
 		}
 	}
 	p.write(t, other)
-	r.looks()
+	r.polls()
 	if got := r.Refused(); r.chain(0) != string(other.Chain) || len(got) > 0 {
-		t.Errorf("not the good one; refused: %q", got)
+		t.Errorf("the valid certificate is not used; refused: %q", got)
 	}
-	r.told()
+	r.expectAlerts()
 }
 
-// A certificate that is not valid yet is taken when it is, without another word.
+// A certificate that is not valid yet is used once it is valid, without another line.
 func TestRefusedForNow(t *testing.T) {
 	p := files(t, issue(t, "a.test", start, 90*day))
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
 	src := issue(t, "a.test", start.Add(2*time.Hour), 90*day) // valid from an hour before
 	p.write(t, src)
-	r.looks()
-	r.told(`certificate "` + p.Certificate + `": it is not valid before 2026-11-26T01:00:00Z; the current one stays in use`)
+	r.polls()
+	r.expectAlerts(`certificate "` + p.Certificate + `": it is not valid before 2026-11-26T01:00:00Z; the current one stays in use`)
 	for range 100 {
 		r.now = r.now.Add(time.Minute)
 		r.poll()
 	}
-	r.told()
+	r.expectAlerts()
 	if r.chain(0) != string(src.Chain) {
-		t.Error("not the new certificate")
+		t.Error("the new certificate is not used")
 	}
 }
 
-// One of two that is bad does not keep the other from being renewed.
+// An invalid certificate does not prevent the renewal of another one.
 func TestRefusedAlone(t *testing.T) {
 	a, b := files(t, issue(t, "a.test", start, 90*day)), files(t, issue(t, "b.test", start, 90*day))
 	r := newRing(t, Settings{Pairs: []Pair{a, b}}, nil)
@@ -159,14 +160,14 @@ func TestRefusedAlone(t *testing.T) {
 	src := issue(t, "b.test", start, 90*day)
 	os.Remove(a.Key)
 	b.write(t, src)
-	r.looks()
-	r.told(`key "` + a.Key + `" of certificate "` + a.Certificate + `": no such file or directory; the current one stays in use`)
+	r.polls()
+	r.expectAlerts(`key "` + a.Key + `" of certificate "` + a.Certificate + `": no such file or directory; the current one stays in use`)
 	if r.chain(0) != before || r.chain(1) != string(src.Chain) {
-		t.Error("the good one was not taken, or the bad one was")
+		t.Error("the valid certificate is not used, or the invalid one is")
 	}
 }
 
-// A file that is being written is left alone.
+// A file that is being written is not used.
 func TestBeingWritten(t *testing.T) {
 	p := files(t, issue(t, "a.test", start, 90*day))
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
@@ -177,31 +178,31 @@ func TestBeingWritten(t *testing.T) {
 		r.poll()
 	}
 	write(t, p.Certificate, src.Chain)
-	r.looks()
-	r.told()
+	r.polls()
+	r.expectAlerts()
 	if r.chain(0) != string(src.Chain) {
-		t.Error("not the new certificate")
+		t.Error("the new certificate is not used")
 	}
 }
 
-// Clients' authorities are watched like certificates.
+// Client CAs are polled like certificates.
 func TestAuthorityReplaced(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	write(t, ca, issue(t, "ca.test", start, 90*day).Chain)
 	r := newRing(t, Settings{ClientCA: ca}, nil)
 	src := issue(t, "other.test", start, 90*day)
 	write(t, ca, src.Key)
-	r.looks()
-	r.told(`client CA "` + ca + `": it contains a PRIVATE KEY; it must contain certificates only; the current one stays in use`)
+	r.polls()
+	r.expectAlerts(`client CA "` + ca + `": it contains a PRIVATE KEY; it must contain certificates only; the current one stays in use`)
 	before := r.bundle().TicketKeys
 	write(t, ca, src.Chain)
-	r.looks()
-	r.told()
+	r.polls()
+	r.expectAlerts()
 	got := r.bundle()
 	if string(got.ClientCA) != string(src.Chain) {
-		t.Error("not the new authority")
+		t.Error("the new client CA is not used")
 	}
-	// Whom the authority before has let in cannot resume a session.
+	// Clients of the previous CA cannot resume a session.
 	if slices.ContainsFunc(got.TicketKeys, func(key [32]byte) bool { return slices.Contains(before, key) }) {
 		t.Error("the ticket keys are the same")
 	}
@@ -211,11 +212,11 @@ func TestAuthorityReplaced(t *testing.T) {
 	}
 	write(t, ca, issue(t, "third.test", start, 90*day).Chain)
 	if k := r.again(Settings{ClientCA: ca}, state); k.tickets.keys[0] == got.TicketKeys[0] {
-		t.Error("an upgrade with another authority keeps the ticket keys")
+		t.Error("an upgrade with another client CA keeps the ticket keys")
 	}
 }
 
-// A reload takes other files, and does not refuse what is in use for its age.
+// A reload uses other files, and does not refuse a certificate in use because it has expired.
 func TestUse(t *testing.T) {
 	old := files(t, issue(t, "old.test", start.Add(-10*day), 11*day))
 	r := newRing(t, Settings{Pairs: []Pair{old}, SelfSigned: true}, nil)
@@ -229,12 +230,12 @@ func TestUse(t *testing.T) {
 	}
 	expired := files(t, issue(t, "other.test", start.Add(-10*day), 5*day))
 	if err := r.Check(r.load(Settings{Pairs: []Pair{expired}})); err == nil {
-		t.Error("a new certificate has expired and is taken")
+		t.Error("a new certificate that has expired is accepted")
 	}
 	if err := r.Use(again); err != nil || r.chain(1) != self {
-		t.Errorf("the self-signed certificate is another; %v", err)
+		t.Errorf("the self-signed certificate has changed; %v", err)
 	}
-	r.told()
+	r.expectAlerts()
 	src := issue(t, "fresh.test", start, 90*day)
 	fresh := files(t, src)
 	if err := r.Use(r.load(Settings{Pairs: []Pair{fresh}})); err != nil {
@@ -246,9 +247,9 @@ func TestUse(t *testing.T) {
 	old.write(t, src)
 	renewed := issue(t, "fresh.test", start, 90*day)
 	fresh.write(t, renewed)
-	r.looks()
+	r.polls()
 	if r.chain(0) != string(renewed.Chain) {
-		t.Error("the files of the reload are not looked at")
+		t.Error("the files of the reload are not polled")
 	}
 }
 
@@ -256,24 +257,24 @@ func TestPermissions(t *testing.T) {
 	p := files(t, issue(t, "a.test", start, 90*day))
 	os.Chmod(p.Key, 0o644)
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
-	r.told(`key "` + p.Key + `" can be read by every user of this machine; chmod 600 it, or 640 for a group`)
-	r.looks()
+	r.expectAlerts(`key "` + p.Key + `" can be read by every user of this machine; chmod 600 it, or 640 for a group`)
+	r.polls()
 	p.write(t, issue(t, "a.test", start, 90*day))
-	r.looks()
-	r.told()
+	r.polls()
+	r.expectAlerts()
 	os.Chmod(p.Key, 0o640)
 	r = newRing(t, Settings{Pairs: []Pair{p}}, nil)
-	r.told()
+	r.expectAlerts()
 }
 
-// The files are looked at until the keyring stops.
+// The files are polled until the keyring stops.
 func TestStart(t *testing.T) {
 	p := files(t, issue(t, "a.test", time.Now(), 90*day))
 	loaded, err := Load(Settings{Pairs: []Pair{p}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Of a pair that is half written for long there may be an alert.
+	// There may be an alert about a pair that stays half written for long.
 	k, err := New(Config{Alert: func(string) {}}, loaded, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// A key that this process may not read is refused with what the system says.
+// A key that this process cannot read is refused with the system's error.
 func TestLoadUnreadable(t *testing.T) {
 	p := files(t, issue(t, "a.test", start, 90*day))
 	if err := os.Chmod(p.Key, 0); err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A key is known to workers for eight hours before tickets are made with it, and for
-// sixteen after.
+// Workers know a key for eight hours before tickets are issued with it, and for sixteen
+// hours after.
 func TestRotation(t *testing.T) {
 	r := newRing(t, Settings{}, nil)
 	history := [][][32]byte{r.bundle().TicketKeys}
@@ -33,7 +33,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// A clock that was set back does not keep a key in use for longer.
+// A clock that is set back does not extend the use of a key.
 func TestRotationClock(t *testing.T) {
 	r := newRing(t, Settings{}, nil)
 	first := r.bundle().TicketKeys

@@ -8,7 +8,8 @@ import (
 	oracle "golang.org/x/net/http2/hpack"
 )
 
-// FuzzDecoder decodes blocks of one connection, which a zero length ends, as x/net does.
+// FuzzDecoder decodes the blocks of one connection and compares the result with x/net's. A
+// zero length ends the blocks.
 func FuzzDecoder(f *testing.F) {
 	f.Add([]byte("\x02\x82\x86\x03\x40\x00\x00\x01\xbe"))
 	f.Add([]byte("\x06\x40\x01a\x01b\xbe\x02\x20\xbe"))
@@ -43,7 +44,7 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// FuzzEncoder has what it encodes decoded by both.
+// FuzzEncoder checks that both decoders decode what the encoder writes.
 func FuzzEncoder(f *testing.F) {
 	f.Add([]byte("\x04name\x05value\x00\x00"), uint16(4096))
 	f.Fuzz(func(t *testing.T, p []byte, limit uint16) {

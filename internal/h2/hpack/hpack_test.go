@@ -77,7 +77,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A name taken from an entry that its new one drives out is still right (§4.4).
+// A name that is copied from an entry which the new entry evicts is still correct (§4.4).
 func TestNameOfEvictedEntry(t *testing.T) {
 	d := NewDecoder()
 	block := appendString(append([]byte{0x40}, 1, 'n'), []byte("v"))
@@ -94,7 +94,7 @@ func TestNameOfEvictedEntry(t *testing.T) {
 	}
 }
 
-// What the encoder writes, another decoder reads, whatever sizes the table has had.
+// Another decoder reads what the encoder writes, whatever sizes the table has had.
 func TestEncoder(t *testing.T) {
 	e := NewEncoder()
 	var got []string
@@ -124,7 +124,7 @@ func TestEncoder(t *testing.T) {
 	}
 }
 
-// A response that is repeated becomes a few bytes.
+// A repeated response is encoded in a few bytes.
 func TestEncoderCompresses(t *testing.T) {
 	e := NewEncoder()
 	var block []byte
@@ -197,7 +197,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A table takes no more memory than it may, whatever is put into it.
+// A table never exceeds its limit, whatever is put into it.
 func TestTableIsBounded(t *testing.T) {
 	table := table{max: DefaultTable}
 	value := make([]byte, 5000)
