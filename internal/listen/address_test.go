@@ -2,7 +2,7 @@ package listen
 
 import "testing"
 
-// What a browser is given has no port that it knows by itself.
+// A URL omits the default port of its scheme.
 func TestURL(t *testing.T) {
 	for want, a := range map[string]Address{
 		"http://localhost:8080/": {Port: 8080},

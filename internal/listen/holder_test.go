@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// self is how this process is named as the holder of a port.
+// self returns the description of this process as the holder of a port.
 func self(t *testing.T) string {
 	t.Helper()
 	comm, err := os.ReadFile("/proc/self/comm")
@@ -28,7 +28,7 @@ func TestHolder(t *testing.T) {
 		}
 		s.Close()
 		if got := holder("/proc", s.Port); got != "" {
-			t.Errorf("a port that nobody has is held by %q", got)
+			t.Errorf("a free port is held by %q", got)
 		}
 	}
 	if got := holder(t.TempDir(), 80); got != "" {

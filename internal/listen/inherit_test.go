@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// passed returns the descriptor of a socket as another program would pass it on.
+// passed returns the descriptor of a socket as another program would pass it.
 func passed(t *testing.T, l *net.TCPListener) int {
 	t.Helper()
 	f, err := l.File()
@@ -29,7 +29,7 @@ func passed(t *testing.T, l *net.TCPListener) int {
 	return fd
 }
 
-// mustActivate makes a set of a socket that listens already.
+// mustActivate creates a set from a socket that listens already.
 func mustActivate(t *testing.T, fd, slots int) one {
 	t.Helper()
 	s, err := Open(Config{Addresses: []Address{{Port: 1}}, Slots: slots, Passed: []Passed{{FD: fd}}})
@@ -40,7 +40,7 @@ func mustActivate(t *testing.T, fd, slots int) one {
 	return one{s, s.all[0]}
 }
 
-// copied are the states of a set, as another program of this process would find them.
+// copied returns the state of a set, as another program in this process would find it.
 func copied(t *testing.T, s *Set) []State {
 	t.Helper()
 	states := s.State()
@@ -59,7 +59,7 @@ func copied(t *testing.T, s *Set) []State {
 	return states
 }
 
-// A socket that listens already is the first of the set, and the others join it.
+// A socket that listens already is the first of the set, and others are added.
 func TestActivated(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", ":0"} {
 		var lc net.ListenConfig
@@ -75,7 +75,7 @@ func TestActivated(t *testing.T) {
 		}
 		for i, n := range arrivals(t, s, 60) {
 			if n == 0 {
-				t.Errorf("%s: nothing comes to socket %d", address, i)
+				t.Errorf("%s: socket %d gets no connection", address, i)
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func TestActivatedMapped(t *testing.T) {
 	unix.Close(acceptAny(t, s))
 }
 
-// Where others cannot join, all slots have the one socket.
+// If no sockets can be added, all slots share the one socket.
 func TestShared(t *testing.T) {
 	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1)
 	if err := s.share(); err != nil {
@@ -140,7 +140,7 @@ func TestGrowShared(t *testing.T) {
 	}
 }
 
-// What an upgrade carries over is the same set again.
+// An upgrade preserves the set.
 func TestInherit(t *testing.T) {
 	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 3)
 	again, err := Inherit(copied(t, s.Set))
@@ -200,8 +200,8 @@ func linkLocal(t *testing.T) (all []Address) {
 	return all
 }
 
-// An upgrade carries over which socket belongs to somebody else, also where all
-// slots share it: no set ever refuses connections there.
+// An upgrade preserves which socket belongs to another program, also if all slots share it:
+// no set ever refuses connections there.
 func TestInheritShared(t *testing.T) {
 	for _, share := range []bool{false, true} {
 		var lc net.ListenConfig

@@ -19,14 +19,14 @@ func keptBy(t *testing.T, s *Set) []Kept {
 		}
 		kept[i].FD = fd
 		if !IsKept(kept[i].Name) {
-			t.Errorf("%q is not known as the name of a socket that is kept", kept[i].Name)
+			t.Errorf("%q is not recognised as the name of a kept socket", kept[i].Name)
 		}
 	}
 	return kept
 }
 
-// Who connects while there is no server is served by the next one, however many slots
-// it has and although the last one refused new connections.
+// Clients that connect while no server runs are served by the next one, however many slots
+// it has, and although the previous one refused new connections.
 func TestKept(t *testing.T) {
 	for _, slots := range []int{1, 2, 3} {
 		for _, host := range []string{"", "127.0.0.1"} {
@@ -67,7 +67,7 @@ func TestKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := arrivals(t, s, 8); got[slots-1] != 8 {
-				t.Errorf("steered to slot %d, %v connections came to the slots", slots-1, got)
+				t.Errorf("steered to slot %d, the slots got %v connections", slots-1, got)
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func TestKeptForFewer(t *testing.T) {
 	}
 }
 
-// What no address needs is given up before its port is opened.
+// A kept socket that no address needs is given up before the ports are opened.
 func TestKeptForOthers(t *testing.T) {
 	before := mustOpen(t, Address{Host: "127.0.0.1"}, 2)
 	kept := keptBy(t, before.Set)

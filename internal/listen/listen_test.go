@@ -16,7 +16,7 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// one is a set with one address.
+// one is a set with a single address.
 type one struct {
 	*Set
 	*sockets
@@ -41,7 +41,7 @@ func mustOpen(t *testing.T, a Address, slots int) one {
 	return s
 }
 
-// worker is a slot's listener as its process would make it.
+// worker returns a slot's listener as its process would create it.
 func worker(t *testing.T, s one, slot int) net.Listener {
 	t.Helper()
 	l, err := net.FileListener(s.files[slot])
@@ -52,8 +52,8 @@ func worker(t *testing.T, s one, slot int) net.Listener {
 	return l
 }
 
-// dial connects and sends a byte, for a connection that sends nothing is
-// kept from accept().
+// dial connects and sends a byte, because a connection without data is not accepted
+// (TCP_DEFER_ACCEPT).
 func dial(t *testing.T, host string, port int) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
@@ -157,7 +157,7 @@ func TestAgainAfterClose(t *testing.T) {
 	mustOpen(t, Address{Host: "127.0.0.1", Port: s.Port, Short: true}, 2)
 }
 
-// What waits in a dead worker's queue is there for the next one.
+// Connections in a dead worker's accept queue are there for the next worker.
 func TestQueueOutlivesWorker(t *testing.T) {
 	const clients = 20
 	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1)
@@ -206,7 +206,7 @@ func TestAcceptedSocketInherits(t *testing.T) {
 	}
 }
 
-// acceptAny accepts one connection from whichever slot has it.
+// acceptAny accepts one connection from any slot.
 func acceptAny(t *testing.T, s one) int {
 	t.Helper()
 	var fds []unix.PollFd
@@ -262,7 +262,7 @@ func TestEveryAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.RemoteAddr().String() != c.LocalAddr().String() {
-			t.Errorf("%s: accepted %v, not %v", host, got.RemoteAddr(), c.LocalAddr())
+			t.Errorf("%s: accepted %v, want %v", host, got.RemoteAddr(), c.LocalAddr())
 		}
 		got.Close()
 	}
@@ -279,7 +279,7 @@ func hasIPv6() bool {
 
 func TestBind(t *testing.T) {
 	s := mustOpen(t, Address{Host: "127.0.0.2", Short: true}, 2)
-	// A dial to another address would meet whoever has the same port there.
+	// A dial to another address could reach another process with the same port.
 	for slot := range 2 {
 		if got := worker(t, s, slot).Addr().(*net.TCPAddr); got.IP.String() != "127.0.0.2" || got.Port != s.Port {
 			t.Errorf("slot %d listens at %v, want 127.0.0.2 alone", slot, got)
@@ -323,6 +323,6 @@ func TestNothingLeftOpen(t *testing.T) {
 	}
 	s.Close()
 	if after := count(); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
+		t.Errorf("%[2]d descriptors, want %[1]d as before", before, after)
 	}
 }

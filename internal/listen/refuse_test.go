@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// New connections are dropped on every socket of the set, while one whose
-// request is still awaited is served when it comes.
+// New connections are dropped on every socket of the set. One that is waiting for its
+// request is served when the request arrives.
 func TestRefuseNew(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		if host == "::1" && !hasIPv6() {
@@ -44,7 +44,7 @@ func TestRefuseNew(t *testing.T) {
 				t.Fatalf("%s: a new connection is accepted", host)
 			}
 			if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() {
-				t.Errorf("%s: a new connection: %v, want silence", host, err)
+				t.Errorf("%s: a new connection: %v, want a timeout", host, err)
 			}
 		}
 		if _, err := early.Write([]byte("x")); err != nil {
@@ -64,16 +64,15 @@ func TestRefuseNew(t *testing.T) {
 	}
 }
 
-// A worker that was taken over cannot leave a socket that refuses connections to its
-// successor.
+// A compromised worker cannot leave its successor a socket that refuses connections.
 func TestRefusingWorker(t *testing.T) {
 	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 2)
 	fd := int(s.Set.Sockets(1)[0].File.Fd())
 	if err := RefuseNew(fd); err != nil || !Refusing(fd) {
-		t.Fatalf("it refuses: %v, %v", Refusing(fd), err)
+		t.Fatalf("refusing is %v, error %v", Refusing(fd), err)
 	}
 	if s.Set.Sockets(0); !Refusing(fd) {
-		t.Error("the worker of another slot has changed it")
+		t.Error("the worker of another slot has changed the filter")
 	}
 	if s.Set.Sockets(1); Refusing(fd) {
 		t.Error("the next worker's socket refuses connections")
@@ -82,12 +81,12 @@ func TestRefusingWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Set.Sockets(1); !Refusing(fd) {
-		t.Error("it does not refuse although all do")
+		t.Error("the socket does not refuse although all do")
 	}
 }
 
-// An accepted connection inherits the filter, which must let everything
-// through that belongs to it, large segments too.
+// An accepted connection inherits the filter, which must admit all of its segments, large
+// ones too.
 func TestRefuseNewKeepsData(t *testing.T) {
 	const size = 8 << 20
 	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 1)
@@ -121,7 +120,7 @@ func TestRefuseNewErrors(t *testing.T) {
 	}
 }
 
-// refusing counts the sockets of the set that are.
+// refusing counts the sockets of the set that refuse connections.
 func refusing(s one, slots int) (n int) {
 	for slot := range slots {
 		raw, err := s.files[slot].SyscallConn()
@@ -136,12 +135,12 @@ func refusing(s one, slots int) (n int) {
 	return n
 }
 
-// awaitTrue waits until something holds.
+// awaitTrue waits until ok returns true.
 func awaitTrue(t *testing.T, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it does not come true")
+			t.Fatal("the condition does not become true in time")
 		}
 	}
 }

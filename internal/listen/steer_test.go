@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arrivals connects so many clients and counts at which socket of the set each
-// arrives.
+// arrivals connects the given number of clients, and counts for each socket of the set how
+// many arrive there.
 func arrivals(t *testing.T, s one, clients int) []int {
 	t.Helper()
 	counts := make([]int, len(s.group))
@@ -49,16 +49,16 @@ func TestSteer(t *testing.T) {
 			wanted = []int{0, 1, 2, 3}
 		}
 		for i, n := range arrivals(t, s, 60) {
-			// One of 60 by chance: 4 slots leave one out once in 30 million times.
+			// 60 random choices among 4 slots leave one out once in 30 million runs.
 			if (n > 0) != slices.Contains(wanted, i) {
-				t.Errorf("steered to %v: %d connections came to %d", slots, n, i)
+				t.Errorf("steered to %v: slot %[3]d got %[2]d connections", slots, n, i)
 			}
 		}
 	}
 }
 
-// The set grows and shrinks, and steering keeps to the order in which the
-// kernel counts what is left.
+// While the set grows and shrinks, steering follows the order in which the kernel numbers the
+// remaining sockets.
 func TestGrowAndShrink(t *testing.T) {
 	s := mustOpen(t, Address{Host: "127.0.0.1", Short: true}, 2)
 	for want := 2; want < 5; want++ {
@@ -74,7 +74,7 @@ func TestGrowAndShrink(t *testing.T) {
 	}
 	steer(0, 1, 2)
 	if got := arrivals(t, s, 60); got[3]+got[4] > 0 {
-		t.Errorf("connections came to %v", got)
+		t.Errorf("the sockets got %v connections", got)
 	}
 	for range 2 {
 		if err := s.Shrink(); err != nil {
@@ -86,29 +86,29 @@ func TestGrowAndShrink(t *testing.T) {
 	}
 	steer(3)
 	if got := arrivals(t, s, 20); got[3] != 20 {
-		t.Errorf("connections came to %v", got)
+		t.Errorf("the sockets got %v connections", got)
 	}
-	// A socket that is not the last of the kernel's order: the last takes its place.
+	// The last socket in the kernel's order takes the place of one that is closed.
 	s.files[2], s.files[3] = s.files[3], s.files[2]
 	if err := s.Shrink(); err != nil {
 		t.Fatal(err)
 	}
 	steer(2)
 	if got := arrivals(t, s, 20); got[2] != 20 {
-		t.Errorf("connections came to %v", got)
+		t.Errorf("the sockets got %v connections", got)
 	}
 	if slot, err := s.Grow(); slot != 3 || err != nil {
 		t.Fatalf("slot %d, %v", slot, err)
 	}
 	steer(3)
 	if got := arrivals(t, s, 20); got[3] != 20 {
-		t.Errorf("connections came to %v", got)
+		t.Errorf("the sockets got %v connections", got)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))); err == nil {
 		c.Close()
-		t.Error("somebody still listens")
+		t.Error("a socket still listens")
 	}
 }

@@ -15,13 +15,13 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// local is the address of a unix socket in a directory of the test.
+// local returns the address of a unix socket in a directory of the test.
 func local(t *testing.T) Address {
 	t.Helper()
 	return Address{Path: filepath.Join(t.TempDir(), "http.sock"), Mode: DefaultMode}
 }
 
-// connects reports whether somebody listens at a unix socket.
+// connects reports whether a process listens on a unix socket.
 func connects(path string) bool {
 	c, err := net.Dial("unix", path)
 	if err == nil {
@@ -30,8 +30,8 @@ func connects(path string) bool {
 	return err == nil
 }
 
-// The file of a unix socket has its mode whatever the umask is, never more, and goes
-// with the set. All slots have the one socket.
+// The file of a unix socket has its mode whatever the umask is, at no time more, and is
+// removed with the set. All slots share the one socket.
 func TestUnix(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	for _, mode := range []fs.FileMode{DefaultMode, 0o600, 0o666} {
@@ -63,19 +63,19 @@ func TestUnix(t *testing.T) {
 			}
 		}
 		if err := s.Steer([]int{0}); err != nil || !connects(a.Path) {
-			t.Errorf("one slot is left: %v", err)
+			t.Errorf("with one slot left: %v", err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 		if _, err := os.Lstat(a.Path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the file is left: %v", err)
+			t.Errorf("the file still exists: %v", err)
 		}
 	}
 }
 
-// A second server is refused, whatever its path looks like; what a killed one left is
-// replaced, and what is no socket is not.
+// A second server is refused, in whatever form its path is given. The socket file of a killed
+// server is replaced. A file that is not a socket is not.
 func TestUnixGuard(t *testing.T) {
 	a := local(t)
 	refused := func(a Address, code int, want string) {
@@ -83,7 +83,7 @@ func TestUnixGuard(t *testing.T) {
 		s, err := try(a, 2)
 		if err == nil {
 			s.Close()
-			t.Fatalf("%v is listened at", a)
+			t.Fatalf("a second server listens on %v", a)
 		}
 		if exitcode.Code(err) != code || err.Error() != "--listen "+a.String()+": "+want {
 			t.Errorf("%v: %v", a, err)
@@ -95,7 +95,7 @@ func TestUnixGuard(t *testing.T) {
 	other.Path = filepath.Dir(a.Path) + "/./http.sock"
 	refused(other, 1, "already in use by another server; stop it or choose another path")
 	if !connects(a.Path) {
-		t.Error("the first server is not reachable any more")
+		t.Error("the first server is no longer reachable")
 	}
 	first.Close()
 	// A server that was killed.
@@ -135,7 +135,7 @@ func TestUnixReplaced(t *testing.T) {
 	next.Close()
 }
 
-// Refusing connections takes the file away, and leaves what waits in the queue.
+// Refusing connections removes the file, and keeps the connections in the accept queue.
 func TestUnixRefuseNew(t *testing.T) {
 	a := local(t)
 	s := mustOpen(t, a, 2)
@@ -161,8 +161,8 @@ func TestUnixRefuseNew(t *testing.T) {
 	}
 }
 
-// An upgrade carries the set over, with the file that is its own; and a set whose file
-// was replaced meanwhile leaves that alone.
+// An upgrade preserves the set with its file. A set whose file was replaced meanwhile does not
+// remove the new one.
 func TestUnixInherit(t *testing.T) {
 	a := local(t)
 	s := mustOpen(t, a, 2)
@@ -173,20 +173,20 @@ func TestUnixInherit(t *testing.T) {
 	s.all[0].file = fileID{} // that program is no more
 	s.Close()
 	if got := again.Addresses(); len(got) != 1 || got[0] != a || !connects(a.Path) {
-		t.Errorf("it listens at %v", got)
+		t.Errorf("the set listens on %v", got)
 	}
 	if slot, err := again.Grow(); slot != 2 || err != nil {
 		t.Errorf("slot %d, %v", slot, err)
 	}
 	if err := again.Close(); err != nil || connects(a.Path) {
-		t.Errorf("it still listens; %v", err)
+		t.Errorf("the set still listens; %v", err)
 	}
 	if _, err := os.Lstat(a.Path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the file is left: %v", err)
+		t.Errorf("the file still exists: %v", err)
 	}
 }
 
-// A unix socket that systemd has opened is shared, and its file is systemd's.
+// A unix socket from systemd is shared by all slots, and its file belongs to systemd.
 func TestUnixActivated(t *testing.T) {
 	a := local(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: a.Path, Net: "unix"})
@@ -223,7 +223,7 @@ func TestUnixActivated(t *testing.T) {
 	}
 }
 
-// Of several addresses all are listened at or none, and each has its own queues.
+// A set listens on all of its addresses or on none, and each address has its own queues.
 func TestSeveralAddresses(t *testing.T) {
 	path := local(t)
 	taken := mustOpen(t, Address{Host: "127.0.0.1"}, 1)
@@ -232,7 +232,7 @@ func TestSeveralAddresses(t *testing.T) {
 		t.Error("the last address is taken")
 	}
 	if connects(path.Path) {
-		t.Error("an address is still listened at")
+		t.Error("the set still listens on an address")
 	}
 	s, err := Open(Config{Slots: 2, Addresses: all})
 	if err != nil {
@@ -241,7 +241,7 @@ func TestSeveralAddresses(t *testing.T) {
 	defer s.Close()
 	got := s.Addresses()
 	if len(got) != 3 || got[0].Port == 0 || got[1].Port == 0 || !got[1].Secure || got[2] != path {
-		t.Fatalf("it listens at %v", got)
+		t.Fatalf("the set listens on %v", got)
 	}
 	for i, a := range got[:2] {
 		if err := s.Steer([]int{1 - i}); err != nil {
@@ -257,7 +257,7 @@ func TestSeveralAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, most := s.Queue(1); n != 0 || most != 0 {
-		t.Errorf("a slot that is closed has a queue of %d, %d", n, most)
+		t.Errorf("a closed slot has a queue of %d, %d", n, most)
 	}
 	if slot, err := s.Grow(); slot != 1 || err != nil {
 		t.Errorf("slot %d, %v", slot, err)
@@ -285,7 +285,7 @@ func TestUnixQueue(t *testing.T) {
 	}
 }
 
-// A reply of the kernel that is cut anywhere is no queue.
+// A truncated reply of the kernel is an error.
 func TestDiagReply(t *testing.T) {
 	whole := make([]byte, diagHeader+diagMessage)
 	binary.NativeEndian.PutUint16(whole[4:], unix.SOCK_DIAG_BY_FAMILY)
