@@ -25,7 +25,7 @@ func TestBufferIntoFile(t *testing.T) {
 		b.Write([]byte(line))
 	}
 	if got, _ := os.ReadFile(path); len(got) != 0 {
-		t.Fatalf("%d bytes are written before Flush", len(got))
+		t.Fatalf("%d bytes are written before Flush, want none", len(got))
 	}
 	b.Flush()
 	if got, _ := os.ReadFile(path); string(got) != strings.Repeat(line, 100) {
@@ -33,8 +33,8 @@ func TestBufferIntoFile(t *testing.T) {
 	}
 }
 
-// A reader that stalls costs no time. What it does not take is kept, and
-// beyond the bound dropped and counted; what it gets are whole lines in order.
+// A stalled reader causes no delay. Lines that it does not read are kept, and beyond the
+// limit dropped and counted. It gets complete lines, in order.
 func TestBufferWithStalledReader(t *testing.T) {
 	r, w := pipe(t)
 	b := NewBuffer(w)
@@ -54,7 +54,7 @@ func TestBufferWithStalledReader(t *testing.T) {
 		b.Flush()
 	}
 	if !b.Flush() {
-		t.Fatal("nothing is left though nobody has read")
+		t.Fatal("nothing is left although nobody has read")
 	}
 	var got strings.Builder
 	for left := true; left; {
@@ -68,7 +68,7 @@ func TestBufferWithStalledReader(t *testing.T) {
 	}
 }
 
-// A reader that is only a moment behind misses nothing, also at the end.
+// A reader that is only slightly late misses nothing, also at the end.
 func TestBufferWithSlowReader(t *testing.T) {
 	r, w := pipe(t)
 	b := NewBuffer(w)
@@ -144,7 +144,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// drain reads what is in the pipe now.
+// drain reads everything that is in the pipe.
 func drain(t *testing.T, r *os.File) string {
 	t.Helper()
 	var all bytes.Buffer

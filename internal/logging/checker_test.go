@@ -10,8 +10,8 @@ import (
 
 const begin = `{"level":"info","slot":1,"pid":7`
 
-// What a worker is taken to have said is what its logger writes, and nothing in the name
-// of another.
+// Only lines that a worker's logger writes are accepted from a worker, and none in the name
+// of another worker.
 func TestSaid(t *testing.T) {
 	g := newChecker(1, 7, 1)
 	for line, want := range map[string]bool{
@@ -61,7 +61,7 @@ func TestSaid(t *testing.T) {
 	}
 }
 
-// A silent worker has alerts to say, and nothing else.
+// A silent worker may write alerts, and nothing else.
 func TestSaidSilently(t *testing.T) {
 	g := newChecker(0, 9, 0)
 	for level, want := range map[string]bool{"error": true, "warn": true, "info": false, "debug": false, "trace": false} {
@@ -71,8 +71,8 @@ func TestSaidSilently(t *testing.T) {
 	}
 }
 
-// FuzzSaid: whatever a worker writes, no more lines come of it, and they are JSON, name
-// that worker, and have nothing that a terminal would obey.
+// FuzzSaid checks that, whatever a worker writes, there are not more lines in the log than it
+// wrote, and that they are JSON, name the worker, and contain no terminal control characters.
 func FuzzSaid(f *testing.F) {
 	for _, line := range []string{begin + `,"message":"request","ms":0.123,"path":"/é\u202e"}`, begin + `,"a":"` + "\xff\u202e\u0085" + `"}`, "thief", begin + `,"pid":1}`, begin + `,"a":1e5,"b":-0}`, "a\n\n" + begin + "}\nb"} {
 		f.Add([]byte(line))
@@ -91,7 +91,7 @@ func FuzzSaid(f *testing.F) {
 	})
 }
 
-// alone checks one line that came of what worker 7 of slot 1 wrote.
+// alone checks one log line for what worker 7 of slot 1 wrote.
 func alone(t *testing.T, got string) {
 	t.Helper()
 	if !strings.HasSuffix(got, "\n") || len(got) > maxLine {
@@ -106,7 +106,7 @@ func alone(t *testing.T, got string) {
 	}
 	tooLong := strings.Contains(got, `"message":"log line too long"}`)
 	if !tooLong && (event.Slot != 1 || event.PID != 7) {
-		t.Errorf("it speaks for another: %s", got)
+		t.Errorf("the line names another worker: %s", got)
 	}
 	for _, r := range strings.TrimSuffix(got, "\n") {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {

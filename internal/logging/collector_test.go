@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// collected returns a collector into a pipe, and the end that is read of it.
+// collected returns a collector that writes to a pipe, and the pipe's reading end.
 func collected(t *testing.T, format string, verbose int) (c *Collector, r *os.File) {
 	t.Helper()
 	r, w := pipe(t)
@@ -23,7 +23,7 @@ func collected(t *testing.T, format string, verbose int) (c *Collector, r *os.Fi
 	return c, r
 }
 
-// worker adds a worker, and returns its end of the pipe.
+// worker adds a worker and returns its end of the pipe.
 func (c *Collector) worker(t *testing.T, slot, pid int) (*Source, *os.File) {
 	t.Helper()
 	var fds [2]int
@@ -39,7 +39,7 @@ func (c *Collector) worker(t *testing.T, slot, pid int) (*Source, *os.File) {
 	return s, w
 }
 
-// await reads until a text has come.
+// await reads until a text arrives.
 func await(t *testing.T, r *os.File, text string) (all string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(all, text); time.Sleep(time.Millisecond) {
@@ -54,7 +54,7 @@ func said(level string, slot, pid int, message string) string {
 	return fmt.Sprintf(`{"level":%q,"slot":%d,"pid":%d,"time":"2024-02-29T12:00:00.005+01:00","message":%q}`+"\n", level, slot, pid, message)
 }
 
-// Lines of workers come out as they are, and those that are not theirs in their own name.
+// Workers' log lines are passed on unchanged. Other output becomes a line in the worker's name.
 func TestCollects(t *testing.T) {
 	c, r := collected(t, JSON, 1)
 	_, one := c.worker(t, 0, 10)
@@ -72,7 +72,8 @@ func TestCollects(t *testing.T) {
 	}
 }
 
-// On a console they are rows, and alerts of a silent worker plain lines that say whose.
+// On a console, lines become rows, and alerts of a silent worker become plain lines that name
+// the worker.
 func TestCollectsForEyes(t *testing.T) {
 	for _, tt := range []struct {
 		format  string
@@ -91,8 +92,8 @@ func TestCollectsForEyes(t *testing.T) {
 	}
 }
 
-// What a worker wrote last is there when Drain returns, also while others keep its pipe
-// open, and so is what came while lines were left to another program.
+// A worker's last lines are in the log when Drain returns, even if other processes keep its
+// pipe open. So are lines that arrived while the collector was suspended for an upgrade.
 func TestDrain(t *testing.T) {
 	c, r := collected(t, JSON, 1)
 	s, w := c.worker(t, 0, 10)
@@ -102,7 +103,7 @@ func TestDrain(t *testing.T) {
 		fmt.Fprint(w, said("info", 0, 10, fmt.Sprint("line ", i)))
 	}
 	if got := drain(t, r); got != "" {
-		t.Errorf("suspended, it writes %q", got)
+		t.Errorf("the suspended collector writes %q", got)
 	}
 	c.Resume()
 	s.Drain()
@@ -112,8 +113,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A worker that writes as fast as it can does not keep a sibling's lines back, gets no
-// more than its share, and the collector comes to rest.
+// A worker that writes as fast as it can does not delay other workers' lines and gets no more
+// than its share. The collector is idle afterwards.
 func TestFlood(t *testing.T) {
 	c, r := collected(t, JSON, 0)
 	_, flood := c.worker(t, 0, 10)
@@ -142,7 +143,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// While nobody reads the log, lines stay in the pipes: what is too much is the worker's
+// While nobody reads the log, lines stay in the workers' pipes, and a worker drops only its
 // own.
 func TestSlowReaderOfAll(t *testing.T) {
 	c, r := collected(t, JSON, 1)
@@ -155,7 +156,7 @@ func TestSlowReaderOfAll(t *testing.T) {
 		}
 	}
 	if sent*len(line) > maxBuffered/2 {
-		t.Errorf("%d bytes are taken that nobody reads", sent*len(line))
+		t.Errorf("%d bytes are accepted although nobody reads", sent*len(line))
 	}
 	got := ""
 	for deadline := time.Now().Add(20 * time.Second); strings.Count(got, "\n") < sent && time.Now().Before(deadline); time.Sleep(time.Millisecond) {

@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// open opens a terminal of so many columns. What was written to it is received once it is closed.
+// open opens a terminal of the given width. Its output is received once it is closed.
 func open(t *testing.T, columns uint16) (terminal *os.File, written <-chan string) {
 	t.Helper()
 	screen, terminal, err := pty.Open()
@@ -31,7 +31,7 @@ func open(t *testing.T, columns uint16) (terminal *os.File, written <-chan strin
 	return terminal, read
 }
 
-// onTerminal returns what is logged on a terminal of so many columns.
+// onTerminal returns the log as written to a terminal of the given width.
 func onTerminal(t *testing.T, columns uint16, o Options, log func(zerolog.Logger)) []string {
 	t.Helper()
 	terminal, read := open(t, columns)
@@ -47,7 +47,7 @@ func request(log zerolog.Logger, client, method, path string, status int, bytes 
 		Int64("bytes", bytes).Float64("ms", ms).Str("id", "0123456789abcdef").Msg("request")
 }
 
-// The rows of requests are columns one beneath the other, and fit the terminal.
+// The rows of requests are aligned in columns, and fit the terminal.
 func TestRows(t *testing.T) {
 	long := "/" + strings.Repeat("long/", 60) + "the-end"
 	all := func(log zerolog.Logger) {
@@ -82,7 +82,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// An id is shown to who asked for it, and what went wrong beneath its request.
+// A request ID is shown if IDs are enabled, and errors are shown below their request.
 func TestRowsBeneath(t *testing.T) {
 	wrong := func(log zerolog.Logger) {
 		log.Info().Str("client", "a:1").Str("method", "GET").Str("path", "/").Int("status", 200).Str("id", "abc").
@@ -102,7 +102,7 @@ func TestRowsBeneath(t *testing.T) {
 	}
 }
 
-// Other events are as many lines as their fields need; times have units.
+// Other events take as many lines as their fields need. Times have units.
 func TestEvents(t *testing.T) {
 	got := onTerminal(t, 60, Options{NoColor: true}, func(log zerolog.Logger) {
 		log.Info().Str("url", "http://localhost:8080/").Str("base", "/srv/www a").Int64("uptime_ms", 65).Int64("bytes", 1234).Msg("serving")
@@ -121,7 +121,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// Colours say no more than the text does, and are switched off.
+// Colours add no information to the text, and can be switched off.
 func TestRowColours(t *testing.T) {
 	statuses := func(log zerolog.Logger) {
 		for _, status := range []int{200, 304, 404, 500} {
@@ -141,8 +141,7 @@ func TestRowColours(t *testing.T) {
 	}
 }
 
-// Whatever an event is, what is written is lines of text and nothing that moves a
-// cursor.
+// Any event is written as lines of text, without terminal control characters.
 func FuzzConsole(f *testing.F) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {

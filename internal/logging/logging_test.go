@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// records returns a file whose every write(2) is one record, and a function
-// that reads the next.
+// records returns a file in which each write(2) is one record, and a function that reads the
+// next record.
 func records(t *testing.T) (*os.File, func() string) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -109,7 +109,7 @@ func TestAutoOnTerminal(t *testing.T) {
 	}
 }
 
-// A line is one write shorter than PIPE_BUF, whatever is logged.
+// A line is one write of less than PIPE_BUF bytes, whatever is logged.
 func TestGuard(t *testing.T) {
 	long := strings.Repeat("\"\x01ü", 5000)
 	w, read := records(t)
@@ -135,7 +135,7 @@ func TestFits(t *testing.T) {
 	log := New(w, JSON, 1, Options{})
 	log.Info().Str("path", Clip(strings.Repeat("x", 9999), 2048)).Msg("request")
 	if line := read(); !strings.Contains(line, `"message":"request"`) {
-		t.Errorf("a clipped field is too long: %.100q", line)
+		t.Errorf("too long a clipped field: %.100q", line)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestDeadReader(t *testing.T) {
 	}
 	defer w.Close()
 	r.Close()
-	zerolog.ErrorHandler = func(err error) { t.Errorf("zerolog is told: %v", err) }
+	zerolog.ErrorHandler = func(err error) { t.Errorf("zerolog gets the error %v", err) }
 	t.Cleanup(func() { zerolog.ErrorHandler = nil })
 	log := New(w, JSON, 1, Options{})
 	log.Info().Msg("nobody reads this")
@@ -194,8 +194,8 @@ func TestAppendJSON(t *testing.T) {
 	}
 }
 
-// Whatever the bytes are, the string is valid JSON within its bound, and what
-// is not cut says what was sent.
+// For any bytes the string is valid JSON within its limit, and if it is not clipped it decodes
+// to the bytes.
 func FuzzAppendJSON(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: \xff\u00fc\U0001f6e1\r\n\r\n"), 40)
 	f.Add([]byte("\xf0\x9f\x9b\"\\"), 3)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A pipe that may not be opened again is still never waited for, and lines that
-// are not too long go into it whole.
+// A write to a pipe that cannot be reopened never blocks either, and lines of at most
+// PIPE_BUF are written completely.
 func TestForeignPipe(t *testing.T) {
 	want := strings.Repeat(strings.Repeat("x", 99)+"\n", 3000) + strings.Repeat("long", 2000) + "\nend\n"
 	for _, kind := range []outletKind{toStream, toShared, toPolled} {

@@ -8,14 +8,14 @@ import (
 	"github.com/creack/pty"
 )
 
-// A status line is one line however often it is shown, fits the terminal, and goes away
-// for the lines of the log.
+// A status line stays one line when it is updated, fits the terminal, and is erased before
+// log lines.
 func TestStatus(t *testing.T) {
 	terminal, read := open(t, 12)
 	s := NewStatus(terminal, terminal, "xterm")
 	log := New(terminal, Auto, 1, Options{NoColor: true, Erase: true, now: noon})
 	if !s.Show("draining: 1") || !s.Show("draining: 22, and more") {
-		t.Error("not shown")
+		t.Error("the status line is not shown")
 	}
 	log.Info().Msg("stopped")
 	s.Clear()
@@ -27,7 +27,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// Where there is no terminal that can erase, nothing is shown.
+// Nothing is shown unless there is a terminal that can erase a line.
 func TestNoStatus(t *testing.T) {
 	_, terminal, err := pty.Open()
 	if err != nil {
@@ -42,7 +42,7 @@ func TestNoStatus(t *testing.T) {
 	var out strings.Builder
 	for _, s := range []*Status{NewStatus(pipe, &out, "xterm"), NewStatus(terminal, &out, "dumb"), NewStatus(terminal, &out, "")} {
 		if s.Show("text") {
-			t.Error("shown")
+			t.Error("the status line is shown")
 		}
 		s.Clear()
 	}

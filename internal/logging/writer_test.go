@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Nobody reads: all writes return, and what is too much is counted.
+// Without a reader all writes return, and dropped lines are counted.
 func TestWriterNeverWaits(t *testing.T) {
 	r, w := pipe(t)
 	out := NewWriter(w, Auto)
@@ -25,7 +25,7 @@ func TestWriterNeverWaits(t *testing.T) {
 	}
 	all.Wait()
 	if !out.Late() {
-		t.Fatal("a pipe took 2 MB that nobody reads")
+		t.Fatal("a pipe accepted 2 MB that nobody reads")
 	}
 	read := make(chan string)
 	go func() {
@@ -34,7 +34,7 @@ func TestWriterNeverWaits(t *testing.T) {
 	}()
 	for deadline := time.Now().Add(10 * time.Second); out.Late(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("its reader has come, and it still waits")
+			t.Fatal("the writer still waits although there is a reader")
 		}
 	}
 	out.Close()
@@ -43,14 +43,14 @@ func TestWriterNeverWaits(t *testing.T) {
 	var dropped int
 	i := strings.Index(got, "phalanx: ")
 	if _, err := fmt.Sscanf(got[max(i, 0):], "phalanx: %d log lines dropped", &dropped); err != nil {
-		t.Fatalf("no line says what was dropped, in %d bytes: %v", len(got), err)
+		t.Fatalf("no line in %d bytes says what was dropped: %v", len(got), err)
 	}
 	if kept := strings.Count(got, line); kept+dropped != writers*lines {
 		t.Errorf("%d lines are kept and %d dropped, of %d", kept, dropped, writers*lines)
 	}
 }
 
-// What nobody has read yet is written by the program that continues.
+// After an upgrade the new program writes lines that were not read yet.
 func TestWriterLeaves(t *testing.T) {
 	r, w := pipe(t)
 	before, after := NewWriter(w, Auto), NewWriter(w, Auto)
@@ -81,7 +81,7 @@ func TestWriterLeaves(t *testing.T) {
 	}
 }
 
-// A writer whose reader never comes back ends all the same.
+// A writer stops even if its reader never reads again.
 func TestWriterCloses(t *testing.T) {
 	_, w := pipe(t)
 	out := NewWriter(w, Auto)
@@ -91,6 +91,6 @@ func TestWriterCloses(t *testing.T) {
 	begin := time.Now()
 	out.Close()
 	if took := time.Since(begin); took > 20*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("the end took %v", took)
 	}
 }

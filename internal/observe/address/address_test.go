@@ -51,7 +51,7 @@ func TestNet(t *testing.T) {
 	}
 }
 
-// An address that nothing is wrong with is one that a listener takes.
+// A listener accepts every address for which Cure returns nothing.
 func FuzzCure(f *testing.F) {
 	for _, seed := range []string{"9180", ":9180", "[::1]:9180", "/run/x.sock", "@/x", "a\x00/b", "[", "%:1"} {
 		f.Add(seed)
@@ -60,7 +60,7 @@ func FuzzCure(f *testing.F) {
 		a := Address(v)
 		network, where := a.Net()
 		if a.Cure() == "" && network == "unix" && (len(where) > MaxPath || where[0] == '@' || strings.ContainsRune(where, 0)) {
-			t.Errorf("%q is a path", v)
+			t.Errorf("%q is taken for a path", v)
 		}
 	})
 }

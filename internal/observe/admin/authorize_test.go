@@ -14,7 +14,7 @@ import (
 
 const secret token.Token = "0123456789abcdef"
 
-// addressed is a connection of which only the server's address counts.
+// addressed is a connection with a local address, and nothing else.
 type addressed struct {
 	net.Conn
 	at net.Addr
@@ -22,7 +22,7 @@ type addressed struct {
 
 func (c addressed) LocalAddr() net.Addr { return c.at }
 
-// TestAuthorized goes through who may ask, over what, with which token.
+// TestAuthorized checks which clients are authorized, over which listener and with which token.
 func TestAuthorized(t *testing.T) {
 	outside, here, unix := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, &net.UnixAddr{Net: "unix"}
 	right, wrong := secret.Field(), secret.Field()+"x"
@@ -67,12 +67,12 @@ func TestAuthorized(t *testing.T) {
 			t.Errorf("%+v: trusted %v", c, got)
 		}
 		if strings.Contains(w.Body.String(), string(secret)) {
-			t.Errorf("the answer has the token: %s", w.Body)
+			t.Errorf("the response contains the token: %s", w.Body)
 		}
 	}
 }
 
-// TestTrust asks for what only operators may see, over each of the two listeners.
+// TestTrust requests what only operators may see, over each of the two listeners.
 func TestTrust(t *testing.T) {
 	s := start(t, ample)
 	s.cfg.Token = func() token.Token { return secret }

@@ -22,7 +22,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// This file has the test binary be a master that executes itself anew in place.
+// In this file the test binary acts as a master that executes itself again.
 
 var (
 	beMaster  = flag.String("admin.listen", "", "serve on this address, execute this program again at each line of standard input, and stop at its end")
@@ -72,8 +72,8 @@ func master() int {
 	return 1
 }
 
-// A socket outlives the program: nobody is refused meanwhile, the file stays,
-// and the last program removes it.
+// A socket survives the program: no connection is refused meanwhile, the file stays, and the
+// last program removes it.
 func TestListenerOutlivesTheProgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
 	cmd := exec.Command("/proc/self/exe", "-admin.listen="+path)
@@ -109,19 +109,19 @@ func TestListenerOutlivesTheProgram(t *testing.T) {
 		}
 		body := get(t, client(path), http.MethodGet, "/status.json", 200)
 		if !strings.Contains(body, fmt.Sprintf(`"pid":%d,`, program)) {
-			t.Errorf("not of program %d: %.100s", program, body)
+			t.Errorf("not a response of program %d: %.100s", program, body)
 		}
 	}
 	after, err := os.Lstat(path)
 	if err != nil || !os.SameFile(before, after) {
-		t.Errorf("the file is another one: %v", err)
+		t.Errorf("the file has changed: %v", err)
 	}
 	in.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(path); err == nil {
-		t.Error("the file is still there")
+		t.Error("the file still exists")
 	}
 }
 
@@ -132,7 +132,7 @@ func keepConnecting(path string, stop <-chan struct{}) error {
 			return nil
 		default:
 		}
-		// A full queue is no refusal: connect(2) would wait.
+		// A full accept queue is not a refusal: connect(2) would block.
 		c, err := net.Dial("unix", path)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			return err

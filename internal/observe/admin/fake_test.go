@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// fakePool is a pool that is whatever the test says.
+// fakePool is a pool in the state that the test sets.
 type fakePool struct {
 	mu     sync.Mutex
 	pool   status.Pool
@@ -43,15 +43,15 @@ func (f *fakePool) Connections(slot, pid int) (status.Connections, error) {
 	return f.list, f.listed
 }
 
-func (f *fakePool) Reload(ctx context.Context) status.Outcome { return f.obey(ctx, "reloaded") }
-func (f *fakePool) Stop() status.Outcome                      { return f.obey(context.Background(), "stopping") }
+func (f *fakePool) Reload(ctx context.Context) status.Outcome { return f.carryOut(ctx, "reloaded") }
+func (f *fakePool) Stop() status.Outcome                      { return f.carryOut(context.Background(), "stopping") }
 
 func (f *fakePool) Scale(ctx context.Context, n int) status.Outcome {
 	f.set(func(f *fakePool) { f.scaled = n })
-	return f.obey(ctx, "scaled")
+	return f.carryOut(ctx, "scaled")
 }
 
-func (f *fakePool) obey(ctx context.Context, done string) status.Outcome {
+func (f *fakePool) carryOut(ctx context.Context, done string) status.Outcome {
 	if f.order != nil {
 		return f.order(ctx)
 	}

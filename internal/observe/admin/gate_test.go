@@ -15,8 +15,8 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Clients that send half a request, or nothing, however many, keep nobody out,
-// long before their time is up.
+// Any number of clients that send half a request or nothing do not keep others out, even
+// before they time out.
 func TestSlowClientsKeepNobodyOut(t *testing.T) {
 	s := start(t, ample)
 	for i := range 3 * maxClients {
@@ -28,23 +28,23 @@ func TestSlowClientsKeepNobodyOut(t *testing.T) {
 	begin := time.Now()
 	get(t, client(s.tcp), "GET", "/healthz", 200)
 	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("the request took %v", took)
 	}
 }
 
-// Nor do clients that request much, and read nothing of it.
+// Nor do clients that request much and read nothing.
 func TestUnreadResponsesKeepNobodyOut(t *testing.T) {
 	s := start(t, ample)
 	for range 2 * maxClients {
 		c := dial(t, s.unix)
-		// All of it may not fit, if the server stops reading first.
+		// Not all of it may fit if the server stops reading first.
 		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		io.WriteString(c, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 500))
 	}
 	get(t, client(s.unix), "GET", "/healthz", 200)
 }
 
-// A client that has its time and sends nothing is sent away.
+// A client that sends nothing is disconnected when it times out.
 func TestHalfRequestEnds(t *testing.T) {
 	s := start(t, short)
 	c := dial(t, s.unix)
@@ -55,8 +55,8 @@ func TestHalfRequestEnds(t *testing.T) {
 	}
 }
 
-// When all places are taken by requests that are being answered, the next one
-// waits until a place is free.
+// When all connections are in use by requests under way, the next one waits until one is
+// free.
 func TestFullHouse(t *testing.T) {
 	s := start(t, ample)
 	var inside sync.WaitGroup
@@ -92,7 +92,7 @@ func TestFullHouse(t *testing.T) {
 	}()
 	select {
 	case got := <-last:
-		t.Errorf("one more was let in: %s", got)
+		t.Errorf("an extra connection is served: %s", got)
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(leave)
@@ -101,13 +101,13 @@ func TestFullHouse(t *testing.T) {
 	}
 	for range maxClients {
 		if code := <-replies; code != 200 {
-			t.Errorf("an order ends with %d", code)
+			t.Errorf("an order has status %d", code)
 		}
 	}
 }
 
 func TestManyScrapes(t *testing.T) {
-	// On a busy machine a client may need longer than others tolerate.
+	// On a busy machine a client may need longer than the server waits.
 	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second, evict: time.Minute})
 	var wg sync.WaitGroup
 	for i := range 200 {
@@ -128,8 +128,8 @@ func TestManyScrapes(t *testing.T) {
 	wg.Wait()
 }
 
-// A persistent connection is answered again and again, and when it had to make
-// room its client makes another.
+// A persistent connection serves any number of requests. If it is closed to make room, its
+// client opens another one.
 func TestPersistentConnection(t *testing.T) {
 	s := start(t, ample)
 	kept := client(s.tcp)
@@ -155,7 +155,7 @@ func TestPersistentConnection(t *testing.T) {
 		ask()
 	}
 	if len(connections) != 1 {
-		t.Errorf("%d connections were made", len(connections))
+		t.Errorf("%d connections were opened, want 1", len(connections))
 	}
 	for range 2 * maxClients {
 		dial(t, s.tcp)
@@ -163,6 +163,6 @@ func TestPersistentConnection(t *testing.T) {
 	get(t, client(s.tcp), "GET", "/healthz", 200) // behind all of them
 	ask()
 	if len(connections) != 2 {
-		t.Errorf("%d connections were made, want another one", len(connections))
+		t.Errorf("%d connections were opened, want 2", len(connections))
 	}
 }

@@ -43,7 +43,7 @@ func refused(t *testing.T, addr string, code int, words string) {
 	}
 }
 
-// stale makes a socket's file as a server leaves it that was killed.
+// stale creates a socket file as a killed server leaves it.
 func stale(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -86,11 +86,11 @@ func TestAddressInUse(t *testing.T) {
 	listen(t, path)
 	refused(t, path, 1, "--admin "+path+": already in use by another server; stop it or choose another")
 	if !reachable("unix", path) {
-		t.Error("the first server is not reachable any more")
+		t.Error("the first server is no longer reachable")
 	}
 }
 
-// A datagram socket refuses a stream, and lives all the same.
+// A datagram socket refuses a stream, although it is in use.
 func TestDatagramSocketInUse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -124,11 +124,11 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	stale(t, path)
 	listen(t, path)
 	if !reachable("unix", path) {
-		t.Error("nobody listens")
+		t.Error("no server listens")
 	}
 }
 
-// Of servers that start at the same moment one wins, and stays reachable.
+// Of servers that start at the same time exactly one succeeds, and stays reachable.
 func TestOneOfManyWins(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
 	for range 20 {
@@ -153,8 +153,8 @@ func TestOneOfManyWins(t *testing.T) {
 	}
 }
 
-// The file has its mode from the beginning: the directory's watch would tell of
-// a later change (IN_ATTRIB), also while nobody could connect yet.
+// The file has its mode from the beginning: inotify would report a later change (IN_ATTRIB),
+// even before anybody could connect.
 func TestSocketIsPrivateFromTheBeginning(t *testing.T) {
 	defer unix.Umask(unix.Umask(0))
 	dir := t.TempDir()
@@ -178,7 +178,7 @@ func TestSocketIsPrivateFromTheBeginning(t *testing.T) {
 		t.Fatal(err)
 	}
 	if mask := uint32(buf[4]) | uint32(buf[5])<<8; mask != unix.IN_CREATE || n != unix.SizeofInotifyEvent+16 {
-		t.Errorf("%d bytes of events, the first with mask %#x: more than its creation", n, mask)
+		t.Errorf("%d bytes of events, the first with mask %#x, want the creation only", n, mask)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestCloseRemovesTheFile(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is still there: %v", name, err)
+			t.Errorf("%s still exists: %v", name, err)
 		}
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Accept after Close: %v", err)
@@ -209,7 +209,7 @@ func TestCloseRemovesTheFile(t *testing.T) {
 	}
 }
 
-// Whoever has removed our file and put another there keeps it.
+// A file of another process in place of this server's file is kept.
 func TestCloseLeavesAnothersFile(t *testing.T) {
 	dir := t.TempDir()
 	socket, file := filepath.Join(dir, "socket"), filepath.Join(dir, "file")
@@ -222,11 +222,11 @@ func TestCloseLeavesAnothersFile(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(file); err != nil || !reachable("unix", socket) {
-		t.Errorf("one of them is gone: %v", err)
+		t.Errorf("one of the files is missing: %v", err)
 	}
 }
 
-// Close ends an Accept that waits, also with a copy of the socket elsewhere.
+// Close ends a blocked Accept, even if another process has a copy of the socket.
 func TestCloseWakesAccept(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", filepath.Join(t.TempDir(), "x.sock")} {
 		l := listen(t, addr)
@@ -248,7 +248,7 @@ func TestCloseWakesAccept(t *testing.T) {
 			t.Errorf("%s: %v", addr, err)
 		}
 		if l.Addr().Network() == "unix" && reachable("unix", addr) {
-			t.Error("the copy takes connections")
+			t.Error("the copy accepts connections")
 		}
 		unix.Close(copied)
 	}

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
-// What the metrics look like; those of the master's own process change.
+// The metrics equal the recorded ones. Those of the master's own process vary.
 func TestMetrics(t *testing.T) {
 	s := start(t, ample)
 	var kept []string
@@ -39,12 +39,12 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s does not have this (-update writes it):\n%s", golden, got)
+		t.Errorf("the metrics differ from %s (-update writes it):\n%s", golden, got)
 	}
 }
 
-// The master's own process is told apart from the pool, and left out where
-// nothing is known of it.
+// The metrics of the master's own process are separate from the pool's, and left out if they
+// are unknown.
 func TestMasterMetrics(t *testing.T) {
 	s := start(t, ample)
 	text := get(t, client(s.tcp), "GET", "/metrics", 200)
@@ -56,7 +56,7 @@ func TestMasterMetrics(t *testing.T) {
 		}
 	}
 	if strings.Contains(text, "\nprocess_") {
-		t.Error("there is something that would be taken for the pool")
+		t.Error("a metric of the master could be taken for one of the pool")
 	}
 	bare, err := expose(masterMetrics(t.TempDir()), &status.Pool{})
 	if err != nil || !strings.Contains(string(bare), "_cpu_seconds_total ") || strings.Contains(string(bare), "memory") || strings.Contains(string(bare), "open_fds") {
@@ -64,7 +64,7 @@ func TestMasterMetrics(t *testing.T) {
 	}
 }
 
-// samples are the values of a scrape that must never go back.
+// samples returns the values of a scrape that must never decrease.
 func samples(t *testing.T, s *running) map[string]float64 {
 	t.Helper()
 	all := map[string]float64{}
@@ -87,7 +87,7 @@ func samples(t *testing.T, s *running) map[string]float64 {
 	return all
 }
 
-// Whatever becomes of the workers, no counter goes back or is missing.
+// Whatever happens to the workers, no counter decreases or is missing.
 func TestCountersNeverGoBack(t *testing.T) {
 	s := start(t, ample)
 	before := samples(t, s)
@@ -122,7 +122,7 @@ func TestCountersNeverGoBack(t *testing.T) {
 	}
 }
 
-// The buckets' bounds are exact, and their counts agree with the histogram's.
+// The bounds of the buckets are exact, and their counts equal the histogram's.
 func TestBuckets(t *testing.T) {
 	var exact []time.Duration
 	for i := range histogram.Buckets {
@@ -130,7 +130,7 @@ func TestBuckets(t *testing.T) {
 	}
 	for _, bound := range bounds() {
 		if !slices.Contains(exact, bound) {
-			t.Errorf("%v is no bound of the histogram", bound)
+			t.Errorf("%v is not a bound of the histogram", bound)
 		}
 	}
 	if first, last := bounds()[0], bounds()[len(bounds())-1]; first != 10*time.Microsecond || last != 100*time.Second || len(bounds()) != 22 {
@@ -182,12 +182,12 @@ func TestLabelsAreEscaped(t *testing.T) {
 	}
 }
 
-// What cannot be shown is shown not at all, and ends nothing.
+// Metrics that cannot be formatted are left out completely, without a panic.
 func TestMetricsThatCannotBe(t *testing.T) {
 	s := start(t, ample)
 	s.pool.pool.PerSlot = append(s.pool.pool.PerSlot, s.pool.pool.PerSlot[0]) // a slot twice
 	if body := get(t, client(s.tcp), "GET", "/metrics", 500); strings.Contains(body, "phalanx_slots ") {
-		t.Errorf("half of it is shown: %.200q", body)
+		t.Errorf("a part is shown: %.200q", body)
 	}
 	s.pool.pool = status.Pool{}
 	s.metrics[0].samples = func(*exposition, *status.Pool) { panic("out of order") }

@@ -24,8 +24,8 @@ type node struct {
 	under []string
 }
 
-// read returns the page's elements. It is written such that a parser of XML that
-// knows HTML's empty elements can read it, all but style and script.
+// read returns the page's elements. Except for style and script, the page can be parsed as
+// XML, with HTML's void elements.
 func read(t *testing.T, page string) []*node {
 	t.Helper()
 	page = regexp.MustCompile(`(?s)<(style|script)>.*?</(style|script)>`).ReplaceAllString(page, "<$1></$1>")
@@ -78,7 +78,7 @@ func rendered(t *testing.T, pool status.Pool) string {
 	return string(text)
 }
 
-// The page can be used without eyes, without a mouse and without its script.
+// The page can be used with a screen reader, with the keyboard alone, and without its script.
 func TestPageStructure(t *testing.T) {
 	all := read(t, rendered(t, samplePool()))
 	one := func(name, key, value string) *node {
@@ -94,11 +94,11 @@ func TestPageStructure(t *testing.T) {
 	}
 	one("main", "", "")
 	if first := find(all, "section", "", "")[0]; first.attr["aria-labelledby"] != "wrong" {
-		t.Errorf("the page begins with %v, not with what is wrong", first.attr)
+		t.Errorf("the page begins with %v, want the problems", first.attr)
 	}
 	one("caption", "", "")
 	if meta := one("meta", "http-equiv", "refresh"); !slices.Contains(meta.under, "noscript") {
-		t.Error("the page is loaded again although it has a script")
+		t.Error("the page reloads itself although it has a script")
 	}
 	live := 0
 	for _, n := range all {
@@ -106,11 +106,11 @@ func TestPageStructure(t *testing.T) {
 			live++
 		}
 		if n.attr["src"] != "" || n.attr["style"] != "" || n.attr["onclick"] != "" || n.name == "link" && n.attr["href"] != "data:," {
-			t.Errorf("<%s %v> is not of this page", n.name, n.attr)
+			t.Errorf("unexpected element <%s %v>", n.name, n.attr)
 		}
 	}
 	if state := one("p", "id", "state"); state.attr["aria-live"] != "polite" || live != 2 || state.text.String() != "serving" {
-		t.Errorf("%d parts are read out, and the state is %q", live, &state.text)
+		t.Errorf("%d live regions, and the state is %q", live, &state.text)
 	}
 	if text := one("ul", "id", "problems").text.String(); !strings.Contains(text, "slot 2 has no worker after 0 deaths") {
 		t.Errorf("the problems are %q", text)
@@ -130,13 +130,13 @@ func TestPageStructure(t *testing.T) {
 	}
 }
 
-// The script finds every place that it writes to.
+// The script finds every element that it writes to.
 func TestScriptKnowsThePage(t *testing.T) {
 	all := read(t, rendered(t, samplePool()))
 	ids, fields := map[string]bool{}, map[string]bool{}
 	for _, n := range all {
 		if id := n.attr["id"]; id != "" && ids[id] {
-			t.Errorf("id %s is there twice", id)
+			t.Errorf("id %s occurs twice", id)
 		}
 		ids[n.attr["id"]] = true
 		fields[n.attr["data-field"]] = true
@@ -181,33 +181,33 @@ func TestScriptKnowsThePage(t *testing.T) {
 	}
 	for _, f := range figures(&status.Figures{}) {
 		if !slices.Contains(figureKeys, f.Key) {
-			t.Errorf("the script leaves %s as it is", f.Key)
+			t.Errorf("the script does not update %s", f.Key)
 		}
 	}
 }
 
-// The policy allows the page's own style and script, as they are in it.
+// The Content-Security-Policy allows exactly the style and script of the page.
 func TestPolicy(t *testing.T) {
 	p := newPage()
 	text := rendered(t, samplePool())
 	for _, name := range []string{"style", "script"} {
 		m := regexp.MustCompile(`(?s)<`+name+`>(.*?)</`+name+`>`).FindAllStringSubmatch(text, -1)
 		if len(m) != 1 || !strings.Contains(p.policy, name+"-src 'sha256-"+digest(m[0][1])+"'") {
-			t.Errorf("%d of <%s>, or not that of %s", len(m), name, p.policy)
+			t.Errorf("%d elements <%s>, or one that %s does not allow", len(m), name, p.policy)
 		}
 	}
 	if strings.Contains(p.policy, "unsafe") || strings.Contains(text, "http://") || strings.Contains(text, "https://") || strings.Contains(statusJS, "innerHTML") {
-		t.Error("the page reaches out")
+		t.Error("the page loads something from elsewhere")
 	}
 }
 
-// What a client sends is text, whole and harmless.
+// What clients send is shown as text, completely and without effect.
 func TestHostileLines(t *testing.T) {
 	pool := samplePool()
 	pool.Workers[1].Oldest.Line = "GET /\"'><script>alert(1)</script><!--\u202e\u2066\u200f\x1b[2J\xff{{.}}"
 	text := rendered(t, pool)
 	if strings.Contains(text, "<script>alert") || strings.ContainsAny(text, "\u202e\u2066\u200f\x1b") || !utf8.ValidString(text) {
-		t.Error("it comes through")
+		t.Error("the client's markup is in the page")
 	}
 	found := find(read(t, text), "bdi", "data-field", "line")
 	want := `GET /"'><script>alert(1)</script><!--\u202e\u2066\u200f\x1b[2J` + "\uFFFD{{.}}"
@@ -216,14 +216,14 @@ func TestHostileLines(t *testing.T) {
 	}
 }
 
-// A pool of which nothing is known yet has a page too.
+// There is a page for a pool without any data yet.
 func TestEmptyPool(t *testing.T) {
 	text := rendered(t, status.Pool{State: status.Starting})
 	if strings.Contains(text, "NaN") || len(find(read(t, text), "tr", "data-key", "")) != 1 {
 		t.Errorf("%s", text)
 	}
 	if !strings.Contains(rendered(t, status.Pool{State: status.LameDuck}), ">lame duck</p>") {
-		t.Error("the state is not said in words")
+		t.Error("the state is not in words")
 	}
 }
 
@@ -247,7 +247,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// The colours of text are readable: WCAG 2.2, 1.4.3, asks for 4.5 to 1.
+// Text has enough contrast: WCAG 2.2, 1.4.3, requires 4.5 to 1.
 func TestContrast(t *testing.T) {
 	declared := regexp.MustCompile(`(--[a-z-]+|background|color): ?light-dark\(#([0-9a-f]+), ?#([0-9a-f]+)\)`).FindAllStringSubmatch(statusStyle(), -1)
 	for scheme := range 2 {
@@ -272,7 +272,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// luminance is that of WCAG 2.2.
+// luminance returns the relative luminance as WCAG 2.2 defines it.
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	if len(hex) == 3 {
@@ -292,7 +292,7 @@ func luminance(t *testing.T, hex string) float64 {
 	return 0.2126*part(16) + 0.7152*part(8) + 0.0722*part(0)
 }
 
-// The page lists certificates, and marks those that need care.
+// The page lists certificates, and marks those that need attention.
 func TestPageCertificates(t *testing.T) {
 	all := read(t, rendered(t, samplePool()))
 	list := find(all, "dl", "id", "certificates")[0].text.String()
@@ -313,7 +313,7 @@ func TestPageCertificates(t *testing.T) {
 	}
 }
 
-// Requests by HTTP/2 are counted among the pool's facts.
+// Requests over HTTP/2 are counted among the pool's figures.
 func TestPageHTTP2(t *testing.T) {
 	for want, c := range map[string]struct {
 		requests uint64

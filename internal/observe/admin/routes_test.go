@@ -78,7 +78,7 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// When the pool's loop does not answer, nothing is shown that looks like it.
+// When the pool's loop does not respond, no old state is shown.
 func TestPoolDoesNotAnswer(t *testing.T) {
 	s := start(t, ample)
 	s.pool.set(func(f *fakePool) { f.err = errors.New("no answer for 2 s") })
@@ -105,7 +105,7 @@ func TestOrders(t *testing.T) {
 			}
 		}
 		if s.pool.scaled != 0 {
-			t.Fatal("it was done all the same")
+			t.Fatal("the order was executed nevertheless")
 		}
 	}
 	for order, want := range map[string]string{"/reload": "reloaded", "/stop": "stopping", "/scale?workers=3": "scaled"} {
@@ -125,8 +125,7 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-// An order outlasts the time that other requests have; it learns when its
-// client goes.
+// An order may take longer than other requests. It is cancelled when its client disconnects.
 func TestOrderTakesItsTime(t *testing.T) {
 	s := start(t, short)
 	gone := make(chan bool, 1)
@@ -147,7 +146,7 @@ func TestOrderTakesItsTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := client(s.unix).Do(r); err == nil {
-		t.Error("it is answered")
+		t.Error("the request has a response")
 	}
 	<-gone
 }
@@ -176,7 +175,7 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-// Targets of every kind have an answer of one line.
+// The response to any target is one line.
 func FuzzTarget(f *testing.F) {
 	for _, seed := range []string{"/", "/connections?slot=1&pid=%zz", "/\xff\x1b[2J", "/scale?workers=1&workers=2", "*"} {
 		f.Add(seed)
@@ -198,8 +197,8 @@ func FuzzTarget(f *testing.F) {
 	})
 }
 
-// A name that somebody else may have made to lead here is refused over the
-// loopback interface, and over no other way.
+// A foreign host name, which may resolve to this address (DNS rebinding), is refused over the
+// loopback interface, and nowhere else.
 func TestTrusted(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "LOCALHOST.:9090": true, "127.0.0.1:9090": true, "[::1]:9090": true, "::1": true, "192.0.2.1": true,

@@ -8,8 +8,8 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// samplePool has everything: two workers that serve, one that is being
-// replaced, one that died, and clients that send what they should not.
+// samplePool has a bit of everything: two workers that serve, one that is being replaced, one
+// that died, and clients that send garbage.
 func samplePool() status.Pool {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := start.Add(27*time.Hour + 5*time.Minute)

@@ -18,13 +18,13 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// short limits are for tests that wait for them, ample ones for all others.
+// short has limits for tests that wait for them, ample for all other tests.
 var (
 	short = limits{head: time.Second, read: time.Second, write: time.Second, idle: time.Minute, grace: time.Second}
 	ample = limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Second}
 )
 
-// running is a server of a fake pool on both kinds of listeners.
+// running is a server for a fake pool on both kinds of listeners.
 type running struct {
 	*Server
 	pool      *fakePool
@@ -56,7 +56,7 @@ func (r *running) lines() []string {
 	return append([]string(nil), r.log...)
 }
 
-// client talks to a server on HOST:PORT or a path.
+// client returns a client of the server at HOST:PORT or a path.
 func client(where string) *http.Client {
 	network, _ := address.Address(where).Net()
 	return &http.Client{
@@ -130,7 +130,7 @@ func TestPanicEndsItsConnectionAlone(t *testing.T) {
 	}
 }
 
-// Without a log nothing is written anywhere.
+// Without a log nothing is logged.
 func TestSilence(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -142,7 +142,7 @@ func TestSilence(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	s.Serve(l)
 	if _, err := client(l.Addr().String()).Get("http://localhost/healthz"); err == nil {
-		t.Error("it is answered")
+		t.Error("the request has a response")
 	}
 	os.Stderr = before
 	s.Close()
@@ -152,8 +152,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// Close does not wait for who has sent no request, gives up what never ends,
-// and removes the socket.
+// Close does not wait for clients without a request, gives up requests that never end, and
+// removes the socket.
 func TestClose(t *testing.T) {
 	s := start(t, limits{head: time.Minute, read: time.Minute, write: time.Minute, idle: time.Minute, grace: time.Minute})
 	dial(t, s.tcp)
@@ -163,7 +163,7 @@ func TestClose(t *testing.T) {
 		t.Errorf("%v after %v", err, time.Since(begin))
 	}
 	if _, err := os.Lstat(s.unix); err == nil || reachable("tcp", s.tcp) {
-		t.Error("something is left")
+		t.Error("the socket or a connection is left")
 	}
 }
 
@@ -196,7 +196,7 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 }
 
-// While it is suspended nobody is cut and nobody refused: who comes waits, for
+// While the server is suspended, no client is disconnected or refused: new ones wait for
 // Resume or for the next program.
 func TestSuspend(t *testing.T) {
 	s := start(t, ample)
@@ -222,7 +222,7 @@ func TestSuspend(t *testing.T) {
 	}
 	select {
 	case err := <-answers:
-		t.Errorf("one is answered: %v", err)
+		t.Errorf("a request has a response: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	s.Server.Resume()
@@ -238,6 +238,6 @@ func TestSuspend(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(s.unix); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the socket's file is still there: %v", err)
+		t.Errorf("the socket file still exists: %v", err)
 	}
 }

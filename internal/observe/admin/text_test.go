@@ -10,7 +10,7 @@ func FuzzAccept(f *testing.F) {
 	f.Add("text/html;q=NaN")
 	f.Fuzz(func(t *testing.T, accept string) {
 		if wantsHTML([]string{accept}) && !strings.Contains(strings.ToLower(accept), "text/html") {
-			t.Errorf("%q wants no page", accept)
+			t.Errorf("%q gets no HTML page", accept)
 		}
 	})
 }

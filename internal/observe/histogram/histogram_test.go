@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Every duration is in the bucket whose bounds hold it, and every bound of the
-// series that people draw is one of ours.
+// Every duration is in the bucket between whose bounds it is, and every bound of the
+// exported series is a bound of a bucket.
 func TestIndex(t *testing.T) {
 	for i := range Buckets {
 		low, high := Lower(i), Lower(i+1)
@@ -30,7 +30,7 @@ func TestIndex(t *testing.T) {
 	for unit := time.Microsecond; unit < 1000*time.Second; unit *= 10 {
 		for _, d := range []time.Duration{unit, unit * 5 / 2, unit * 5} {
 			if !slices.Contains(bounds, d) {
-				t.Errorf("%v is no bound", d)
+				t.Errorf("%v is not a bound", d)
 			}
 		}
 	}
@@ -39,7 +39,7 @@ func TestIndex(t *testing.T) {
 func TestQuantile(t *testing.T) {
 	var c Counts
 	if c.Quantile(0.5) != 0 || c.Total() != 0 {
-		t.Error("there is a median of nothing")
+		t.Error("an empty histogram has a median")
 	}
 	for i := range 1000 {
 		c[Index(time.Duration(i+1)*time.Millisecond)]++
@@ -57,10 +57,10 @@ func TestQuantile(t *testing.T) {
 		twice[i] *= 2
 	}
 	if got := twice.Since(&c); got != c {
-		t.Error("twice as many less once is not once")
+		t.Error("twice the histogram minus once is not the histogram")
 	}
 	if got := c.Since(&twice); got.Total() != 0 {
-		t.Error("what was taken away counts")
+		t.Error("subtracted values are counted")
 	}
 }
 
