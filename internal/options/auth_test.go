@@ -43,7 +43,7 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// A file of passwords in the document root is refused, however it gets there.
+// A password file in the document root is refused, in whatever way it gets there.
 func TestPasswordFileInRoot(t *testing.T) {
 	base, outside := t.TempDir(), t.TempDir()
 	touch(t, base+"/htpasswd", outside+"/htpasswd")
@@ -58,7 +58,7 @@ func TestPasswordFileInRoot(t *testing.T) {
 	}
 }
 
-// Passwords in the clear are warned of where others could read them.
+// There is a warning about passwords in cleartext where others could read them.
 func TestInClear(t *testing.T) {
 	plain, secure := listen.Address{Port: 80}, listen.Address{Port: 443, Secure: true}
 	here, socket := listen.Address{Host: "127.0.0.1", Port: 80}, listen.Address{Path: "/run/s"}

@@ -40,7 +40,7 @@ func TestCertificatePairs(t *testing.T) {
 	}
 }
 
-// A key below the document root is refused, however it is named.
+// A key below the document root is refused, in whatever form its path is given.
 func TestCheckKeys(t *testing.T) {
 	dir := t.TempDir()
 	base, link := filepath.Join(dir, "site"), filepath.Join(dir, "link")
@@ -75,11 +75,11 @@ func TestCheckKeys(t *testing.T) {
 		}
 	}
 	if err := (Options{Base: "/", TLSCert: []File{"key.pem"}}).CheckKeys(); err == nil {
-		t.Error("everything is served, and no key is refused")
+		t.Error("a key is accepted although everything is served")
 	}
 }
 
-// Other files that are nobody's but the operator's are refused likewise; devices are not.
+// Other private files are refused likewise. Devices are not.
 func TestCheckConfidential(t *testing.T) {
 	base := t.TempDir()
 	for name, o := range map[string]Options{
@@ -101,7 +101,7 @@ func TestCheckConfidential(t *testing.T) {
 	}
 }
 
-// What is shared counts, and not the directory that would be served without it.
+// The shared files count, not the directory that would be served otherwise.
 func TestCheckSharedKeys(t *testing.T) {
 	dir := t.TempDir()
 	touch(t, dir+"/keys/key.pem", dir+"/keys/cert.pem", dir+"/other", dir+"/state/acme/ca/account.key")

@@ -47,7 +47,7 @@ func TestParseCommand(t *testing.T) {
 	}
 }
 
-// Explain serves with the flags, the variables and the file of the server.
+// Explain accepts the flags, the variables and the options file of the server.
 func TestExplainOptions(t *testing.T) {
 	file := saved(t, "list = true\nport = 81\n")
 	env := map[string]string{"PHALANX_PORT": "82", "PHALANX_CONFIG": file}
@@ -116,7 +116,7 @@ func TestParseCommandErrors(t *testing.T) {
 	}
 }
 
-// A command is no way to serve, wherever it stands.
+// A command never starts a server, wherever it stands.
 func TestServeNoCommand(t *testing.T) {
 	for args, want := range map[string]string{
 		"stop --admin a:1": "stop: is a command, not an option of the server",
@@ -129,8 +129,8 @@ func TestServeNoCommand(t *testing.T) {
 	}
 }
 
-// Every command has a struct, a help with an example that it understands
-// itself, and a line in the help of the program.
+// Every command has a struct, a help with a valid example, and a line in the help of the
+// program.
 func TestCommandHelp(t *testing.T) {
 	_, err := ParseMaster([]string{"--help"}, noEnv)
 	whole := err.Error()

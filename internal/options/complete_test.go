@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// candidates asks as a shell does.
+// candidates returns the candidates that a shell gets.
 func candidates(t *testing.T, args ...string) []string {
 	t.Helper()
 	t.Setenv(envCompletion, "1")
@@ -85,7 +85,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// Whatever is asked for, and whoever looks at the variable, nothing starts.
+// A completion starts nothing, whatever the command line and the variable are.
 func TestCompleteStartsNothing(t *testing.T) {
 	asks := func(key string) string { return map[string]string{envCompletion: "1"}[key] }
 	for _, asked := range []string{"", "1", "verbose"} {
@@ -114,7 +114,7 @@ func TestCompleteStartsNothing(t *testing.T) {
 	}
 }
 
-// The real shells run what this prints in the test of the installation.
+// The test of the installation runs these scripts with the real shells.
 func TestScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		_, err := ParseCommand("phalanx-2.0", []string{"completion", shell}, noEnv)

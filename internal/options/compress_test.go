@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The directory is the one that is named, of the file of --config, or the current one.
+// The directory is that of the argument or of the file of --config, or the current one.
 func TestParseCompress(t *testing.T) {
 	file := saved(t, "base = /srv/of-file\ndotfiles = true\n")
 	every := []string{"br", "zstd", "gzip"}

@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// A flag beats its variable, and a variable beats the file.
+// A flag overrides its variable, and a variable overrides the file.
 func TestConfigFile(t *testing.T) {
 	text := `# the site
 base = www
@@ -55,7 +55,7 @@ request-id = true
 		t.Fatal(err)
 	}
 	if o.Port != 81 || !reflect.DeepEqual(o.Index, []Name{"e.html"}) || o.Config != File(file) {
-		t.Errorf("named by its variable: %+v", o)
+		t.Errorf("file named by the variable: %+v", o)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestConfigFileErrors(t *testing.T) {
 	}
 }
 
-// A file from another server has all its mistakes told at once.
+// All errors of a file are reported at once, as with a file of another server.
 func TestConfigFileErrorsAtOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	for text, want := range map[string]string{
@@ -118,7 +118,7 @@ func TestConfigFileErrorsAtOnce(t *testing.T) {
 	}
 }
 
-// A file as editors of any system leave it, with comments where people put them.
+// A file is read as editors of any system write it, with comments in the usual places.
 func TestConfigFileForms(t *testing.T) {
 	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist\r\nclean-urls # a = b\r\ncors = # too\r\nverbose = 2"
 	file := saved(t, text)

@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/exitcode"
 )
 
-// A flag that would do nothing is refused with what it lacks, and with that it is accepted.
+// A flag that would have no effect is refused with what is missing, and accepted with that.
 func TestDependencies(t *testing.T) {
 	for _, tt := range []struct{ args, with, want string }{
 		{"--client-header Forwarded", "--trusted-proxies 10.0.0.1",
@@ -43,7 +43,7 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// What only a default, systemd or a shell's variable for commands has set is no mistake.
+// A value from a default, from systemd or from a variable for commands is not an error.
 func TestDependenciesNotMeant(t *testing.T) {
 	for args, env := range map[string]map[string]string{
 		"--etag times":                   {"CACHE_DIRECTORY": "/c", "STATE_DIRECTORY": "/s"},

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The argument is a directory, wherever it stands; it counts for more than a
-// variable and the file of --config.
+// The argument is the directory, wherever it stands. It overrides the variable and the file of
+// --config.
 func TestDirectory(t *testing.T) {
 	file := saved(t, "base = site\nlist = true\n")
 	for args, want := range map[string]Base{

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// printed is what the command config prints for a command line.
+// printed returns the output of the config command for a command line.
 func printed(t *testing.T, env map[string]string, args ...string) string {
 	t.Helper()
 	_, err := ParseCommand("phalanx", append([]string{"config"}, args...), func(key string) string { return env[key] })
@@ -31,7 +31,7 @@ func touch(t *testing.T, paths ...string) {
 	}
 }
 
-// saved writes a config file.
+// saved writes an options file.
 func saved(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "phalanx.conf")
@@ -43,7 +43,7 @@ func saved(t *testing.T, text string) string {
 
 func none(string) string { return "" }
 
-// Each option says where it comes from, and a repeated one for each of its values.
+// Each option has its origin, and a repeated one that of each value.
 func TestConfigOrigins(t *testing.T) {
 	file := saved(t, "# site\nport = 81\nexpires = 90m\ncache = \"*.js=no-cache # really\"\ncache = b=c\nlist = true\n")
 	env := map[string]string{"PHALANX_CONFIG": file, "PHALANX_EXPIRES": "0s", "PHALANX_VERBOSE": "2"}
@@ -61,7 +61,7 @@ func TestConfigOrigins(t *testing.T) {
 	}
 }
 
-// What config prints is a config file with which the options are the same.
+// The output of the config command is an options file that results in the same options.
 func TestConfigIsRead(t *testing.T) {
 	for _, args := range [][]string{
 		nil,
@@ -81,8 +81,8 @@ func TestConfigIsRead(t *testing.T) {
 	}
 }
 
-// The sample sets nothing, has every flag that a file may have, and each of its lines
-// can be used.
+// The sample file sets nothing, has every flag that a file may contain, and each of its lines
+// is valid.
 func TestSample(t *testing.T) {
 	text := printed(t, nil, "--sample")
 	want, err := ParseMaster(nil, none)
@@ -132,7 +132,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// The help of a flag says more of it than --help does.
+// The help of a flag says more about it than --help does.
 func TestEveryFlagIsExplained(t *testing.T) {
 	for field := range reflect.TypeFor[Options]().Fields() {
 		if name := field.Tag.Get("long"); name != "" && field.Tag.Get("detail") == "" {
@@ -141,7 +141,7 @@ func TestEveryFlagIsExplained(t *testing.T) {
 	}
 }
 
-// The manual's page of flags has every flag.
+// docs/flags.md has every flag.
 func TestFlagsAreInTheManual(t *testing.T) {
 	page, err := os.ReadFile("../../docs/flags.md")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every topic has its text, and so has every name that a shell is offered.
+// Every topic has a text, and so has every name that completion offers.
 func TestTopics(t *testing.T) {
 	for _, c := range topic("").Complete("") {
 		if _, err := topicHelp("phalanx", c.Item); err != nil {
@@ -32,7 +32,7 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-// All flags that take a value per line of their variable are named.
+// The help names all flags whose variable has one value per line.
 func TestRepeatedFlagsAreNamed(t *testing.T) {
 	_, info := ParseMaster([]string{"--help", "all"}, noEnv, Named("phalanx"))
 	_, text, _ := strings.Cut(info.Error(), "may be repeated")
@@ -86,7 +86,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// Texts and hints say the name that the program was started as.
+// Texts and hints have the name under which the program was started.
 func TestNamed(t *testing.T) {
 	for _, args := range []string{"--help", "--nonsense", "--port", "left"} {
 		_, err := ParseMaster([]string{args}, noEnv, Named("phalanx"))

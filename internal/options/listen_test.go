@@ -47,7 +47,7 @@ func TestListen(t *testing.T) {
 		}
 		var again Listen
 		if err := again.UnmarshalFlag(l.String()); err != nil || again != l {
-			t.Errorf("%s is written %s, which is %+v, %v", v, l, again, err)
+			t.Errorf("%s is formatted as %s, which is %+v, %v", v, l, again, err)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// Addresses that cannot be listened at together, or not beside other flags.
+// Some addresses contradict each other or other flags.
 func TestListenContradictions(t *testing.T) {
 	many := slices.Repeat([]string{"--listen=http://:0"}, MaxListen+1)
 	for args, want := range map[string]string{
@@ -166,11 +166,11 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	if _, err := ParseMaster([]string{"-p", "80"}, env); err == nil {
-		t.Error("a variable and --port say where to listen")
+		t.Error("a variable and --port are accepted together")
 	}
 }
 
-// An address that is accepted is one that a server can be given again, as it is written.
+// The string form of an accepted address is accepted, as the same address.
 func FuzzListen(f *testing.F) {
 	for _, seed := range []string{"http://:80", "https://[::1]:8443", "http://[fe80::1%eth0]", "unix:/run/x?mode=0600", "unix:///x", "http://*:0", "unix:a # b", "http://[::]]:1"} {
 		f.Add(seed)
@@ -181,7 +181,7 @@ func FuzzListen(f *testing.F) {
 			return
 		}
 		if err := again.UnmarshalFlag(l.String()); err != nil || again != l {
-			t.Errorf("%q is %+v, written %q, which is %+v, %v", v, l, l.String(), again, err)
+			t.Errorf("%q is %+v, formatted as %q, which is %+v, %v", v, l, l.String(), again, err)
 		}
 	})
 }

@@ -17,8 +17,8 @@ func manPage(t *testing.T) string {
 	return info.Text
 }
 
-// The page has the sections of man-pages(7), in their order, and each line that
-// begins like a request is one that we know.
+// The page has the sections of man-pages(7), in order, and each line that begins like a request
+// is a known request.
 func TestManStructure(t *testing.T) {
 	page := manPage(t)
 	var sections []string
@@ -30,10 +30,10 @@ func TestManStructure(t *testing.T) {
 			sections = append(sections, name)
 		}
 		if (line == "" || line[0] == '.' || line[0] == '\'') && !request.MatchString(line) || strings.TrimRight(line, " ") != line {
-			t.Errorf("no request of man(7): %q", line)
+			t.Errorf("not a request of man(7): %q", line)
 		}
 		if strings.ContainsFunc(line, func(c rune) bool { return c < ' ' || c > '~' }) || strings.Contains(line, "@") {
-			t.Errorf("what is this: %q", line)
+			t.Errorf("unexpected line %q", line)
 		}
 		depth[line]++
 	}
@@ -45,17 +45,17 @@ func TestManStructure(t *testing.T) {
 		t.Errorf("sections %s\nwant %s", got, want)
 	}
 	if !strings.Contains(page, "\n.TH MASTER 1 "+Released+" \"phalanx "+Version+"\" ") {
-		t.Error("the title has no release or no day")
+		t.Error("the title lacks the release or the date")
 	}
 	for _, code := range []string{"0", "1", "64", "78", "130"} {
 		if depth[".B "+code] != 1 {
-			t.Errorf("exit status %s is there %d times", code, depth[".B "+code])
+			t.Errorf("exit status %s occurs %d times", code, depth[".B "+code])
 		}
 	}
 }
 
-// Every flag is there with its description, default and variable, in its group,
-// and so is every command with its own flags.
+// The page has every flag with its description, default and variable, in its group, and every
+// command with its own flags.
 func TestManHasAll(t *testing.T) {
 	page := manPage(t)
 	_, options, _ := strings.Cut(page, ".SH OPTIONS\n")
@@ -72,14 +72,14 @@ func TestManHasAll(t *testing.T) {
 			t.Errorf("--%s: %q", o.LongName, entry)
 		}
 		if strings.Count(options, roff("--"+o.LongName)+"\\fR") != 1 || !strings.Contains(options, ".SS "+o.Field().Tag.Get("group")+"\n") {
-			t.Errorf("--%s is not there once, in its group", o.LongName)
+			t.Errorf("--%s does not occur exactly once, in its group", o.LongName)
 		}
 	}
 	for d := range definitions() {
 		name := d.Get("command")
 		if d.Get("internal") != "" {
 			if strings.Contains(commands, ".SS "+name+"\n") {
-				t.Errorf("the internal command %s is there", name)
+				t.Errorf("the page has the internal command %s", name)
 			}
 			continue
 		}
@@ -87,7 +87,7 @@ func TestManHasAll(t *testing.T) {
 			t.Errorf("the usage of %s is not one line", name)
 		}
 		if _, own, ok := strings.Cut(commands, "\n.SS "+name); !ok && !strings.HasPrefix(commands, ".SS "+name) || !strings.Contains(own+commands, roff(d.Get("example"))) {
-			t.Errorf("the command %s is missing, or its example", name)
+			t.Errorf("the command %s or its example is missing", name)
 		}
 	}
 	for _, flag := range []string{"--json", "--interval", "-H"} {

@@ -40,12 +40,12 @@ func TestWorkerArgs(t *testing.T) {
 		}
 	}
 	if args := SocketArgs([]Socket{{}}); args != nil {
-		t.Errorf("of one ordinary socket a worker is told %q", args)
+		t.Errorf("the worker's arguments for one ordinary socket are %q", args)
 	}
 }
 
-// What concerns the master alone is not in it, nor is a default, so that ps(1)
-// shows what was asked for.
+// A worker's command line lacks the master's own flags and defaults, so that ps(1) shows what
+// was configured.
 func TestWorkerArgsAreFew(t *testing.T) {
 	o := defaults()
 	o.Admin, o.Config, o.Check, o.LameDuck, o.DrainTimeout, o.Rescue = "127.0.0.1:9090", "f", true, LameDuck(time.Second), DrainTimeout(time.Second), Off

@@ -2,7 +2,7 @@ package options
 
 import "testing"
 
-// What --header would take is no pattern with the value 3.
+// A value in the syntax of --header is not a pattern with the value 3.
 func TestCacheInTheSyntaxOfHeader(t *testing.T) {
 	_, err := ParseMaster([]string{"--cache", "a/*: max-age=3"}, none)
 	if want := "--cache \"a/*: max-age=3\": must be GLOB=VALUE, such as '*.html=no-cache'"; err == nil || err.Error() != want {

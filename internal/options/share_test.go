@@ -34,7 +34,7 @@ func TestParseShare(t *testing.T) {
 			continue
 		}
 		if !c.Options.List || !c.Options.Archive || c.Options.Expires != 0 || len(c.Options.Index) != 0 {
-			t.Errorf("%q: %+v is not for sharing", tt.args, c.Options)
+			t.Errorf("%q: %+v are not the options of a share", tt.args, c.Options)
 		}
 	}
 	secure, err := ParseCommand("phalanx", []string{"share", "--tls-self-signed", "-b", "127.0.0.1"}, noEnv)
@@ -47,7 +47,7 @@ func TestParseShare(t *testing.T) {
 	}
 }
 
-// An error names the flag, and never repeats what may be a password.
+// An error names the flag, and never contains what may be a password.
 func TestParseShareErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"--auth=x=y":         "--auth: protects parts of a website; protect a share with --password",
@@ -102,8 +102,7 @@ func TestCheckShare(t *testing.T) {
 	}
 }
 
-// Whatever a worker is told of a share arrives, and what is secret is on no command
-// line.
+// A worker gets everything about a share, and secrets are not on the command line.
 func TestSharedReachesWorker(t *testing.T) {
 	o := defaults()
 	o.Shared = Shared{Paths: []string{"/a b", "/-c=d"}, Prefix: "/abc", Credentials: "me:--secret = \"1\""}

@@ -64,7 +64,7 @@ func TestBadSites(t *testing.T) {
 	}
 }
 
-// What contradicts itself is refused in one line, wherever it comes from.
+// Contradictory sites are refused in one line, wherever they are configured.
 func TestSitesTogether(t *testing.T) {
 	many := []string{"./d"}
 	for i := range MaxSites + 1 {
@@ -109,7 +109,7 @@ func TestSitesTogether(t *testing.T) {
 	}
 }
 
-// The directories become absolute, and one that is not there is named with its host.
+// The directories become absolute. A missing one is reported with its host.
 func TestCheckSites(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("a", 0o755); err != nil {
@@ -126,7 +126,7 @@ func TestCheckSites(t *testing.T) {
 	}
 }
 
-// A worker learns of the sites what the master knows.
+// A worker gets the same sites as the master.
 func TestSitesOfAWorker(t *testing.T) {
 	o := Options{Site: []Site{{[]string{"a.org", "*.b.org"}, "/srv/a b"}}, StrictHost: true}
 	fill(&o)

@@ -21,8 +21,8 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// endpoint serves a handler, on TCP or on a unix socket, and returns the
-// address as an operator would give it.
+// endpoint serves a handler over TCP or on a unix socket, and returns the address as an
+// operator would give it.
 func endpoint(t *testing.T, network string, h http.Handler) (string, *httptest.Server) {
 	t.Helper()
 	at := "127.0.0.1:0"
@@ -47,7 +47,7 @@ func asJSON(w http.ResponseWriter, code int, v any) {
 	json.NewEncoder(w).Encode(v)
 }
 
-// pool is an admin endpoint as far as this package needs one.
+// pool is an admin endpoint with what this package needs.
 func pool(pid int) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +95,7 @@ func TestLooksAndOrders(t *testing.T) {
 				t.Errorf("scale: %+v, %v", o, err)
 			}
 			if o, err := c.Scale(ctx, 0); err != nil || o.OK || o.Message != "a pool has at least one worker" {
-				t.Errorf("scale to nothing: %+v, %v", o, err)
+				t.Errorf("scale to 0: %+v, %v", o, err)
 			}
 			_, err := c.Connections(ctx, 3, 79)
 			expect(t, err, "admin endpoint "+addr+": worker 3 (pid 79) no longer exists")
@@ -112,7 +112,7 @@ func expect(t *testing.T, err error, want string) {
 	}
 }
 
-// A proxy that the environment names is for other servers.
+// A proxy in the environment is not used.
 func TestNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	addr, _ := endpoint(t, "tcp", pool(1))
@@ -121,7 +121,7 @@ func TestNoProxy(t *testing.T) {
 	}
 }
 
-// closed returns an address at which somebody listened a moment ago.
+// closed returns an address at which a server listened a moment ago.
 func closed(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -170,7 +170,7 @@ func TestNobody(t *testing.T) {
 	}
 }
 
-// Root may connect to any socket, so the refusal itself is made up here.
+// Root may connect to any socket, so the error is made here.
 func TestForeignSocket(t *testing.T) {
 	addr, _ := endpoint(t, "unix", pool(1))
 	c := New(address.Address(addr))
@@ -178,7 +178,7 @@ func TestForeignSocket(t *testing.T) {
 	err := c.explain(t.Context(), denied)
 	expect(t, err, fmt.Sprintf("admin endpoint %s: permission denied; run this command as user %d", addr, os.Getuid()))
 	if !errors.Is(err, fs.ErrPermission) {
-		t.Error("the cause is lost")
+		t.Error("the error does not wrap its cause")
 	}
 	c.addr = "/proc/1/no/such"
 	expect(t, c.explain(t.Context(), denied), "admin endpoint /proc/1/no/such: permission denied; run this command as the user that runs master")
@@ -218,7 +218,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// A server of another protocol, and one that closes without a word.
+// A server of another protocol, and one that closes without a response.
 func TestNoHTTP(t *testing.T) {
 	for greeting, want := range map[string]string{
 		"220 mail.example ESMTP\r\n": `not a Phalanx admin endpoint: `,
@@ -268,17 +268,17 @@ func TestSlowLook(t *testing.T) {
 	_, err := c.Pool(t.Context())
 	expect(t, err, "admin endpoint "+addr+": no response within 20ms")
 
-	// An order waits for longer than a look, and ends with its context.
+	// An order has a longer timeout than a query, and ends with its context.
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
 	defer cancel()
 	_, err = c.Reload(ctx)
 	expect(t, err, "admin endpoint "+addr+": no response: context deadline exceeded")
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Error("the cause is lost")
+		t.Error("the error does not wrap its cause")
 	}
 }
 
-// However the server ends, stop waits for it and then says so.
+// In whatever way the server exits, Stop waits for that and then reports it.
 func TestStop(t *testing.T) {
 	var looks atomic.Int32
 	for name, last := range map[string]func(w http.ResponseWriter){
@@ -312,7 +312,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// A server that is started at once in the place of the old one is another.
+// A server that is started at once in place of the stopped one is a different server.
 func TestStopAndSuccessor(t *testing.T) {
 	var pid atomic.Int32
 	pid.Store(7)

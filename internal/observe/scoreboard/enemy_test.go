@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attacked does to a board what a worker that has gone mad can do: all of it has to
-// be in vain.
+// attacked does to a scoreboard what a hostile worker can do. All of it must have no effect.
 func attacked(t *testing.T, b *Board) {
 	t.Helper()
 	fd := b.Descriptor()
@@ -17,7 +16,7 @@ func attacked(t *testing.T, b *Board) {
 		}
 	}
 	if err := unix.Fallocate(fd, 0, maxRows*stride, stride); err != unix.EPERM {
-		t.Errorf("allocate behind the last row: %v", err)
+		t.Errorf("allocate beyond the last row: %v", err)
 	}
 	for _, seal := range []int{unix.F_SEAL_WRITE, unix.F_SEAL_FUTURE_WRITE} {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seal); err != unix.EPERM {
@@ -35,15 +34,15 @@ func attacked(t *testing.T, b *Board) {
 	}
 }
 
-// A worker that has gone mad does not keep later ones from having a row, which is
-// empty, and what it says of itself harms nobody who reads it.
-func TestEnemy(t *testing.T) {
+// A hostile worker cannot prevent later workers from getting an empty row, and what it writes
+// about itself does no harm to readers.
+func TestHostileWorker(t *testing.T) {
 	b := newBoard(t)
 	row, _ := worker(t, b, 0)
 	attacked(t, b)
 	b.Read()
 	if s, ok := b.Look(row); !ok || s.Last != nil || s.Oldest != nil {
-		t.Errorf("it is seen at %q, %q", s.Last, s.Oldest)
+		t.Errorf("last request %q, oldest %q", s.Last, s.Oldest)
 	}
 	for slot := 1; slot < 4; slot++ {
 		_, w := worker(t, b, slot)
@@ -56,7 +55,7 @@ func TestEnemy(t *testing.T) {
 	}
 }
 
-// A note whose length is a lie is none.
+// A note with a false length is ignored.
 func TestNoteOfAnEnemy(t *testing.T) {
 	var n Note
 	n.Set([]byte("GET /"), 1)
@@ -66,8 +65,8 @@ func TestNoteOfAnEnemy(t *testing.T) {
 	}
 }
 
-// A board that an earlier version has made, and which has grown row by row, is
-// closed to such workers too once this one continues with it.
+// A scoreboard of an earlier version, which grew row by row, is protected from such workers
+// too once this version continues with it.
 func TestResumeUnsealed(t *testing.T) {
 	fd, err := unix.MemfdCreate("phalanx-scoreboard", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -91,7 +90,7 @@ func TestResumeUnsealed(t *testing.T) {
 	}
 }
 
-// A limit on the size of files leaves fewer rows, of which every one can be had.
+// With a limit on the size of files there are fewer rows, and all of them can be used.
 func TestRowsWithinLimit(t *testing.T) {
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {

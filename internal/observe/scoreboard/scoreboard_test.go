@@ -37,8 +37,8 @@ func worker(t *testing.T, b *Board, slot int) (row int, mapped *Mapping) {
 	return row, mapped
 }
 
-// What a worker counts is there for the master at once, keeps counting when
-// the worker has ended, and is not there for the next one in its row.
+// The master sees a worker's counters at once. They are kept in the totals when the worker has
+// exited, and the next worker in the row begins at zero.
 func TestCounters(t *testing.T) {
 	b := newBoard(t)
 	row, w := worker(t, b, 3)
@@ -57,7 +57,7 @@ func TestCounters(t *testing.T) {
 	}
 	check(3, 6, 1000)
 	if s, ok := b.Look(row); !ok || string(s.Last) != "GET /a" || s.Oldest != nil {
-		t.Errorf("sight is %+v, %v", s, ok)
+		t.Errorf("the row has %+v, %v", s, ok)
 	}
 	if err := b.Close(row); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestCounters(t *testing.T) {
 		t.Errorf("rows %v", got.Rows)
 	}
 	if _, ok := b.Look(row); ok {
-		t.Error("the row of a process that has ended can be seen")
+		t.Error("the row of a process that has exited is listed")
 	}
 	if err := b.Close(row); err == nil {
 		t.Error("a row is closed twice")
@@ -80,13 +80,13 @@ func TestCounters(t *testing.T) {
 		t.Error("the row is not empty")
 	}
 	if text, _ := next.Last.Get(); text != nil {
-		t.Errorf("the row says %q", text)
+		t.Errorf("the row has the text %q", text)
 	}
 	check(3, 6, 1000)
 	w.Requests[2].Add(1) // a process that is not quite gone cannot crash anybody
 }
 
-// Totals has counters alone, which Add takes for granted.
+// Totals has only counters, as Add assumes.
 func TestTotals(t *testing.T) {
 	for field := range reflect.TypeFor[Totals]().Fields() {
 		kind := field.Type
@@ -106,8 +106,7 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// Whoever reads while workers count, end and follow each other never sees a sum
-// become smaller.
+// While workers count, exit and are replaced, a reader never sees a sum decrease.
 func TestNeverBack(t *testing.T) {
 	b := newBoard(t)
 	const rounds, requests = 200, 50
@@ -140,7 +139,7 @@ func TestNeverBack(t *testing.T) {
 		}
 		for slot, totals := range b.Read().Slots {
 			if n := totals.Answered(); n < last[slot] {
-				t.Fatalf("slot %d went from %d back to %d", slot, last[slot], n)
+				t.Fatalf("slot %d decreased from %d to %d", slot, last[slot], n)
 			} else {
 				last[slot] = n
 			}
@@ -153,8 +152,8 @@ func TestNeverBack(t *testing.T) {
 	}
 }
 
-// TestResumeFreeRows continues with a board whose last rows nobody has any more:
-// the memfd has them still, and what they say is of the past.
+// TestResumeFreeRows continues with a scoreboard whose last rows are free: they are still in
+// the memfd, with old values.
 func TestResumeFreeRows(t *testing.T) {
 	b := newBoard(t)
 	worker(t, b, 0)
@@ -182,7 +181,7 @@ func TestResumeFreeRows(t *testing.T) {
 	}
 }
 
-// A board goes through an exec: rows, their owners and the past.
+// A scoreboard survives an exec: rows, their owners and the totals.
 func TestResume(t *testing.T) {
 	b := newBoard(t)
 	gone, w := worker(t, b, 0)
@@ -221,7 +220,7 @@ func TestResume(t *testing.T) {
 		}
 		w.Requests[2].Add(1) // the worker continues meanwhile
 		if n := next.Read().Slots[1].Answered(); n != 21 {
-			t.Errorf("the living row has %d", n)
+			t.Errorf("the row in use has %d", n)
 		}
 		if row, _, err := next.Open(2); err != nil || row != gone {
 			t.Errorf("the next row is %d, %v; want %d", row, err, gone)
@@ -232,8 +231,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A text that is being written is never read in halves, and one whose writer has
-// died over it is not waited for.
+// A text that is being written is never read in part, and a reader does not wait for one whose
+// writer has died.
 func TestNote(t *testing.T) {
 	var n Note
 	texts := [][]byte{bytes.Repeat([]byte("a"), 100), bytes.Repeat([]byte("b"), 2*noteSize)}
@@ -270,7 +269,7 @@ func TestNote(t *testing.T) {
 	}
 	n.sequence.Store(7)
 	if text, _ := n.Get(); text != nil {
-		t.Errorf("half a text is read: %q", text)
+		t.Errorf("a part of a text is read: %q", text)
 	}
 }
 
@@ -281,7 +280,7 @@ func TestAttachNothing(t *testing.T) {
 		}
 	}
 	if _, err := Attach(-1, 0); err == nil {
-		t.Error("a board that is not there can be mapped")
+		t.Error("a missing scoreboard can be mapped")
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What processes count of a site keeps counting when they have ended, when a reload has
-// given the site another number and after an upgrade. Only configured sites are counted.
+// What processes counted for a site is kept when they have exited, when a reload has given the
+// site another number, and after an upgrade. Only configured sites are counted.
 func TestSites(t *testing.T) {
 	b := newBoard(t)
 	b.Configure([]string{"*", "a.org", "b.org"})
@@ -59,7 +59,7 @@ func TestSites(t *testing.T) {
 	check(next, map[string]SiteTotals{})
 }
 
-// A program that counts no sites, or more than there can be, harms nobody.
+// A program that counts no sites, or more than the limit, does no harm.
 func TestForeignSites(t *testing.T) {
 	b := newBoard(t)
 	b.Configure([]string{"a.org"})

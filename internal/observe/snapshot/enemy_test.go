@@ -14,8 +14,8 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// FuzzRow: whatever a worker that was taken over writes into its row, and then instead of
-// that, its pool can be looked at, and the line of its death be written.
+// FuzzRow checks that, whatever a compromised worker writes into its row, and then writes
+// instead, snapshots of the pool can be taken and the line about its death can be written.
 func FuzzRow(f *testing.F) {
 	for _, b := range []byte{0xff, 0x7f, 0x80, 0, 1} {
 		f.Add([]byte{b}, []byte{0}, uint16(0))
@@ -46,7 +46,7 @@ func FuzzRow(f *testing.F) {
 	})
 }
 
-// watch looks at a pool whose only worker has the row.
+// watch takes a snapshot of a pool whose only worker has the row.
 func (o *Observer) watch(t *testing.T, row int, at time.Time) {
 	t.Helper()
 	reading := o.Board.Read()

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// Requests are counted by version; of HTTP/2 there is more once it was spoken.
+// Requests are counted by version. There are figures of HTTP/2 once it has been used.
 func TestVersions(t *testing.T) {
 	var row scoreboard.Row
 	row.Versions[1].Add(3)
@@ -30,7 +30,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// What is open at a moment is added up; figures without HTTP/2 have nothing of it.
+// Open connections and streams are added up. Figures without HTTP/2 contribute nothing.
 func TestOpen(t *testing.T) {
 	a := status.Figures{Active: 3, Idle: 2, HTTP2: &status.HTTP2{Streams: 7}}
 	b := status.Figures{Active: 1, Idle: 1}

@@ -29,8 +29,8 @@ func newObserver(t *testing.T) *Observer {
 	return o
 }
 
-// Rates and latencies are of the window, not of the whole life, and those of a
-// process that has come since are of its own life.
+// Rates and latencies are those of the window, not of the whole lifetime. Those of a process
+// that started later are of its own lifetime.
 func TestCompare(t *testing.T) {
 	o := newObserver(t)
 	began := time.Unix(1000, 0)
@@ -58,7 +58,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("the pool: window %v, rate %v, bandwidth %v", p.Window, p.Total.Rate, p.Total.Bandwidth)
 	}
 	if p.Total.P99 < 0.001 || p.Total.P99 > 0.00125 {
-		t.Errorf("p99 is %v s, want that of the window, about 1 ms", p.Total.P99)
+		t.Errorf("p99 is %v s, want about 1 ms, that of the window", p.Total.P99)
 	}
 	if w := p.Workers[0]; w.Rate != 100 || w.Bandwidth != 1000 || w.CPU != 0.5 {
 		t.Errorf("the old worker: %v requests, %v bytes a second, %v CPUs", w.Rate, w.Bandwidth, w.CPU)
@@ -81,7 +81,7 @@ func TestUsage(t *testing.T) {
 		t.Errorf("%v s and %d bytes", cpu, memory)
 	}
 	if cpu, memory := usage("/proc", 1<<30); cpu != 0 || memory != 0 {
-		t.Errorf("of no process: %v s and %d bytes", cpu, memory)
+		t.Errorf("without a process: %v s and %d bytes", cpu, memory)
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -95,17 +95,17 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	if cpu, memory := usage(dir, 1); cpu != 2 || memory != 3*int64(os.Getpagesize()) {
-		t.Errorf("of a name with a parenthesis: %v s and %d bytes", cpu, memory)
+		t.Errorf("with a parenthesis in the name: %v s and %d bytes", cpu, memory)
 	}
 	for pid := 2; pid <= 4; pid++ {
 		if cpu, memory := usage(dir, pid); cpu != 0 || memory != 0 {
-			t.Errorf("of nonsense %d: %v s and %d bytes", pid, cpu, memory)
+			t.Errorf("with garbage %d: %v s and %d bytes", pid, cpu, memory)
 		}
 	}
 }
 
-// The description of a dead worker's last work has what is known, and is empty
-// for an idle worker.
+// The description of a dead worker's last requests has what is known, and is empty for an idle
+// worker.
 func TestDoing(t *testing.T) {
 	o := newObserver(t)
 	row, mapped, err := o.Board.Open(0)
@@ -135,12 +135,12 @@ func TestDoing(t *testing.T) {
 		t.Error(err)
 	}
 	if err := o.Close(99); err == nil || !strings.Contains(err.Error(), "row 99") {
-		t.Errorf("a row that nobody has: %v", err)
+		t.Errorf("an unused row: %v", err)
 	}
 }
 
-// writeAsWorker is the life of a worker: a row, a hundred lines, and the end. It
-// counts those lines for which there was room.
+// writeAsWorker does what a worker does: it takes a row, writes a hundred lines, and ends. It
+// counts the lines for which there was space.
 func writeAsWorker(o *Observer, board *scoreboard.Board, bell, slot int, written *int) error {
 	row, err := o.Open(slot)
 	if err != nil {
@@ -165,8 +165,8 @@ func writeAsWorker(o *Observer, board *scoreboard.Board, bell, slot int, written
 	return errors.Join(mapped.Close(), o.Close(row))
 }
 
-// The file of an access log may change, go and come back any number of times,
-// while workers write and end: no line is lost, and none comes twice.
+// The file of an access log may be changed, removed and created again any number of times
+// while workers write and exit: no line is lost or written twice.
 func TestLogMoves(t *testing.T) {
 	dir := t.TempDir()
 	bell, err := accesslog.NewDoorbell()
@@ -239,17 +239,17 @@ func checkLines(t *testing.T, paths []string, written []int) {
 		total += n
 		for i := range n {
 			if line := fmt.Sprintf("slot %d line %d\n", slot, i); seen[line] != 1 {
-				t.Fatalf("%q is there %d times", line, seen[line])
+				t.Fatalf("%q occurs %d times, want once", line, seen[line])
 			}
 		}
 	}
 	if len(seen) != total || total == 0 {
-		t.Errorf("%d lines, %d were written", len(seen), total)
+		t.Errorf("%d lines, want %d", len(seen), total)
 	}
 }
 
-// A file that cannot be opened is told of, and opened as soon as it can be and
-// somebody asks.
+// A file that cannot be opened is reported, and opened as soon as that is possible and
+// requested.
 func TestLogLater(t *testing.T) {
 	bell, err := accesslog.NewDoorbell()
 	if err != nil {
@@ -268,7 +268,7 @@ func TestLogLater(t *testing.T) {
 	}
 	log.Reopen()
 	if line := <-alerts; !strings.HasSuffix(line, "no such file or directory; keeping the current access log") {
-		t.Errorf("told %q", line)
+		t.Errorf("alert %q", line)
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -279,6 +279,6 @@ func TestLogLater(t *testing.T) {
 		t.Error(err)
 	}
 	if n := log.Lost(); n != 7 {
-		t.Errorf("%d lines are lost, want those of the program before", n)
+		t.Errorf("%d lines are lost, want those of the previous program", n)
 	}
 }

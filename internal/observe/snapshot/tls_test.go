@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/tlsconn"
 )
 
-// Counters of TLS have the names of their reasons, and are there once there is one.
+// Counters of TLS have the names of their reasons, and are listed once one is not zero.
 func TestHandshakes(t *testing.T) {
 	var row scoreboard.Row
 	totals := row.Read()

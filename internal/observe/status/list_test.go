@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What a worker writes is what the master reads, but for what is too long.
+// The master reads what a worker writes, except for what is too long.
 func TestList(t *testing.T) {
 	long := strings.Repeat("\x80", 3*MaxLine) // six bytes each, in JSON
 	want := Connections{Total: 7, Connections: []Connection{
@@ -32,8 +32,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// However many connections there are and however long their lines, the list is
-// one that the master reads.
+// The master can read the list, however many connections there are and however long their
+// lines.
 func TestListFull(t *testing.T) {
 	for _, line := range []string{"GET /", "GET /" + strings.Repeat("x", MaxLine), strings.Repeat("\x80", MaxLine)} {
 		all := Connections{Total: 30_000, Connections: make([]Connection, 30_000)}
@@ -51,7 +51,7 @@ func TestListFull(t *testing.T) {
 	}
 }
 
-// repeated is a file without an end.
+// repeated is a file that repeats a text without end.
 type repeated string
 
 func (r repeated) Read(p []byte) (n int, err error) {
@@ -65,8 +65,7 @@ func (r repeated) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// What a worker writes that has gone mad costs the master a bounded amount of
-// memory, and its list is refused.
+// A hostile worker's list costs the master a bounded amount of memory, and is refused.
 func TestListOfAnEnemy(t *testing.T) {
 	const head = `{"total":1}` + "\n"
 	for name, file := range map[string]io.Reader{
@@ -112,7 +111,7 @@ func FuzzReadList(f *testing.F) {
 		c, err := ReadList(bytes.NewReader(file))
 		if err != nil {
 			if len(c.Connections) != 0 {
-				t.Fatal("connections of a list that is refused")
+				t.Fatal("a refused list has connections")
 			}
 			return
 		}

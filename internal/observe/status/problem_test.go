@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A healthy pool has no problems, and that is an empty list in JSON.
+// A healthy pool has no problems: an empty list in JSON.
 func TestNoProblems(t *testing.T) {
 	p := Pool{State: Serving, Workers: []Worker{{State: WorkerServing, QueueMax: 4096}, {Slot: 1, State: WorkerDraining}}}
 	if got := Problems(&p); got == nil || len(got) > 0 {

@@ -61,7 +61,7 @@ func TestFits(t *testing.T) {
 	}
 	for _, field := range []string{"", "Bearer ", "Bearer"} {
 		if Token("").Matches(field) {
-			t.Errorf("no token fits %q", field)
+			t.Errorf("without a token %q is accepted", field)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func TestSnapshotShowsCertificates(t *testing.T) {
 	}
 }
 
-// The first screen says when the first certificate ends.
+// The first screen says when the first certificate expires.
 func TestCertificateShown(t *testing.T) {
 	newBench(t, certified(50*time.Hour), 100, 30).expect("certificate 2d02h left")
 	newBench(t, certified(-time.Second), 100, 30).expect("certificate expired")
@@ -42,7 +42,7 @@ func TestCertificateShown(t *testing.T) {
 	}
 }
 
-// Handshakes are counted once there are some.
+// Handshakes are shown once there are some.
 func TestHandshakesShown(t *testing.T) {
 	p := certified()
 	if got := Snapshot(p, 80); strings.Contains(got, "tls") {
@@ -55,7 +55,7 @@ func TestHandshakesShown(t *testing.T) {
 	newBench(t, p, 160, 30).expect("1,201 TLS handshakes, 3 failed")
 }
 
-// Requests by HTTP/2 are counted once there are some.
+// Requests over HTTP/2 are shown once there are some.
 func TestHTTP2Shown(t *testing.T) {
 	p := certified()
 	if got := Snapshot(p, 80); strings.Contains(got, "http/2") {

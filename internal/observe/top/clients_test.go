@@ -40,7 +40,7 @@ func TestSpeed(t *testing.T) {
 	}
 	b.expect("10M/100M", " 10%", "2.0M", "45s", "10.0 MB of 100 MB sent (10%), 2.00 MB/s, 45s to go")
 
-	// It stands still: within five refreshes that is seen.
+	// The transfer has stalled: that is noticed within five refreshes.
 	for range maxSamples {
 		list[0].Age++
 		b.wait(time.Second)
@@ -49,10 +49,10 @@ func TestSpeed(t *testing.T) {
 		t.Errorf("%v %v", v, ok)
 	}
 	if _, ok := b.clients.all[0].eta(); ok {
-		t.Error("a time for what does not move")
+		t.Error("a stalled transfer has a remaining time")
 	}
 
-	// The next request on the connection is another reply.
+	// The next request on the connection has another response.
 	list[0] = status.Connection{Client: "192.0.2.1:1", State: status.ConnSending, Line: "GET /a", Sent: 50e6, Size: 100e6, Age: 0.5}
 	b.wait(time.Second)
 	if _, ok := b.clients.all[0].rate(); ok {
@@ -131,11 +131,11 @@ func TestListTroubles(t *testing.T) {
 	b = newBench(t, aPool(3), 80, 24)
 	b.press("j", "j", "enter")
 	if b.clients != nil {
-		t.Error("the connections of no process")
+		t.Error("a slot without a process has connections")
 	}
 }
 
-// An answer that comes when another list is wanted is not mistaken for it.
+// A response that arrives when another list is requested is not taken for that list.
 func TestLateList(t *testing.T) {
 	b := newBench(t, aPool(4), 80, 24)
 	b.model.press("enter")
@@ -143,11 +143,11 @@ func TestLateList(t *testing.T) {
 	b.model.press("esc")
 	b.press("j")
 	if cmd := b.model.press("enter"); cmd != nil {
-		t.Error("a second list while one is under way")
+		t.Error("a second list is requested while one is under way")
 	}
 	_, cmd := b.Update(listMsg{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, 7)})
 	if cmd == nil || b.clients.loaded {
-		t.Fatal("the late list was taken, or the right one is not asked for")
+		t.Fatal("the late list was used, or the right one is not requested")
 	}
 	b.src.connections = func(slot, pid int) (status.Connections, error) { return aList(slot, pid, 3), nil }
 	b.run(cmd)
@@ -179,12 +179,12 @@ func TestManyConnections(t *testing.T) {
 	begin = time.Now()
 	b.Update(l)
 	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("a look takes %v", took)
+		t.Errorf("a refresh takes %v", took)
 	} else {
 		t.Logf("a look takes %v", took)
 	}
 
-	// A server that lists more than it may fills no memory here.
+	// A server that lists more connections than the limit does not fill the memory.
 	b.Update(listMsg{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, status.MaxConnections+500)})
 	if len(b.clients.all) != status.MaxConnections {
 		t.Errorf("%d are kept", len(b.clients.all))
@@ -192,8 +192,7 @@ func TestManyConnections(t *testing.T) {
 	b.expect("20,500 connections", "20,000 listed")
 }
 
-// Whatever the window, the keys and the pool: nothing panics, and what is drawn
-// fits.
+// For any window, keys and pool there is no panic, and the screen fits.
 func FuzzView(f *testing.F) {
 	f.Add(80, 24, 4, 20, []byte("jsr?\x1bcjs"), "GET /a", 1.5)
 	f.Add(20, 5, 0, 0, []byte("cpjk"), "\u202e日本語", -1.0)

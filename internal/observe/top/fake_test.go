@@ -15,7 +15,7 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// source answers what it is told to.
+// source returns what the test sets.
 type source struct {
 	pool        func() (status.Pool, error)
 	connections func(slot, pid int) (status.Connections, error)
@@ -45,7 +45,7 @@ func newBench(t *testing.T, p status.Pool, width, height int) *bench {
 	return b
 }
 
-// send feeds a message, and then the results of the queries that it led to.
+// send passes a message, and then the results of the queries that follow from it.
 func (b *bench) send(msg tea.Msg) {
 	b.t.Helper()
 	_, cmd := b.Update(msg)
@@ -67,7 +67,7 @@ func (b *bench) run(cmd tea.Cmd) {
 	}
 }
 
-// wait lets time pass, with a look at its end.
+// wait advances the clock, and then refreshes.
 func (b *bench) wait(d time.Duration) {
 	b.t.Helper()
 	b.now = b.now.Add(d)
@@ -82,13 +82,13 @@ func (b *bench) press(keys ...string) {
 	}
 }
 
-// screen is what is seen, without styles; it checks that it fits.
+// screen returns the screen without styles, and checks that it fits.
 func (b *bench) screen() []string {
 	b.t.Helper()
 	return b.fitting(b.View().Content)
 }
 
-// fitting returns the lines of a screen, without styles; it checks that they fit.
+// fitting returns the lines of a screen without styles, and checks that they fit.
 func (b *bench) fitting(content string) []string {
 	b.t.Helper()
 	if content == "" {
@@ -121,8 +121,8 @@ func (b *bench) expect(texts ...string) {
 	}
 }
 
-// aPool has so many workers: one that drains, one without a process, and others
-// that serve.
+// aPool returns a pool with the given number of workers: one that drains, one without a
+// process, and others that serve.
 func aPool(workers int) status.Pool {
 	p := status.Pool{
 		Version: "1.4.0", PID: 4242, Time: noon, Started: noon.Add(-76 * time.Hour), State: status.Serving, Ready: true,
@@ -154,7 +154,7 @@ func aPool(workers int) status.Pool {
 	return p
 }
 
-// aList has so many connections, of which each third downloads.
+// aList returns a list of n connections. Each third one downloads.
 func aList(slot, pid, n int) status.Connections {
 	l := status.Connections{Slot: slot, PID: pid, Total: n}
 	for i := range n {

@@ -20,6 +20,6 @@ func TestHelper(t *testing.T) {
 		}
 	}
 	if helperBrief(nil) != "" {
-		t.Error("something is said of no helper")
+		t.Error("a missing helper is mentioned")
 	}
 }

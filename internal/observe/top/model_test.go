@@ -36,11 +36,11 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	if got := newBench(t, aPool(4), 0, 0).screen(); got != nil {
-		t.Errorf("something in no window: %q", got)
+		t.Errorf("a window of no size shows %q", got)
 	}
 }
 
-// order is the slots in the order of the screen.
+// slots returns the slots in the order of the screen.
 func (b *bench) slots() string {
 	var s []string
 	for _, w := range b.workers {
@@ -71,8 +71,7 @@ func TestSortWorkers(t *testing.T) {
 	}
 }
 
-// The cursor stays with its worker, whatever the order, and goes over to the
-// one that takes its place.
+// The cursor stays with its worker in any order, and moves to the worker that replaces it.
 func TestCursorStaysWithWorker(t *testing.T) {
 	p := aPool(5)
 	b := newBench(t, p, 80, 24)
@@ -95,7 +94,7 @@ func TestCursorStaysWithWorker(t *testing.T) {
 func TestManyWorkersScroll(t *testing.T) {
 	b := newBench(t, aPool(200), 80, 24)
 	if b.sees(" 150 ") {
-		t.Error("row 150 is seen at the start")
+		t.Error("row 150 is visible at the start")
 	}
 	for range 150 {
 		b.press("j")
@@ -116,7 +115,7 @@ func TestPause(t *testing.T) {
 	b.wait(time.Second)
 	b.expect("PAUSED", "p resume", "12345 req/s")
 	if queries != 0 {
-		t.Errorf("%d queries while it stands still", queries)
+		t.Errorf("%d queries while paused", queries)
 	}
 	b.Update(poolMsg{pool: p}) // one that was under way
 	b.expect("12345 req/s")
@@ -125,7 +124,7 @@ func TestPause(t *testing.T) {
 	b.press("esc", "space")
 	b.expect("777 req/s", "p pause")
 	if queries != 1 || b.sees("PAUSED") {
-		t.Errorf("%d queries after it", queries)
+		t.Errorf("%d queries after the pause", queries)
 	}
 }
 
@@ -135,7 +134,7 @@ func TestOneLookAtATime(t *testing.T) {
 		t.Fatal("a tick starts no query")
 	}
 	if b.fetchDue() != nil {
-		t.Error("a second query while one is under way")
+		t.Error("a second query is started while one is under way")
 	}
 	b.Update(poolMsg{err: errors.New("x")})
 	if b.fetchDue() == nil {
@@ -159,7 +158,7 @@ func TestNotAnswering(t *testing.T) {
 	broken = nil
 	b.wait(time.Second)
 	if b.sees("no response") {
-		t.Error("still, after an answer")
+		t.Error("the numbers are still dimmed after a response")
 	}
 
 	p.State = status.Draining
@@ -170,7 +169,7 @@ func TestNotAnswering(t *testing.T) {
 	p.State, broken = status.Serving, nil
 	b.wait(time.Second)
 	b.expect("q quit", "● serving")
-	broken = fmt.Errorf("x: %w", fs.ErrNotExist) // it has taken its socket away
+	broken = fmt.Errorf("x: %w", fs.ErrNotExist) // the server has removed its socket
 	b.wait(time.Second)
 	b.expect("server stopped")
 }
@@ -195,7 +194,7 @@ func TestHelp(t *testing.T) {
 	}
 	b.send(tea.WindowSizeMsg{Width: 80, Height: 10})
 	if b.sees("powers of 1000") {
-		t.Error("the end is seen in ten lines")
+		t.Error("ten lines show the end")
 	}
 	b.press("G")
 	b.expect("powers of 1000")
@@ -224,9 +223,9 @@ func TestColours(t *testing.T) {
 	b.send(tea.BackgroundColorMsg{})
 	b.dark = false
 	if b.View().Content == dark {
-		t.Error("a light background looks as a dark one")
+		t.Error("a light background has the colours of a dark one")
 	}
 	if !b.View().AltScreen {
-		t.Error("it is not on the alternate screen")
+		t.Error("the view is not on the alternate screen")
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// errGone is why a node does not answer.
+// errGone is the error of a node that does not respond.
 var errGone = errors.New("admin endpoint web-3:9090: connection refused; start the server with --admin web-3:9090")
 
-// three are two nodes that serve and one that does not answer.
+// three returns two nodes that serve and one that does not respond.
 func three() []NodeStatus {
 	second := aPool(2)
 	second.Version, second.Total.Rate, second.Total.P99 = "1.5.0", 55, 0.5
@@ -69,7 +69,7 @@ func TestNodesJSON(t *testing.T) {
 	}
 }
 
-// crowd is a live view of three nodes, whose answers a test sets.
+// crowd is a live view of three nodes. The test sets their responses.
 type crowd struct {
 	*nodes
 	t       *testing.T
@@ -93,7 +93,7 @@ func newCrowd(t *testing.T, width, height int) *crowd {
 	return c
 }
 
-// run does what a command and those that follow from it do, but for the ticks.
+// run runs a command and those that follow from it, except for the ticks.
 func (c *crowd) run(cmd tea.Cmd) {
 	c.t.Helper()
 	if cmd == nil {
@@ -174,8 +174,8 @@ func TestNodesPaused(t *testing.T) {
 	c.expect("1 of 3 nodes ready", "draining")
 }
 
-// However it ends, the view of several nodes leaves the terminal as it was; without any
-// answer it does not begin.
+// The view of several nodes restores the terminal in whatever way it ends. It does not begin
+// without any response.
 func TestRunNodes(t *testing.T) {
 	keyboard, tty, s := terminal(t)
 	all := []Node{{"web-1:9090", &source{pool: func() (status.Pool, error) { return aPool(4), nil }}}, {"web-3:9090", &source{pool: func() (status.Pool, error) { return status.Pool{}, errGone }}}}
@@ -189,6 +189,6 @@ func TestRunNodes(t *testing.T) {
 	}
 	s.await(t, "\x1b[?1049l")
 	if err := RunNodes(t.Context(), all[1:], tty, tty, o); !errors.Is(err, errGone) {
-		t.Errorf("without any answer: %v", err)
+		t.Errorf("without any response: %v", err)
 	}
 }

@@ -26,7 +26,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// Whatever the server says, a number stays in its column.
+// A number fits its column, whatever the server sends.
 func TestNumbersAreNarrow(t *testing.T) {
 	for _, v := range []float64{0, 1e-12, 0.5, 9.994, 9.996, 99.94, 99.96, 999.4, 999.6, 9999.4, 9999.6, 99999.6, 999999, 1e7, 1e10, 1e13, 1e16, 1e19, 1e300, math.Inf(1), math.NaN(), -1, math.Inf(-1)} {
 		for name, c := range map[string]struct {

@@ -16,7 +16,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// screen is what a terminal has been sent.
+// screen records the output to a terminal.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -40,7 +40,7 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
-// await waits until the terminal has been sent a text.
+// await waits until a text has been written to the terminal.
 func (s *screen) await(t *testing.T, text string) {
 	t.Helper()
 	for late := time.After(20 * time.Second); !strings.Contains(s.String(), text); {
@@ -52,7 +52,7 @@ func (s *screen) await(t *testing.T, text string) {
 	}
 }
 
-// terminal is both ends of one; what is printed goes to the screen.
+// terminal has both ends of a terminal. Its output goes to the screen.
 func terminal(t *testing.T) (keyboard, tty *os.File, s *screen) {
 	t.Helper()
 	keyboard, tty, err := pty.Open()
@@ -79,7 +79,7 @@ func terminal(t *testing.T) (keyboard, tty *os.File, s *screen) {
 	return keyboard, tty, s
 }
 
-// However the view ends, the terminal is what it was.
+// The view restores the terminal in whatever way it ends.
 func TestRunLeavesTheTerminalAsItWas(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -116,18 +116,18 @@ func TestRunLeavesTheTerminalAsItWas(t *testing.T) {
 			s.await(t, "\x1b[?1049h")
 			c.end(keyboard, cancel, broken)
 			if err := <-result; (err != nil) != c.failed {
-				t.Errorf("it ended with %v", err)
+				t.Errorf("the view ended with error %v", err)
 			}
 			after, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 			if err != nil || *after != *before {
-				t.Errorf("the terminal's mode was %+v, is %+v, %v", before, after, err)
+				t.Errorf("the terminal's mode was %+v before and is %+v after, error %v", before, after, err)
 			}
 			s.await(t, "\x1b[?1049l")
 			s.await(t, "\x1b[?25h")
 			text := s.String()
 			if strings.LastIndex(text, "\x1b[?1049l") < strings.LastIndex(text, "\x1b[?1049h") ||
 				strings.LastIndex(text, "\x1b[?25h") < strings.LastIndex(text, "\x1b[?25l") {
-				t.Errorf("the last of %q", text[max(0, len(text)-200):])
+				t.Errorf("the end of the output is %q", text[max(0, len(text)-200):])
 			}
 		})
 	}
@@ -141,7 +141,7 @@ func TestRunWithoutAServer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if s.String() != "" {
-		t.Errorf("the terminal was sent %q", s.String())
+		t.Errorf("the output is %q", s.String())
 	}
 }
 

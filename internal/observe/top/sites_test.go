@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-// The busiest sites come first, and not all of many are listed.
+// The busiest sites come first. A long list is truncated.
 func TestSitesShown(t *testing.T) {
 	p := aPool(1)
 	p.Base = "/srv/www"
@@ -30,7 +30,7 @@ func TestSitesShown(t *testing.T) {
 		}
 	}
 	if strings.Contains(got, "\nbase") {
-		t.Errorf("there is a base in\n%s", got)
+		t.Errorf("the document root is shown in\n%s", got)
 	}
 	p.Sites = p.Sites[:2]
 	if got := Snapshot(p, 80); !strings.Contains(got, "\nsite        *, refused, 2 requests, 0 B\n") {

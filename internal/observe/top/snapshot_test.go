@@ -44,7 +44,7 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// Where nothing limits the width, nothing but the table's last column is cut.
+// Without a limit on the width, only the last column of the table is truncated.
 func TestSnapshotUnlimited(t *testing.T) {
 	p := aPool(4)
 	p.Base = "/" + strings.Repeat("long/", 100)
@@ -56,7 +56,7 @@ func TestSnapshotUnlimited(t *testing.T) {
 	}
 }
 
-// A slot with three digits and pids of seven leave what matters in eighty cells.
+// With slots of three digits and pids of seven, the important columns fit into eighty cells.
 func TestSnapshotOfManyFitsEightyCells(t *testing.T) {
 	for line := range strings.Lines(Snapshot(aPool(130), 80)) {
 		if w := textWidth(strings.TrimSuffix(line, "\n")); w > 80 {
@@ -79,7 +79,7 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.ContainsAny(b.String(), "\x1b\u202e\u009b") {
-		t.Errorf("what a terminal obeys: %q", b.String())
+		t.Errorf("terminal control characters in %q", b.String())
 	}
 	var back status.Pool
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil || !reflect.DeepEqual(back, p) {

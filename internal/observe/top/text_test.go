@@ -52,7 +52,7 @@ func FuzzClean(f *testing.F) {
 		cells = min(max(cells, -1), 500)
 		for _, got := range []string{clean(s, cells), cutMiddle(s, cells), strings.TrimRight(pad(s, cells, true), " ")} {
 			if ansi.StringWidth(got) > max(0, cells) || ansi.StringWidthWc(got) > max(0, cells) {
-				t.Fatalf("%q became %q: %d and %d cells, not %d", s, got, ansi.StringWidth(got), ansi.StringWidthWc(got), cells)
+				t.Fatalf("%q became %q: %d and %d cells, want %d", s, got, ansi.StringWidth(got), ansi.StringWidthWc(got), cells)
 			}
 			for _, r := range got {
 				if !unicode.IsPrint(r) || unicode.IsMark(r) {
@@ -61,7 +61,7 @@ func FuzzClean(f *testing.F) {
 			}
 		}
 		if w := ansi.StringWidthWc(pad(s, cells, false)); w != max(0, cells) {
-			t.Fatalf("padded to %d cells, not %d", w, cells)
+			t.Fatalf("padded to %d cells, want %d", w, cells)
 		}
 	})
 }
