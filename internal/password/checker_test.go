@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// gated is a hash that waits until it may continue, and counts.
+// gated is a hash that counts its computations and waits until it may continue.
 type gated struct {
 	gate     chan struct{} // nil: it does not wait
 	computed *atomic.Int32
@@ -26,7 +26,7 @@ func (h gated) matches(password []byte) bool {
 	return string(password) == h.right
 }
 
-// fixture is a checker with the user ann, whose password is "right", and a clock of its own.
+// fixture is a checker with the user ann, whose password is "right", and a clock.
 type fixture struct {
 	*Checker
 	t        *testing.T
@@ -48,7 +48,7 @@ func (f *fixture) file(secret byte) *File {
 	return &File{users: map[string]hash{"ann": f.hash}, hashes: []hash{f.hash}, secret: [32]byte{secret}}
 }
 
-// try checks credentials and waits for what comes of it.
+// try checks credentials and waits for the outcome.
 func (f *fixture) try(credentials string, client string) Outcome {
 	f.t.Helper()
 	o, _, check := f.Check(0, []byte(credentials), netip.MustParseAddr(client))
@@ -75,8 +75,8 @@ func (f *fixture) computed(want int32) {
 	}
 }
 
-// Credentials are remembered for a while, in one realm and until a file changes, and what
-// cannot be right is never computed.
+// Credentials are remembered for a while, for one realm and until a file changes. Credentials
+// that cannot be right are never hashed.
 func TestRemembered(t *testing.T) {
 	f := newFixture(t, nil)
 	expect := func(got, want Outcome, hashes int32) {
@@ -110,8 +110,8 @@ func TestRemembered(t *testing.T) {
 	}
 }
 
-// A client that was wrong too often is not checked for a while, and by no other address of
-// its network; others are, and what is remembered is never limited.
+// A client with too many wrong attempts is not checked for a while, from any address of its
+// network. Others are, and remembered credentials are never limited.
 func TestLimited(t *testing.T) {
 	f := newFixture(t, nil)
 	for i := range maxWrong {
@@ -132,7 +132,7 @@ func TestLimited(t *testing.T) {
 		}
 	}
 	if o := f.try("ann:right", "2001:db8::1"); o != Remembered {
-		t.Errorf("what is right: %d", o)
+		t.Errorf("right credentials: %d", o)
 	}
 	f.now.Add(50)
 	if o := f.try("ann:9", "2001:db8::1"); o != Wrong {
@@ -141,7 +141,7 @@ func TestLimited(t *testing.T) {
 	f.computed(2)
 	for range 3 * maxWrong {
 		if o := f.try("ann:9", "2001:db8::1"); o != Wrong {
-			t.Fatalf("the same again: %d", o)
+			t.Fatalf("the same credentials again: %d", o)
 		}
 	}
 	f.computed(0)
@@ -153,8 +153,8 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// Attempts count before it is known what comes of them: many at once are no way around the
-// limit. Right ones do not count.
+// Attempts count before their outcome is known, so many at once do not circumvent the limit.
+// Right ones do not count.
 func TestLimitedAtOnce(t *testing.T) {
 	gate := make(chan struct{})
 	f := newFixture(t, gate)
@@ -165,7 +165,7 @@ func TestLimitedAtOnce(t *testing.T) {
 		checks = append(checks, check)
 	}
 	if o, again, _ := f.Check(0, []byte("ann:right"), client); o != Limited || again != busyFor {
-		t.Errorf("the next one: %d, again in %v", o, again)
+		t.Errorf("the next attempt: %d, again in %v", o, again)
 	}
 	close(gate)
 	for _, check := range checks {
@@ -185,7 +185,8 @@ func TestLimitedAtOnce(t *testing.T) {
 }
 
 // One hash is computed at a time, and requests with the same credentials wait for the same
-// one; too many are told to come again, and what is no longer wanted is not computed.
+// one. When there are too many, clients are told to try again. A hash that is no longer needed
+// is not computed.
 func TestQueue(t *testing.T) {
 	gate := make(chan struct{})
 	f := newFixture(t, gate)
@@ -214,13 +215,13 @@ func TestQueue(t *testing.T) {
 		waiting = append(waiting, check)
 	}
 	if o, _, _ := f.Check(0, []byte("ann:right"), client(0)); o != Remembered {
-		t.Errorf("what is right: %d", o)
+		t.Errorf("right credentials: %d", o)
 	}
 	woken := false
 	for i, check := range waiting[2:] {
 		check.Await(func() { woken = true })
 		if check.Close(); !woken {
-			t.Fatalf("check %d: nobody is told that it has ended", i)
+			t.Fatalf("check %d: no notification of its end", i)
 		}
 	}
 	close(gate)
@@ -236,8 +237,8 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// Clients that guess do not keep others waiting: whoever has tried least comes first, and gets
-// the place of one that has tried more if there is none left.
+// Clients that guess do not delay others: the client with the fewest attempts comes first, and
+// replaces one with more attempts in a full queue.
 func TestTurns(t *testing.T) {
 	gate := make(chan struct{})
 	f := newFixture(t, gate)
@@ -258,7 +259,7 @@ func TestTurns(t *testing.T) {
 	_, _, first := f.Check(0, []byte("ann:right"), netip.MustParseAddr("198.51.100.1"))
 	_, _, second := f.Check(0, []byte("ann:wrong"), netip.MustParseAddr("198.51.100.2"))
 	if first == nil || second == nil {
-		t.Fatal("no place for a client that has tried nothing yet")
+		t.Fatal("a client without attempts is refused")
 	}
 	if o, _, _ := f.Check(0, []byte("ann:more"), netip.MustParseAddr("192.0.2.0")); o != Busy && o != Limited {
 		t.Errorf("one more guess: %d", o)
@@ -282,7 +283,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// A file that changes while a hash is computed has the last word.
+// If the file changes while a hash is computed, the new file decides.
 func TestChangedMeanwhile(t *testing.T) {
 	gate := make(chan struct{})
 	f := newFixture(t, gate)
@@ -298,14 +299,14 @@ func TestChangedMeanwhile(t *testing.T) {
 	f.Use([]*File{{users: map[string]hash{"ann": other}, hashes: []hash{other}}, f.file(2)})
 	close(gate)
 	if o := f.await(check); o != Right {
-		t.Errorf("by the new file: %d", o)
+		t.Errorf("with the new file: %d", o)
 	}
 	if o := f.try("ann:right", "192.0.2.1"); o != Wrong {
-		t.Errorf("by the old file: %d", o)
+		t.Errorf("with the old file: %d", o)
 	}
 }
 
-// Everything that is remembered is bounded, and the oldest goes first.
+// The number of remembered credentials is bounded. The oldest are removed first.
 func TestBounds(t *testing.T) {
 	f := expiringMap[int, int]{most: 3, age: time.Second}
 	at := func(ms int) time.Time { return time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond) }
@@ -326,7 +327,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Remembered credentials cost no memory.
+// A check of remembered credentials allocates nothing.
 func TestRememberedAllocatesNothing(t *testing.T) {
 	f := newFixture(t, nil)
 	f.try("ann:right", "192.0.2.1")

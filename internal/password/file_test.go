@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What htpasswd and openssl write is taken; see the file for how it was made.
+// The output of htpasswd and openssl is accepted. The file says how it was made.
 func TestParse(t *testing.T) {
 	text, err := os.ReadFile("testdata/htpasswd")
 	if err != nil {
@@ -40,7 +40,7 @@ func TestParse(t *testing.T) {
 
 const good = "$2y$04$Pq1Mq8gq9dGXm3Zr8hHcRe5Y2c8Rz8Qpb1dVYdK0x1w3wYc1fM0sK"
 
-// What is refused is named, with its line, and never repeated.
+// An error has the line number, and never contains the line.
 func TestParseRefuses(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
 		{"ann:$apr1$abc$NKxAkoTtUloZMd1uGIvNG0", "is hashed with MD5 (apr1), which is too weak; set it again with: htpasswd -B f ann"},
@@ -94,8 +94,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// For a user that is not there the same hash is computed each time, and which one depends on
-// the user: what that costs says nothing.
+// For an unknown user the same hash is computed each time. Which one depends on the name, so
+// that the time reveals nothing.
 func TestUnknownUser(t *testing.T) {
 	f := &File{users: map[string]hash{}}
 	computed := map[hash]string{}
@@ -109,7 +109,7 @@ func TestUnknownUser(t *testing.T) {
 		for range 2 {
 			clear(computed)
 			if f.matches(user, []byte("right")) || len(computed) != 1 {
-				t.Fatalf("%s: let in, or %d hashes computed", user, len(computed))
+				t.Fatalf("%s: accepted, or %d hashes computed", user, len(computed))
 			}
 			for h := range computed {
 				chosen[h]++

@@ -2,7 +2,7 @@ package proto
 
 import "testing"
 
-// browser is what a browser sends that has been here before.
+// browser is the request of a browser with a cached copy.
 const browser = "GET /assets/app.js?v=3 HTTP/1.1\r\n" +
 	"Host: www.example.com:8080\r\n" +
 	"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
@@ -14,7 +14,7 @@ const browser = "GET /assets/app.js?v=3 HTTP/1.1\r\n" +
 	"Sec-Fetch-Dest: document\r\n" +
 	"Priority: u=0, i\r\n"
 
-// Deciding what to answer allocates nothing, whatever the answer.
+// Decisions about requests allocate nothing.
 func TestDecidingAllocatesNothing(t *testing.T) {
 	tests := []struct {
 		name, fields string
@@ -43,7 +43,7 @@ func TestDecidingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// decideAll is what a server does with a request but for sending the reply.
+// decideAll does what a server does with a request, except for sending the reply.
 func decideAll(head []byte) Status {
 	var p Parser
 	if p.Parse(head) != Complete {

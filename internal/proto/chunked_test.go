@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// discarded is all that a Discarder has to say of some bytes.
+// discarded is the outcome of a Discarder for some bytes.
 type discarded struct {
 	n     int
 	done  bool
 	fault Fault
 }
 
-// discardCut feeds the bytes as pieces that end at the offsets given.
+// discardCut passes the bytes in pieces that end at the given offsets.
 func discardCut(raw []byte, ends ...int) (o discarded) {
 	var d Discarder
 	for _, end := range ends {

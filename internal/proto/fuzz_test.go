@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// However a head is split, the outcome is the same; a complete one ends
-// within the input, and all that is known of it lies within the head.
+// The outcome does not depend on how a head is split. A complete one ends within the input, and
+// all spans lie within the head.
 func FuzzParse(f *testing.F) {
 	for _, tt := range acceptedHeads {
 		f.Add([]byte(tt.raw), uint16(len(tt.raw)/2))
@@ -156,7 +156,7 @@ func FuzzDate(f *testing.F) {
 	})
 }
 
-// Preconditions never say more than the tags and dates allow.
+// Preconditions match only as the tags and dates allow.
 func FuzzPrecondition(f *testing.F) {
 	for _, s := range []string{`"a"`, `W/"a"`, `"b", "a"`, `*`, `"b`, present, ""} {
 		f.Add([]byte(s), []byte(s))

@@ -2,7 +2,7 @@ package proto
 
 import "testing"
 
-// Whatever is encoded, every byte of it comes back.
+// Every byte is decoded to itself after it was encoded.
 func TestAppendEscaped(t *testing.T) {
 	plain := func(c byte) bool { return 'a' <= c && c <= 'z' }
 	if got := string(AppendEscaped([]byte("x:"), "a/\xffb%\n", plain)); got != "x:a%2F%FFb%25%0A" {

@@ -83,8 +83,7 @@ func TestAppendETag(t *testing.T) {
 	}
 }
 
-// The matrix of RFC 9110 §13.2.2: what each step says, and which one is
-// looked at.
+// The matrix of RFC 9110 §13.2.2: the result of each step, and which one decides.
 func TestPreconditionPrecedence(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -145,7 +144,7 @@ func TestPreconditionPrecedence(t *testing.T) {
 	}
 }
 
-// What each precondition came to: who decided, and who was not asked.
+// The result of each precondition: which one decided, and which ones were not evaluated.
 func TestConditions(t *testing.T) {
 	const yes, no, noDate = OutcomeTrue, OutcomeFalse, OutcomeNoDate
 	tests := []struct {
@@ -170,7 +169,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// A representation without a tag matches none, but for the star.
+// A representation without an entity tag matches only "*".
 func TestPreconditionWithoutETag(t *testing.T) {
 	fresh := Validators{Modified: exampleTime, Date: exampleTime}
 	tests := []struct {

@@ -73,7 +73,7 @@ func TestParseRangeIgnores(t *testing.T) {
 	}
 }
 
-// Whatever is asked for of nothing, the answer is all of it.
+// Any range of an empty file results in the whole file.
 func TestParseRangeOfNothing(t *testing.T) {
 	for _, value := range []string{"bytes=0-", "bytes=0-0", "bytes=0-1048575", "bytes=-1", "bytes=-0", "bytes=5-9,0-0", "bytes=5-4"} {
 		if got, outcome := ParseRange(nil, []byte(value), 0); outcome == RangeTaken || len(got) > 0 {
@@ -82,7 +82,7 @@ func TestParseRangeOfNothing(t *testing.T) {
 	}
 }
 
-// CVE-2011-3192: many ranges are no more work than one file.
+// CVE-2011-3192: many ranges cost no more than one file.
 func TestParseRangeAbuse(t *testing.T) {
 	list := func(n int, spec func(i int) string) []byte {
 		specs := make([]string, n)
@@ -99,7 +99,7 @@ func TestParseRangeAbuse(t *testing.T) {
 		t.Errorf("%d ranges: %d", MaxRanges+1, len(got))
 	}
 	if got, outcome := ParseRange(nil, list(MaxRanges+1, func(int) string { return "5000-" }), 1000); outcome == RangeTaken {
-		t.Errorf("%d ranges that are not satisfiable: %d", MaxRanges+1, len(got))
+		t.Errorf("%d unsatisfiable ranges: %d", MaxRanges+1, len(got))
 	}
 	same := func(i int) string { return fmt.Sprintf("5-,%d-", i) }
 	if got, outcome := ParseRange(nil, list(MaxRanges/2, same), 1000); outcome != RangeTaken || len(got) != 1 || got[0] != (Range{0, 1000}) {

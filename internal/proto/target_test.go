@@ -128,7 +128,7 @@ func TestHostAndPort(t *testing.T) {
 	}
 }
 
-// literals are what may and what may not stand in brackets (RFC 3986 §3.2.2).
+// literals lists what is valid in brackets and what is not (RFC 3986 §3.2.2).
 var literals = struct{ valid, invalid []string }{
 	valid: []string{
 		"::", "::1", "1::", "1:2:3:4:5:6:7:8", "abcd:EF01::", "1::8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1:2:3::5:6:7:8",
@@ -167,7 +167,7 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-// An IPv6 address is what net/netip takes for one, without a zone.
+// IPv6 addresses are those that net/netip accepts, without a zone.
 func FuzzLiteral(f *testing.F) {
 	for _, v := range append(literals.valid, literals.invalid...) {
 		f.Add([]byte(v))

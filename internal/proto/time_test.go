@@ -9,12 +9,12 @@ import (
 func TestTimeSet(t *testing.T) {
 	for _, sec := range []int64{math.MinInt64, -1, 0, 1, 312768000, 315532800, 318211200, 499162500, 631151999, 946684800} {
 		if !(Time{Sec: sec}).Set() {
-			t.Errorf("9110-8.8.1: %d is taken for when a file was written", sec)
+			t.Errorf("9110-8.8.1: %d is taken for the time of a write", sec)
 		}
 	}
 	for _, at := range []Time{{Sec: 631152000}, {Sec: exampleTime}, {946684800, 1}, {Sec: 946684801}, {Sec: maxDate}, {Sec: math.MaxInt64}} {
 		if at.Set() {
-			t.Errorf("9110-8.8.1: %v is taken for a time that tools set", at)
+			t.Errorf("9110-8.8.1: %v is taken for a time set by a tool", at)
 		}
 	}
 }

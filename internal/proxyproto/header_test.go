@@ -8,19 +8,19 @@ import (
 	"testing"
 )
 
-// v2 is a header of version 2.
+// v2 returns a header of version 2.
 func v2(command, family byte, payload ...string) string {
 	all := strings.Join(payload, "")
 	p := append([]byte(signature2), command, family)
 	return string(binary.BigEndian.AppendUint16(p, uint16(len(all)))) + all
 }
 
-// field is one of type, length and value.
+// field returns a field with type, length and value.
 func field(kind byte, value string) string {
 	return string(binary.BigEndian.AppendUint16([]byte{kind}, uint16(len(value)))) + value
 }
 
-// summed is a header of version 2 with its checksum behind what it has otherwise.
+// summed returns a header of version 2 with a checksum as its last field.
 func summed(family byte, payload ...string) string {
 	p := []byte(v2(commandProxy, family, append(payload, field(fieldChecksum, "\x00\x00\x00\x00"))...))
 	at := len(p) - checksumSize
@@ -140,8 +140,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A byte that is wrong anywhere in a header with a checksum does not pass, but for those
-// that say where the checksum is.
+// A changed byte anywhere in a header with a checksum is detected, except for those that locate
+// the checksum.
 func TestChecksum(t *testing.T) {
 	good := []byte(summed(0x11, addr4, field(0x05, "unique")))
 	for i := range len(good) - checksumSize - 3 {
@@ -153,7 +153,7 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
-// However the bytes are split, the outcome is the same, and it is final.
+// The outcome does not depend on how the bytes are split, and is final.
 func FuzzParse(f *testing.F) {
 	for _, tt := range accepted {
 		f.Add([]byte(tt.header))
@@ -180,7 +180,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if n != 0 || r != ReasonNone {
-			t.Fatalf("more is needed of all beginnings, but not of all of it: %+v, %d, %v", h, n, r)
+			t.Fatalf("every proper prefix needs more bytes, but the whole does not: %+v, %d, %v", h, n, r)
 		}
 	})
 }

@@ -25,7 +25,7 @@ func TestHTML(t *testing.T) {
 	}
 }
 
-// Nothing in a README can run, load from elsewhere, or change the page around it.
+// Nothing in a README can run, load anything from elsewhere, or change the page around it.
 func TestHTMLIsSafe(t *testing.T) {
 	for _, markdown := range []string{
 		"<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "[x](data:text/html,x)", "<a href='java&#115;cript:alert(1)'>x</a>",
@@ -43,8 +43,8 @@ func TestHTMLIsSafe(t *testing.T) {
 	}
 }
 
-// A short README can say that each of thousands of links has a long address. Its HTML is
-// never in memory as a whole.
+// A short README can have thousands of links with a long address. Its HTML is never in memory
+// as a whole.
 func TestHTMLThatIsTooLong(t *testing.T) {
 	markdown := "[a]: " + strings.Repeat("&", 30<<10) + "\n\n" + strings.Repeat("[a] ", 8000)
 	if got, err := HTML([]byte(markdown)); err == nil || !strings.Contains(err.Error(), "convert README: more than") {
@@ -52,7 +52,7 @@ func TestHTMLThatIsTooLong(t *testing.T) {
 	}
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil || used.Maxrss > 300<<10 {
-		t.Errorf("%d KiB were in memory, %v", used.Maxrss, err)
+		t.Errorf("the peak memory is %d KiB, error %v", used.Maxrss, err)
 	}
 }
 

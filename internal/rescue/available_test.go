@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// emulate makes clone(2) of this thread what an emulator has: threads and forks.
+// emulate restricts clone(2) in this thread to threads and forks, as an emulator does.
 func emulate() error {
 	runtime.LockOSThread()
 	const number, flags = 0, 16 // in seccomp_data
@@ -29,7 +29,7 @@ func emulate() error {
 		unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&filter)), 0, 0))
 }
 
-// Connections are not rescued where no keeper can be started, so that workers start there.
+// Where no keeper can be started, workers start without one, and connections are not rescued.
 func TestAvailable(t *testing.T) {
 	if err := Available(Sizes{64, 4096, 4096}); err != nil {
 		t.Error(err)

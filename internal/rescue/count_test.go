@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connected returns both ends of a TCP connection, the server's as a
-// descriptor that does not block.
+// connected returns both ends of a TCP connection, the server's as a non-blocking descriptor.
 func connected(t *testing.T) (server int, client *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,7 +52,7 @@ func wantCount(t *testing.T, what string, fd int, received, sent uint64) {
 	}
 }
 
-// readable waits until there is something to receive, or the end.
+// readable waits until there is something to receive, or EOF.
 func readable(t *testing.T, fd int, n int32) {
 	t.Helper()
 	for range 1000 {
@@ -66,7 +65,7 @@ func readable(t *testing.T, fd int, n int32) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatalf("%d bytes never came", n)
+	t.Fatalf("%d bytes did not arrive", n)
 }
 
 func TestCount(t *testing.T) {
@@ -140,7 +139,7 @@ func TestCountNoSocket(t *testing.T) {
 	}
 }
 
-// While a client takes and sends as it likes, each count is exact.
+// While a client reads and sends at random, each count is exact.
 func TestCountUnderTraffic(t *testing.T) {
 	fd, client := connected(t)
 	done := make(chan struct{})

@@ -18,7 +18,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// TestMain makes this binary a worker that does nothing but have a keeper.
+// TestMain lets this binary act as a worker that has a keeper and does nothing else.
 func TestMain(m *testing.M) {
 	if os.Getenv("PHALANX_TEST_KEEPER") != "" {
 		os.Exit(keptWorker())
@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// keptWorker has its memory as descriptor 3, the lifeline as 4 and a connection
-// as 5, which it opens again at numbers of its own, as it does with a file that
-// it sends, its standard input, which nobody is to get, and the connection at a number
-// that has no record. The connection of a unix socket that it has as 6 gets a number that
-// another descriptor had before, and 7 is a unix socket that is not a client's.
+// keptWorker has its memory as descriptor 3, the lifeline as 4 and a connection as 5. It
+// duplicates the connection and a file that it sends to numbers of its own, and likewise its
+// standard input, which nobody may get, and the connection at a number without a record. The
+// connection of a unix socket, 6, gets a number that another descriptor had before. 7 is a
+// unix socket that is not a client's.
 func keptWorker() int {
 	mem, err := Map(3, true)
 	if err == nil {
@@ -81,8 +81,8 @@ func keptWorker() int {
 	select {}
 }
 
-// startKept starts a worker with a keeper, which has a copy of the connection, and returns
-// what is needed to rescue that, and the worker's end of the lifeline.
+// startKept starts a worker with a keeper that has a copy of the connection. It returns what is
+// needed to rescue the connection, and the worker's end of the lifeline.
 func startKept(t *testing.T, connection int) (*Kept, *exec.Cmd, *os.File) {
 	t.Helper()
 	k, records, lifeline, err := NewKept(Sizes{64, 4096, 4096})
@@ -121,7 +121,7 @@ func startKept(t *testing.T, connection int) (*Kept, *exec.Cmd, *os.File) {
 	return k, cmd, lifeline
 }
 
-// keeperOf returns the keeper that has greeted.
+// keeperOf returns the keeper that has announced itself.
 func keeperOf(t *testing.T, k *Kept) int {
 	t.Helper()
 	pid, err := k.Greeted()
@@ -164,8 +164,8 @@ func unixSockets(t *testing.T) (accepted, pair *os.File) {
 	return accepted, os.NewFile(uintptr(ends[1]), "pair")
 }
 
-// A worker that is killed leaves its descriptors with its keeper, which ends
-// with the lifeline and with nothing else, and answers even if it was stopped.
+// A killed worker's descriptors stay open in its keeper. The keeper ends with the lifeline and
+// with nothing else, and responds even if it was stopped.
 func TestKeeper(t *testing.T) {
 	server, client := connected(t)
 	k, cmd, _ := startKept(t, server)
@@ -197,7 +197,7 @@ func TestKeeper(t *testing.T) {
 	}
 }
 
-// wantKept wants the connection, on which the client hears, and its file.
+// wantKept expects the connection of the client and its file.
 func wantKept(t *testing.T, client *net.TCPConn, records int, keeper *Lifeline) {
 	t.Helper()
 	kept := transferred(t, records, keeper)
@@ -214,7 +214,7 @@ func wantKept(t *testing.T, client *net.TCPConn, records int, keeper *Lifeline) 
 	}
 }
 
-// writer writes to the records of a worker that is dead.
+// writer writes to the records of a dead worker.
 func writer(t *testing.T, records int) *Writer {
 	t.Helper()
 	m, err := Map(records, true)
@@ -225,7 +225,7 @@ func writer(t *testing.T, records int) *Writer {
 	return NewWriter(m)
 }
 
-// wantTransferred holds how many connections are transferred.
+// wantTransferred checks how many connections are transferred.
 func wantTransferred(t *testing.T, records int, keeper *Lifeline, what string, want int, m Moving) {
 	t.Helper()
 	m.Lock = new(sync.Mutex)
@@ -245,7 +245,7 @@ func record40(t *testing.T, records int) *record {
 	return m.record(40)
 }
 
-// transferCount transfers to nobody.
+// transferCount transfers the connections without a receiver.
 func transferCount(t *testing.T, records int, keeper *Lifeline, m Moving) int {
 	t.Helper()
 	master, worker, err := ipc.RescueChannel()
@@ -260,8 +260,8 @@ func transferCount(t *testing.T, records int, keeper *Lifeline, m Moving) int {
 	return n
 }
 
-// transferred sends what the keeper has on a rescue channel, and wants one
-// connection with its file.
+// transferred sends the keeper's descriptors on a rescue channel, and expects one connection
+// with its file.
 func transferred(t *testing.T, records int, keeper *Lifeline) ipc.Kept {
 	t.Helper()
 	master, worker, err := ipc.RescueChannel()
@@ -285,7 +285,7 @@ func transferred(t *testing.T, records int, keeper *Lifeline) ipc.Kept {
 	return kept[0]
 }
 
-// wantProcess holds what others see of a keeper.
+// wantProcess checks a keeper's command line, name and process group.
 func wantProcess(t *testing.T, pid int) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -306,7 +306,7 @@ func wantProcess(t *testing.T, pid int) {
 	}
 }
 
-// A worker does not wait for a keeper that has exited before it was ready.
+// A worker does not wait for a keeper that exited before it was ready.
 func TestKeeperKilledAtOnce(t *testing.T) {
 	if err := Keep(-1); !errors.Is(err, errKilled) { // it cannot greet, and exits
 		t.Error(err)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Only a child of this process can be a keeper: any other could not be waited for.
+// Only a child of this process can be a keeper, because no other can be waited for.
 func TestForeignKeeper(t *testing.T) {
 	k, _, lifeline, err := NewKept(Sizes{64, 4096, 4096})
 	if err != nil {
@@ -22,16 +22,16 @@ func TestForeignKeeper(t *testing.T) {
 		}
 	}
 	if k.Lifeline() != nil {
-		t.Error("it is the keeper")
+		t.Error("a process that is not a child is used as the keeper")
 	}
 }
 
-// Of a worker that dies before it is ready no process is left, whatever its keeper was doing.
+// No process is left of a worker that dies before it is ready, whatever its keeper was doing.
 func TestBury(t *testing.T) {
 	server, _ := connected(t)
 	defer unix.Close(server)
 	k, worker, end := startKept(t, server)
-	say(t, end, 0, nil) // behind the keeper's greeting
+	sendMessage(t, end, 0, nil) // after the keeper's announcement
 	worker.Process.Kill()
 	worker.Wait()
 	k.Bury(worker.Process.Pid)

@@ -14,8 +14,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// say sends a message from this process on a worker's end.
-func say(t *testing.T, end *os.File, status unix.Errno, numbers []int, fds ...int) {
+// sendMessage sends a message from this process on a worker's end.
+func sendMessage(t *testing.T, end *os.File, status unix.Errno, numbers []int, fds ...int) {
 	t.Helper()
 	p := binary.NativeEndian.AppendUint32(nil, uint32(status))
 	for _, n := range numbers {
@@ -26,7 +26,7 @@ func say(t *testing.T, end *os.File, status unix.Errno, numbers []int, fds ...in
 	}
 }
 
-// answering returns a lifeline on which this process itself answers, once after the other.
+// answering returns a lifeline on which this process itself sends the given answers in order.
 func answering(t *testing.T, answers ...func(end *os.File)) *Lifeline {
 	t.Helper()
 	l, end, err := newLifelinePair()
@@ -54,8 +54,8 @@ func answering(t *testing.T, answers ...func(end *os.File)) *Lifeline {
 	return l
 }
 
-// openDescriptors counts those of this process. There may be fewer later: the runtime closes
-// what nobody refers to.
+// openDescriptors returns the number of this process's open descriptors. There may be fewer
+// later, because the runtime closes unreferenced files.
 func openDescriptors(t *testing.T) int {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
@@ -65,15 +65,15 @@ func openDescriptors(t *testing.T) int {
 	return len(all)
 }
 
-// A closed number does not lose the others of its question, nor does what somebody else says
-// on the lifeline, or that this process has few descriptors free.
+// The other descriptors of a question are not lost if one of them is closed, if another process
+// writes to the lifeline, or if this process has few free descriptors.
 func TestTakeDescriptors(t *testing.T) {
 	server, _ := connected(t)
 	defer unix.Close(server)
 	k, _, end := startKept(t, server)
 	keeperOf(t, k)
 	before := openDescriptors(t)
-	say(t, end, 0, []int{0}, 0)
+	sendMessage(t, end, 0, []int{0}, 0)
 	if _, err := unix.SendmsgN(int(end.Fd()), nil, unix.UnixRights(0), nil, 0); err != nil { // which looks like an end
 		t.Fatal(err)
 	}
@@ -92,11 +92,11 @@ func TestTakeDescriptors(t *testing.T) {
 			if ipc.Discard(one.fd); one.fd >= 0 {
 				numbers = append(numbers, one.number)
 			} else if i+1 < len(all) && all[i+1].fd >= 0 {
-				t.Errorf("%d is there, but not %d", all[i+1].number, one.number)
+				t.Errorf("got %d, but not %d", all[i+1].number, one.number)
 			}
 		}
 		if n := openDescriptors(t); n > before {
-			t.Errorf("%d descriptors, before %d", n, before)
+			t.Errorf("%d descriptors, want %d as before", n, before)
 		}
 		return numbers
 	}
@@ -136,12 +136,12 @@ func withDescriptors(t *testing.T, n int, f func()) {
 	}
 }
 
-// A keeper that cannot send now is asked again.
+// A keeper that cannot send at the moment is asked again.
 func TestTakeAgain(t *testing.T) {
 	l := answering(t,
-		func(end *os.File) { say(t, end, unix.ETOOMANYREFS, nil) },
-		func(end *os.File) { say(t, end, unix.EBADF, nil) },
-		func(end *os.File) { say(t, end, 0, []int{5}, 0) })
+		func(end *os.File) { sendMessage(t, end, unix.ETOOMANYREFS, nil) },
+		func(end *os.File) { sendMessage(t, end, unix.EBADF, nil) },
+		func(end *os.File) { sendMessage(t, end, 0, []int{5}, 0) })
 	all, err := l.take([]int{4, 5, 6}, time.Now().Add(answerTime))
 	if err != nil || len(all) != 1 || all[0].number != 5 {
 		t.Fatalf("%v, %v", all, err)
@@ -149,15 +149,15 @@ func TestTakeAgain(t *testing.T) {
 	unix.Close(all[0].fd)
 }
 
-// A keeper that does not answer its question, or not in time, ends, and what it has sent is
+// A keeper that answers wrongly or too late is ended, and the descriptors that it sent are
 // closed.
 func TestBadAnswers(t *testing.T) {
 	for what, answer := range map[string]func(end *os.File){
-		"a number that was not asked for": func(end *os.File) { say(t, end, 0, []int{4, 7}, 0, 0) },
-		"a number twice":                  func(end *os.File) { say(t, end, 0, []int{4, 4}, 0, 0) },
-		"another order":                   func(end *os.File) { say(t, end, 0, []int{5, 4}, 0, 0) },
-		"too few descriptors":             func(end *os.File) { say(t, end, 0, []int{4, 5}, 0) },
-		"too many descriptors":            func(end *os.File) { say(t, end, 0, []int{4}, 0, 0) },
+		"a number that was not asked for": func(end *os.File) { sendMessage(t, end, 0, []int{4, 7}, 0, 0) },
+		"a number twice":                  func(end *os.File) { sendMessage(t, end, 0, []int{4, 4}, 0, 0) },
+		"another order":                   func(end *os.File) { sendMessage(t, end, 0, []int{5, 4}, 0, 0) },
+		"too few descriptors":             func(end *os.File) { sendMessage(t, end, 0, []int{4, 5}, 0) },
+		"too many descriptors":            func(end *os.File) { sendMessage(t, end, 0, []int{4}, 0, 0) },
 		"a piece of a number": func(end *os.File) {
 			if _, err := unix.SendmsgN(int(end.Fd()), make([]byte, 6), unix.UnixRights(0), nil, 0); err != nil {
 				t.Error(err)
@@ -165,7 +165,7 @@ func TestBadAnswers(t *testing.T) {
 		},
 		"nothing": func(end *os.File) {
 			if n, err := end.Read(make([]byte, 1)); n != 0 || err == nil {
-				t.Errorf("no end: %d, %v", n, err)
+				t.Errorf("read %d bytes, error %v; want EOF", n, err)
 			}
 			if _, err := unix.SendmsgN(int(end.Fd()), make([]byte, 4), unix.UnixRights(0), nil, unix.MSG_NOSIGNAL); err != unix.EPIPE {
 				t.Errorf("it can still send: %v", err)
@@ -189,12 +189,12 @@ func TestBadAnswers(t *testing.T) {
 			before--
 		}
 		if n := openDescriptors(t); n > before {
-			t.Errorf("%s: %d descriptors, before %d", what, n, before)
+			t.Errorf("%s: %d descriptors, want %d as before", what, n, before)
 		}
 	}
 }
 
-// FuzzAnswer holds that an answer has only what was asked for, in that order.
+// FuzzAnswer checks that an answer has only descriptors that were asked for, in that order.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte{}, 0, false)
 	f.Add([]byte("\x00\x00\x00\x00\x05\x00\x00\x00\x07\x00\x00\x00"), 2, false)
@@ -224,7 +224,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// foreign returns a lifeline whose keeper is another process than this one, and its other end.
+// foreign returns a lifeline whose keeper is another process, and its other end.
 func foreign(t *testing.T) (*Lifeline, *os.File) {
 	t.Helper()
 	l, end, err := newLifelinePair()
@@ -242,18 +242,18 @@ func foreign(t *testing.T) (*Lifeline, *os.File) {
 	return l, end
 }
 
-// Late answers are closed, and messages of other processes do not count as answers.
+// Descriptors in late answers are closed, and messages of other processes are not answers.
 func TestNobodyAnswers(t *testing.T) {
 	l, end := foreign(t)
 	before := openDescriptors(t)
 	for range 20 {
-		say(t, end, 0, []int{4}, 0)
+		sendMessage(t, end, 0, []int{4}, 0)
 	}
 	if all, err := l.take([]int{4}, time.Now().Add(20*time.Millisecond)); !errors.Is(err, ErrKeeperGone) {
 		t.Errorf("%v, %v", all, err)
 	}
 	if n := openDescriptors(t); n > before {
-		t.Errorf("%d descriptors, before %d", n, before)
+		t.Errorf("%d descriptors, want %d as before", n, before)
 	}
 }
 
@@ -273,11 +273,11 @@ func lingering(t *testing.T) int {
 	return server
 }
 
-// What a compromised worker says on the lifeline does not make the master wait.
+// Messages of a compromised worker on the lifeline do not block the master.
 func TestLingeringSockets(t *testing.T) {
 	put := func(end *os.File, number int) {
 		fd := lingering(t)
-		say(t, end, 0, []int{number}, fd)
+		sendMessage(t, end, 0, []int{number}, fd)
 		unix.Close(fd)
 	}
 	began := time.Now()
@@ -294,11 +294,11 @@ func TestLingeringSockets(t *testing.T) {
 	put(end, 4)
 	k.Close()
 	if waited := time.Since(began); waited > 15*time.Second {
-		t.Errorf("it waited for %v", waited)
+		t.Errorf("the master waited for %v", waited)
 	}
 }
 
-// A keeper that has exited does not answer, although its worker has the other end.
+// A keeper that has exited does not answer, although its worker still has the other end.
 func TestKeeperOfLivingWorker(t *testing.T) {
 	l, end, err := newLifelinePair()
 	if err != nil {
@@ -313,7 +313,7 @@ func TestKeeperOfLivingWorker(t *testing.T) {
 	}
 }
 
-// A search that comes too late asks no keeper, and ends none.
+// A search after the deadline asks no keeper and ends none.
 func TestSearchTooLate(t *testing.T) {
 	server, _ := connected(t)
 	defer unix.Close(server)

@@ -12,8 +12,8 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// wantMoving holds that a connection which another worker has, or will have, is
-// not transferred, and that one is which was not given away in the end.
+// wantMoving checks that a connection which another worker has or will get is not transferred,
+// and that one whose handover did not happen is.
 func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	t.Helper()
 	from, to, err := ipc.Handover()
@@ -30,7 +30,7 @@ func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	defer unix.Close(self)
 	number := func(what string, want int, m Moving) { wantTransferred(t, records, keeper, what, want, m) }
 	rec := record40(t, records)
-	// Over TLS the connection counts as given away then, in the clear it is kept.
+	// Over TLS the connection counts as handed over then. Without TLS it is kept.
 	unknown := func(what string, moving Moving) {
 		t.Helper()
 		number(what+", in the clear", 1, moving)
@@ -65,7 +65,7 @@ func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	number("it came from a channel", 1, Moving{In: []int{to}})
 	bad := unreadable(t)
 	if _, err := (&Moving{Lock: new(sync.Mutex), In: []int{bad}}).waiting(); err == nil {
-		t.Error("a channel that cannot be read counts as empty")
+		t.Error("an unreadable channel is taken for an empty one")
 	}
 	w.Giving(40, 0, 0)
 	rec.about |= whole
@@ -74,8 +74,8 @@ func wantMoving(t *testing.T, w *Writer, records int, keeper, other *Lifeline) {
 	w.Kept(40)
 }
 
-// wantExhausted holds that without the descriptors to look for a connection, the transfer
-// fails instead of giving it to a second worker, and leaves nothing open.
+// wantExhausted checks that, without enough descriptors to search for a connection, the transfer
+// fails instead of giving the connection to a second worker, and leaves nothing open.
 func wantExhausted(t *testing.T, records int, keeper *Lifeline, m Moving) {
 	t.Helper()
 	free := func() int {
@@ -107,7 +107,7 @@ func wantExhausted(t *testing.T, records int, keeper *Lifeline, m Moving) {
 			t.Fatal(err)
 		}
 		if now := free(); now != lowest {
-			t.Errorf("with %d descriptors, one is left open: %d is the lowest, not %d", more, now, lowest)
+			t.Errorf("with %d descriptors, one is left open: the lowest free one is %d, want %d", more, now, lowest)
 		}
 		if n != 0 || err != nil && !errors.Is(err, unix.EMFILE) || more > 50 {
 			t.Fatalf("with %d descriptors: %d transferred, %v", more, n, err)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is one that is written and read in the same process.
+// memory is a memory that is written and read in the same process.
 func memory(t testing.TB) *Memory {
 	t.Helper()
 	fd, err := Create(Sizes{64, 4096, 8192})
@@ -34,7 +34,7 @@ func TestFreshConnection(t *testing.T) {
 	w.Receiving(20, 0)
 	copy(w.Receive(), "GET / HT")
 	if f := r.Find(20, 8, 0); f.Verdict != GoesOn || string(f.Held) != "GET / HT" {
-		t.Errorf("killed behind recv: %+v", f)
+		t.Errorf("killed after recv: %+v", f)
 	}
 	w.Held(20, 0, []byte("GET / HT"))
 	w.Receiving(21, 0)
@@ -51,7 +51,7 @@ func TestFreshConnection(t *testing.T) {
 		t.Errorf("highest %d", m.Highest())
 	}
 	if f := r.Find(20, 14, 1); f.Verdict != Inconsistent {
-		t.Errorf("a byte was sent that nobody committed: %+v", f)
+		t.Errorf("a byte was sent that was not committed: %+v", f)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestBatch(t *testing.T) {
 	if f := r.Find(20, 12, 13); f.Verdict != GoesOn || r.given() != 20 {
 		t.Errorf("%d is being handed over, %+v", r.given(), f)
 	}
-	// A worker that received or sent something since has the connection, or has closed it.
+	// If a worker has received or sent something since, it has the connection or has closed it.
 	for _, at := range [][2]uint64{{13, 13}, {12, 14}, {12, 12}} {
 		if f := r.Find(20, at[0], at[1]); f.Verdict != WasClosing {
 			t.Errorf("used by another worker: %+v", f)
@@ -108,8 +108,8 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// A connection that was taken over has nothing to do with what was received from
-// the one before, which had the same number.
+// A connection that was taken over does not get bytes received on an earlier connection with
+// the same number.
 func TestTakeReusedNumber(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
@@ -124,7 +124,7 @@ func TestTakeReusedNumber(t *testing.T) {
 	}
 }
 
-// What comes from another worker has its bytes in its own place from the start.
+// The bytes of a connection from another worker are in its own area from the beginning.
 func TestTake(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
@@ -151,8 +151,8 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// What is known of an exchange is that of the batch that counts, whatever was
-// being written for the next one.
+// The description of an exchange is that of the committed batch, whatever was being written for
+// the next one.
 func TestAbout(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
@@ -169,7 +169,7 @@ func TestAbout(t *testing.T) {
 		}
 	}
 	if f := r.Find(20, 0, b.Start+10); f.About != nil {
-		t.Errorf("of a response that is whole: %q", f.About)
+		t.Errorf("of a complete response: %q", f.About)
 	}
 	b.About = make([]byte, aboutSize+1)
 	w.Commit(20, &b)
@@ -178,7 +178,7 @@ func TestAbout(t *testing.T) {
 	}
 }
 
-// Held bytes go round in their place.
+// The area for held bytes is a ring.
 func TestHeldWraps(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
@@ -198,7 +198,7 @@ func TestHeldWraps(t *testing.T) {
 	}
 }
 
-// Whatever a worker may have written, reading it touches nothing else and ends.
+// Reading what a worker wrote ends and accesses nothing else, whatever it is.
 func FuzzFind(f *testing.F) {
 	f.Add(uint64(1), uint64(10), uint64(10))
 	f.Fuzz(func(t *testing.T, seed, received, sent uint64) {
@@ -243,7 +243,7 @@ func TestMapRefuses(t *testing.T) {
 		t.Errorf("zeros: %v", err)
 	}
 	if _, err := Create(Sizes{0, 1, 1}); err == nil {
-		t.Error("a memory without records")
+		t.Error("a memory without records was mapped")
 	}
 }
 
@@ -256,8 +256,8 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// Bytes for which there is no room are lost, and not taken for others, whatever of
-// them is answered until the worker dies.
+// Bytes for which there is no space are lost, and not taken for others, whichever of them have
+// a response when the worker dies.
 func TestHeldTooMuch(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
@@ -270,11 +270,11 @@ func TestHeldTooMuch(t *testing.T) {
 	w.Commit(20, &Batch{Used: end - 10, File: -1})
 	w.Receiving(21, 0)
 	if f := r.Find(20, end, 0); f.Verdict == GoesOn {
-		t.Errorf("goes on with %q", f.Held)
+		t.Errorf("the connection continues with %q", f.Held)
 	}
 	w.Held(20, end, []byte("more"))
 	if f := r.Find(20, end+4, 0); f.Verdict == GoesOn {
-		t.Errorf("goes on with %q", f.Held)
+		t.Errorf("the connection continues with %q", f.Held)
 	}
 	w.Commit(20, &Batch{Used: end + 4, File: -1})
 	w.Held(20, end+4, []byte("next"))
@@ -284,11 +284,11 @@ func TestHeldTooMuch(t *testing.T) {
 	w.Take(21, &Batch{File: -1}, nil, long)
 	w.Commit(21, &Batch{Used: uint64(len(long)) - 10, File: -1})
 	if f := r.Find(21, uint64(len(long)), 0); f.Verdict == GoesOn {
-		t.Errorf("goes on with %q", f.Held)
+		t.Errorf("the connection continues with %q", f.Held)
 	}
 }
 
-// A whole receive buffer can be kept behind an unfinished head, however large it is.
+// A whole receive buffer can be kept after an incomplete head of any size.
 func TestHeldBuffer(t *testing.T) {
 	fd, err := Create(Sizes{64, 1 << 20, 8192})
 	if err != nil {
@@ -309,8 +309,8 @@ func TestHeldBuffer(t *testing.T) {
 	}
 }
 
-// The memory of any worker fits into an address space of 39 bits, as some machines
-// have it, several times.
+// The memory of several workers fits into an address space of 39 bits, which some machines
+// have.
 func TestLargestMemory(t *testing.T) {
 	s := Sizes{maxFDs, maxBuf, 1 << 17}
 	if !s.valid() || s.total() > 96<<30 {
@@ -318,7 +318,7 @@ func TestLargestMemory(t *testing.T) {
 	}
 }
 
-// A connection whose number has no record is not recorded, and harms no other.
+// A connection whose number has no record is not recorded, and does not affect others.
 func TestBeyondRecords(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
