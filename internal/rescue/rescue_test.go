@@ -352,9 +352,9 @@ func TestBeyondRecords(t *testing.T) {
 	}
 }
 
-// A state is found whole, whichever of its places it is in and whether or not a file
-// follows, and is not torn by the writing of the next. While bytes are encrypted that no
-// record has, nobody else may continue the connection.
+// A state is found complete, in whichever of its places it is and whether or not a file
+// follows, and is not torn while the next one is written. While bytes without a record are
+// being encrypted, no other worker may continue the connection.
 func TestWholeState(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
@@ -386,11 +386,11 @@ func TestWholeState(t *testing.T) {
 	}
 	w.Commit(20, &b)
 	if f := r.Find(20, 5, b.Start+11); f.Verdict != Inconsistent {
-		t.Errorf("a file was sent as it is: verdict %d", f.Verdict)
+		t.Errorf("a file was sent unencrypted: verdict %d", f.Verdict)
 	}
 	b.About = make([]byte, aboutSize+1)
 	w.Commit(20, &b)
 	if f := r.Find(20, 5, b.Start); f.Verdict != Fixed {
-		t.Errorf("a state that is too long: verdict %d", f.Verdict)
+		t.Errorf("too long a state: verdict %d", f.Verdict)
 	}
 }

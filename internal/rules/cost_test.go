@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/rules"
 )
 
-// many returns so many rules of all kinds.
+// many returns n rules of all kinds.
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -24,7 +24,7 @@ func many(n int) string {
 	return b.String()
 }
 
-// TestNoAllocation says that a request costs no memory, whether or not a rule is about it.
+// TestNoAllocation checks that a request allocates nothing, whether or not a rule matches it.
 func TestNoAllocation(t *testing.T) {
 	s := parse(t, many(100))
 	h := parseHeaders(t, "/*\n  X-A: b\n  ! X-Content-Type-Options\n/old/:page\n  X-A: :page\n")

@@ -8,9 +8,9 @@ import (
 	"phalanx/internal/proto"
 )
 
-// FuzzRedirects reads arbitrary rules and asks them about arbitrary requests: a target is
-// a path of this site or begins with the literal host of its rule, nothing in it ends a
-// line, and the trie finds what a list would.
+// FuzzRedirects parses arbitrary rules and matches arbitrary requests: a target is a path of
+// this site or begins with the literal host of its rule, it contains no line break, and the
+// trie finds the same rule as a list.
 func FuzzRedirects(f *testing.F) {
 	f.Add("/a/* /:splat 302\n/:x/b-:y.html https://example.org/:x?q=:y#f", "/a//evil.com", "", "example.org")
 	f.Add("/go to=:to x=1 /:to 301!\n/* /index.html 200", "/go", "?x=1&to=%2F%2Fevil.com", "")
@@ -48,16 +48,15 @@ func FuzzRedirects(f *testing.F) {
 		switch literal := want.to.parts[0].literal; {
 		case m.External():
 			if !bytes.HasPrefix(target, []byte(literal+"/")) {
-				t.Fatalf("target %q left %q", target, literal)
+				t.Fatalf("target %q does not begin with %q", target, literal)
 			}
 		case !bytes.HasPrefix(target, slash) || bytes.HasPrefix(target, []byte("//")):
-			t.Fatalf("target %q leads out", target)
+			t.Fatalf("target %q leads to another host", target)
 		}
 	})
 }
 
-// refused checks why a text is refused: each error is about one of its lines, and in one
-// line.
+// refused checks the errors of a text: each is one line, and about one line of the text.
 func refused(t *testing.T, text string, err error) {
 	t.Helper()
 	all := []error{err}
@@ -74,8 +73,8 @@ func refused(t *testing.T, text string, err error) {
 	}
 }
 
-// FuzzHeaders does the same with header fields: a head stays one, and keeps what the
-// server is right about.
+// FuzzHeaders does the same with header fields: a head stays well-formed, and keeps the fields
+// of the server.
 func FuzzHeaders(f *testing.F) {
 	f.Add("/*\n  X-A: b\n  ! Server-Timing\n  x-a: :splat\n/:a\n  Cache-Control: :a", "/x%0d%0a")
 	f.Add("https://h/*\n  Set-Cookie: a\n  Vary: b\n  ! x", "/y/z/")

@@ -17,12 +17,12 @@ func parseHeaders(t testing.TB, text string) *rules.Set {
 	return s
 }
 
-// served is a head as the server writes it.
+// served is a head as written by the server.
 const served = "HTTP/1.1 200 OK\r\nServer: phalanx\r\nX-Content-Type-Options: nosniff\r\nExpires: then\r\n" +
 	"Cache-Control: max-age=43200\r\nVary: Accept-Encoding\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n"
 
-// amended returns what becomes of the head for a URL: the lines that are new, in order,
-// and those that are gone behind a "-".
+// amended returns the changes to the head for a URL: new lines in order, and removed ones after
+// a "-".
 func amended(s *rules.Set, url string, about rules.About) []string {
 	r := rules.Request{Path: []byte(url), Host: []byte("custom.domain")}
 	if _, rest, ok := strings.Cut(url, "https://"); ok {
@@ -54,7 +54,7 @@ func amended(s *rules.Set, url string, about rules.About) []string {
 	return diff
 }
 
-// TestHeaders has the examples of both hosts' documents, and what they leave open.
+// TestHeaders has the examples of both hosts' documentation, and cases that it leaves open.
 func TestHeaders(t *testing.T) {
 	const pages = "# This is a comment\n/secure/page\n\tX-Frame-Options: DENY\n\tX-Content-Type-Options: nosniff\n\tReferrer-Policy: no-referrer\n\n" +
 		"/static/*\n\tAccess-Control-Allow-Origin: *\n\tX-Robots-Tag: nosnippet\n\nhttps://myproject.pages.dev/*\n\tX-Robots-Tag: noindex\n"
@@ -91,7 +91,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestFieldsOfFiles says that errors and lists have no fields that are about a file.
+// TestFieldsOfFiles checks that errors and listings have no fields that describe a file.
 func TestFieldsOfFiles(t *testing.T) {
 	s := parseHeaders(t, "/*\n  Content-Type: a/b\n  Cache-Control: immutable\n  Netlify-CDN-Cache-Control: max-age=9\n"+
 		"  X-Accel-Expires: 9\n  X-Frame-Options: DENY\n")

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/rules"
 )
 
-// parse reads a _redirects.
+// parse parses a _redirects file.
 func parse(t testing.TB, text string) *rules.Set {
 	t.Helper()
 	s, err := rules.Parse(rules.Text{Name: "_redirects", Bytes: []byte(text)})
@@ -19,7 +19,7 @@ func parse(t testing.TB, text string) *rules.Set {
 	return s
 }
 
-// decide returns "STATUS TARGET" for a URL, "" if no rule decides.
+// decide returns "STATUS TARGET" for a URL, or "" if no rule matches.
 func decide(s *rules.Set, url string) string {
 	r := rules.Request{Host: []byte("www.example.org")}
 	if scheme, rest, ok := strings.Cut(url, "://"); ok {
@@ -44,7 +44,7 @@ func decide(s *rules.Set, url string) string {
 	return fmt.Sprintf("%d%s %s", m.Status(), forced, m.Target())
 }
 
-// netlify has the examples of Netlify's documents, and what they say between them.
+// netlify has the examples of Netlify's documentation, and what its text says.
 var netlify = []struct{ rules, url, want string }{
 	// Redirects and rewrites: syntax.
 	{"/home /", "/home", "301 /"},
@@ -53,7 +53,7 @@ var netlify = []struct{ rules, url, want string }{
 	{"/authors/c%C3%A9line /authors/about-c%C3%A9line", "/authors/c%C3%A9line", "301 /authors/about-c%C3%A9line"},
 	{"/authors/c%C3%A9line /authors/about-c%C3%A9line", "/authors/c%c3%a9line", "301 /authors/about-c%C3%A9line"},
 	{"/home /", "/Home", ""}, // paths are case-sensitive
-	// The first that fits counts.
+	// The first match counts.
 	{"/blog /a\n/blog /b", "/blog", "301 /a"},
 	{"/blog/* /a\n/blog/x /b", "/blog/x", "301 /a"},
 	// Status codes.
@@ -91,7 +91,7 @@ var netlify = []struct{ rules, url, want string }{
 	{"/ page=news /news", "/?page=olds", ""},
 	{"/ _escaped_fragment_=/about /about", "/?_escaped_fragment_=/about", "301 /about"},
 	{"/ _escaped_fragment_=/about /about", "/?_escaped_fragment_=%2Fabout", "301 /about"},
-	// The query goes along.
+	// The query is passed on.
 	{"/a /b", "/a?x=1&y=2", "301 /b?x=1&y=2"},
 	{"/a /b#c", "/a?x=1", "301 /b?x=1#c"},
 	{"/a /b?own=1", "/a?x=1", "301 /b?own=1"},
@@ -99,7 +99,7 @@ var netlify = []struct{ rules, url, want string }{
 	{domains, "http://blog.yoursite.com/a/b", "301! https://www.yoursite.com/blog/a/b"},
 	{domains, "https://blog.yoursite.com/a", "301! https://www.yoursite.com/blog/a"},
 	{domains, "https://www.yoursite.com/a", ""},
-	// Forcing.
+	// Forced rules.
 	{"/best-pets/dogs /best-pets/cats.html 200!", "/best-pets/dogs", "200! /best-pets/cats.html"},
 	{"/app/* /app/index.html 200!", "/app/x", "200! /app/index.html"},
 }
@@ -112,7 +112,7 @@ func TestNetlify(t *testing.T) {
 	}
 }
 
-// paths is an example of Netlify's, with the rule for any query last: here the order
+// paths is an example of Netlify's, with the rule for any query last, because here the order
 // decides.
 const paths = `/path/* param1=:value1 param2=:value2 /otherpath/:value1/:value2/:splat 301
 /path/* param1=:value1 /otherpath/:value1/:splat 301
@@ -122,7 +122,7 @@ const paths = `/path/* param1=:value1 param2=:value2 /otherpath/:value1/:value2/
 const domains = `http://blog.yoursite.com/* https://www.yoursite.com/blog/:splat 301!
 https://blog.yoursite.com/* https://www.yoursite.com/blog/:splat 301!`
 
-// TestCloudflare has the examples of Cloudflare Pages' documents. A rule without a status
+// TestCloudflare has the examples of Cloudflare Pages' documentation. A rule without a status
 // is 301 here and 302 there.
 func TestCloudflare(t *testing.T) {
 	s := parse(t, `/home301 / 301
@@ -168,7 +168,7 @@ func TestCloudflare(t *testing.T) {
 	}
 }
 
-// TestPaths is about how paths are compared, and what becomes of their pieces.
+// TestPaths checks how paths are compared, and how their parts are used.
 func TestPaths(t *testing.T) {
 	for _, test := range []struct{ rules, url, want string }{
 		{"/a/b /x", "//a///b", "301 /x"},
@@ -207,7 +207,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// TestRefused has texts that are refused, with the line and a part of the reason.
+// TestRefused has texts that are refused, with the line and a part of the error.
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ rules, want string }{
 		{"\n# x\nold /new", `_redirects:3: "old": a rule must begin with a path`},
@@ -264,7 +264,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestRefusedAtOnce has texts with several mistakes, each of which is told once.
+// TestRefusedAtOnce has texts with several errors, each of which is reported once.
 func TestRefusedAtOnce(t *testing.T) {
 	many := rules.Text{Name: "_redirects", Bytes: []byte(strings.Repeat("/a\n", 99))}
 	for _, test := range []struct {
@@ -279,7 +279,7 @@ func TestRefusedAtOnce(t *testing.T) {
 	} {
 		_, err := rules.Parse(test.texts...)
 		if err == nil {
-			t.Fatal("they are not refused")
+			t.Fatal("the rules are not refused")
 		}
 		var got []string
 		for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -287,12 +287,12 @@ func TestRefusedAtOnce(t *testing.T) {
 			got = append(got, at)
 		}
 		if !slices.Equal(got, test.want) {
-			t.Errorf("%s\nis told of %q, want %q", err, got, test.want)
+			t.Errorf("%s\nhas the lines %q, want %q", err, got, test.want)
 		}
 	}
 }
 
-// TestNoLoops has texts that look like loops and are none.
+// TestNoLoops has texts that look like loops but are none.
 func TestNoLoops(t *testing.T) {
 	for _, test := range []struct{ rules, url, want string }{
 		{"/* /index.html 302", "/index.html", ""},
@@ -321,7 +321,7 @@ func TestNoLoops(t *testing.T) {
 	}
 }
 
-// TestOrderOfTexts says that options come before files, and errors name them.
+// TestOrderOfTexts checks that options come before files, and that errors name them.
 func TestOrderOfTexts(t *testing.T) {
 	option := rules.Text{Name: "--redirect '/a /option'", Bytes: []byte("/a /option"), Option: true}
 	file := rules.Text{Name: "_redirects", Bytes: []byte("\ufeff# x\r\n/a /file\r\n/b /file 302\r\n")}

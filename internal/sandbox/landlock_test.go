@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A kernel refuses what its version of Landlock does not know.
+// A kernel refuses access rights that its version of Landlock does not know.
 func TestHandled(t *testing.T) {
 	for version, want := range map[int]struct{ files, ports, scope uint64 }{
 		1:  {0x1fff, 0, 0},

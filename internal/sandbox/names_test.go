@@ -20,7 +20,7 @@ func TestCallName(t *testing.T) {
 	}
 }
 
-// What a worker may do with some arguments alone it may be ended for, so it has a name.
+// A system call that is allowed only with some arguments can kill a worker, so it has a name.
 func TestNamesOfTheFilter(t *testing.T) {
 	for _, c := range calls() {
 		if c.tests != nil && CallName(c.call) == fmt.Sprint(c.call) {

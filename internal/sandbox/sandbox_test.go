@@ -17,7 +17,7 @@ import (
 	"phalanx/internal/sandbox/thief"
 )
 
-// roleKey makes the test binary a process that confines itself, and then tries what
+// roleKey makes the test binary a process that confines itself and then makes the attempt that
 // the variable names.
 const roleKey = "SANDBOX_TEST_ROLE"
 
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// try does what a worker has to be able to do, or what it must not.
+// try makes an attempt that must succeed in a worker, or one that must not.
 func try(name, dir string, parent int) error {
 	for _, all := range []map[string]func(string) error{allowances(), ofKeeping()} {
 		if do := all[name]; do != nil {
@@ -56,7 +56,7 @@ func try(name, dir string, parent int) error {
 	return a.Do(thief.Victims{Root: dir, Master: parent, Sibling: parent})
 }
 
-// confined puts this process into its sandbox, as nobody if it is root.
+// confined puts this process into its sandbox, as user nobody if it is root.
 func confined(dir string, confine func(...int) Report) error {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -77,7 +77,7 @@ func confined(dir string, confine func(...int) Report) error {
 	return nil
 }
 
-// allowances are what a confined process can do.
+// allowances lists what a confined process can do.
 func allowances() map[string]func(dir string) error {
 	return map[string]func(string) error{
 		"read a file": func(dir string) error { _, err := os.ReadFile(dir + "/file"); return err },
@@ -88,7 +88,7 @@ func allowances() map[string]func(dir string) error {
 	}
 }
 
-// ofKeeping is what a process can do that keeps files in a directory, and what it cannot.
+// ofKeeping lists what a process that stores files in a directory can do, and what it cannot.
 func ofKeeping() map[string]func(dir string) error {
 	denied := func(err error) error {
 		if errors.Is(err, unix.EACCES) {
@@ -109,7 +109,7 @@ func ofKeeping() map[string]func(dir string) error {
 	}
 }
 
-// keepFiles does what a store of files does.
+// keepFiles does what a file store does.
 func keepFiles(dir string) error {
 	const temp, name = "/.temp", "/kept"
 	f, err := os.OpenFile(dir+temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -123,7 +123,7 @@ func keepFiles(dir string) error {
 		unix.UtimesNanoAt(unix.AT_FDCWD, dir+name, times, unix.AT_SYMLINK_NOFOLLOW), unix.Unlinkat(unix.AT_FDCWD, dir+name, 0))
 }
 
-// startThreads has many calls wait, each of which needs a thread of its own.
+// startThreads makes many blocking calls, each of which needs a thread of its own.
 func startThreads(string) error {
 	done := make(chan bool)
 	for range 8 {
@@ -141,7 +141,8 @@ func startThreads(string) error {
 	return nil
 }
 
-// TestConfined tries each of them, and whatever an intruder might, in a process of its own.
+// TestConfined tries each of them, and everything that an intruder might try, each in a process
+// of its own.
 func TestConfined(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "site")

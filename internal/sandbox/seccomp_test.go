@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decide runs a filter on a call, as the kernel would: the instructions that
-// assemble uses, and no other.
+// decide runs a filter on a call as the kernel does. It knows only the instructions that
+// assemble uses.
 func decide(t *testing.T, p program, arch uint32, call int, args ...uint64) uint32 {
 	t.Helper()
 	var data [64]byte // struct seccomp_data
@@ -37,7 +37,7 @@ func decide(t *testing.T, p program, arch uint32, call int, args ...uint64) uint
 			at += int(in.Jt) - int(in.Jf)
 		}
 	}
-	t.Fatal("the filter has no end")
+	t.Fatal("the filter does not return")
 	return 0
 }
 
@@ -89,7 +89,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// The kernel takes no more than 4096 instructions, and a jump no more than 255.
+// The kernel accepts at most 4096 instructions, and jumps over at most 255.
 func TestFilterIsSmall(t *testing.T) {
 	if n := len(assemble(arch, calls())); n > 400 {
 		t.Errorf("%d instructions", n)

@@ -10,8 +10,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// TestCodeIsRead takes a picture of the code as a terminal shows it, and has it read
-// by a decoder that knows nothing of its maker.
+// TestCodeIsRead renders the code as a terminal shows it, and reads it with an independent
+// decoder.
 func TestCodeIsRead(t *testing.T) {
 	for _, url := range []string{"http://192.0.2.5:8080/", "https://[2001:db8:1234:5678:9abc:def0:1234:5678]:65535/abcdefghjkmnpqrstuvwxyz2/a%20long%20name.iso"} {
 		for _, coloured := range []bool{false, true} {
@@ -29,8 +29,8 @@ func TestCodeIsRead(t *testing.T) {
 	}
 }
 
-// picture is what a terminal shows as a portable graymap: black on white with
-// colours, else light on dark.
+// picture returns what a terminal shows as a portable graymap: black on white with colours,
+// otherwise light on dark.
 func picture(lines []string, width int, coloured bool) []byte {
 	const scale = 4 // pixels of a module
 	ink, paper := byte(255), byte(0)

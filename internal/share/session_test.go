@@ -13,7 +13,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// writer keeps what was written, and can be read at any time.
+// writer keeps its output, which can be read at any time.
 type writer struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -39,7 +39,7 @@ func request(client, path string, status int, bytes int64, more string) string {
 
 const reset = `,"reason":"connection reset by peer"`
 
-// On a pipe there is a line for each event, and what was downloaded is counted.
+// On a pipe there is a line for each event, and downloads are counted.
 func TestPlainSession(t *testing.T) {
 	var out writer
 	s := New(Config{Out: &out, What: []string{"/srv/\x1bfiles"}, Prefix: "/abc", Credentials: "me:secret", Until: noon(), Now: noon})
@@ -95,8 +95,8 @@ func TestNothingDownloaded(t *testing.T) {
 	}
 }
 
-// screenOf is what a terminal shows in the end: the cursor goes up and lines are
-// cleared.
+// screenOf returns what a terminal shows in the end, after the cursor has moved up and lines
+// were erased.
 func screenOf(text string) []string {
 	lines, at := []string{""}, 0
 	up := regexp.MustCompile(`^\x1b\[(\d+)A`)
@@ -122,8 +122,8 @@ func screenOf(text string) []string {
 	return lines
 }
 
-// On a terminal downloads are beneath what has happened, no line is wider than it,
-// and a finished one has its row.
+// On a terminal, downloads are shown below the events, no line is wider than the terminal, and
+// a finished download has a row.
 func TestTerminalSession(t *testing.T) {
 	for _, width := range []int{40, 80, 140} {
 		var out writer
@@ -153,7 +153,7 @@ func TestTerminalSession(t *testing.T) {
 		shown = screenOf(out.String())
 		for _, line := range shown {
 			if ansi.StringWidth(line) >= width && strings.Contains(line, "movie-") && !strings.Contains(line, " GB  movie") {
-				t.Errorf("%d columns in %d: %s", ansi.StringWidth(line), width, line)
+				t.Errorf("a line of %d columns on %d: %s", ansi.StringWidth(line), width, line)
 			}
 		}
 		if text := strings.Join(shown, "\n"); strings.Contains(text, "Stopping") || strings.Count(text, "downloaded") != 1 || !strings.Contains(text, "Downloaded 1 file, 1.00 GB, by 1 client:") {
@@ -162,7 +162,7 @@ func TestTerminalSession(t *testing.T) {
 	}
 }
 
-// A client that asks for ever new names does not use up memory.
+// A client that requests new names without end does not exhaust memory.
 func TestLedgerBound(t *testing.T) {
 	var l ledger
 	for i := range maxFiles + 5 {
@@ -203,7 +203,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// What is made up is different each time, and can be typed.
+// Generated secrets are different each time, and can be typed.
 func TestSecrets(t *testing.T) {
 	made := make(map[string]bool)
 	for range 100 {
@@ -218,7 +218,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// A code is square, with its border, and as wide as it says.
+// A code is square, with its border, and has the stated width.
 func TestCode(t *testing.T) {
 	for _, coloured := range []bool{false, true} {
 		lines, width, err := code("http://192.0.2.5:8080/", coloured)
@@ -236,6 +236,6 @@ func TestCode(t *testing.T) {
 		}
 	}
 	if _, _, err := code(strings.Repeat("x", 5000), true); err == nil {
-		t.Error("5,000 bytes have a code")
+		t.Error("there is a code for 5,000 bytes")
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"phalanx/internal/supervise"
 )
 
-// rig is an upgrader of two sockets and one worker.
+// rig returns an upgrader with two sockets and one worker, and the state of its pool.
 func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 	t.Helper()
 	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1", Short: true}}, Slots: 2})
@@ -50,14 +50,14 @@ func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 	}, pool
 }
 
-// quiet is a log that loses three lines.
+// quiet is a log that has lost three lines.
 type quiet struct{}
 
 func (quiet) Lost() uint64 { return 3 }
 func (quiet) Suspend()     {}
 func (quiet) Resume()      {}
 
-// kept reports whether the descriptor outlives an exec.
+// kept reports whether the descriptor survives an exec.
 func kept(t *testing.T, fd int) bool {
 	t.Helper()
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
@@ -76,8 +76,8 @@ func hupBlocked(t *testing.T) bool {
 	return now.Val[0]&(1<<(syscall.SIGHUP-1)) != 0
 }
 
-// What is to stay is open for the new program, which reads what was carried;
-// when that could not be executed, all is as it was.
+// The descriptors of the state are open for the new program, which reads the state. If it
+// cannot be executed, nothing has changed.
 func TestExec(t *testing.T) {
 	runtime.LockOSThread() // whose mask is looked at
 	defer runtime.UnlockOSThread()
@@ -110,7 +110,7 @@ func TestExec(t *testing.T) {
 		}
 		if syscall.ForkLock.TryRLock() {
 			syscall.ForkLock.RUnlock()
-			t.Error("what another goroutine starts now inherits the keys")
+			t.Error("a process that another goroutine starts now inherits the keys")
 		}
 		if !hupBlocked(t) {
 			t.Error("SIGHUP would end the new program")
@@ -125,11 +125,11 @@ func TestExec(t *testing.T) {
 		return syscall.ENOEXEC
 	}
 	if err := u.Exec(pool); !errors.Is(err, syscall.ENOEXEC) || err.Error() != "execute /bin/master: exec format error" {
-		t.Errorf("it ends with %v", err)
+		t.Errorf("the upgrade failed with %v", err)
 	}
 	for _, fd := range stay {
 		if kept(t, fd) {
-			t.Errorf("descriptor %d would go to every worker", fd)
+			t.Errorf("every worker would inherit descriptor %d", fd)
 		}
 	}
 	if hupBlocked(t) {
@@ -137,16 +137,16 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// A signal that waits is for this program.
+// A pending signal is for this program.
 func TestExecBusy(t *testing.T) {
 	u, pool := rig(t)
 	u.Signals.c <- syscall.SIGTERM
 	u.Execve = func(string, []string, []string) error {
-		t.Error("it is executed")
+		t.Error("the new program is executed")
 		return nil
 	}
 	if err := u.Exec(pool); !errors.Is(err, supervise.ErrBusy) {
-		t.Errorf("it ends with %v", err)
+		t.Errorf("the upgrade failed with %v", err)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// The exit status of a binary that checks may be lost, but not what it says.
+// The exit status of the binary that checks may be lost, but not its output.
 func TestCheckReaped(t *testing.T) {
 	signal.Ignore(syscall.SIGCHLD) // so that the kernel reaps it
 	defer func() {                 // signal.Reset would leave it ignored
@@ -236,11 +236,11 @@ func TestInheritErrors(t *testing.T) {
 	}
 }
 
-// Workers whose rows cannot be read are given none of the new board.
+// Workers whose rows cannot be read get no row of the new scoreboard.
 func TestScoreboard(t *testing.T) {
 	var first *Carried
 	if b, err := first.Scoreboard(); err != nil || b == nil {
-		t.Fatalf("the first program has no board: %v", err)
+		t.Fatalf("the first program has no scoreboard: %v", err)
 	}
 	old := &Carried{Pool: supervise.State{Workers: []supervise.WorkerState{{Row: 0}}}} // of a program that knew no rows
 	if _, err := old.Scoreboard(); err != nil || old.Pool.Workers[0].Row != -1 {
@@ -272,7 +272,7 @@ func TestScoreboard(t *testing.T) {
 	}
 }
 
-// The state of a program that knew one address is that of the options.
+// The state of an older program, with a single address, is applied to the address in the options.
 func TestInheritOld(t *testing.T) {
 	sockets, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}}, Slots: 2})
 	if err != nil {
@@ -297,14 +297,14 @@ func TestInheritOld(t *testing.T) {
 	t.Cleanup(func() { again.Close() })
 	only.Port = sockets.Addresses()[0].Port
 	if got := again.Addresses(); len(got) != 1 || got[0] != only {
-		t.Errorf("it listens at %v, want %v", got, only)
+		t.Errorf("the new program listens on %v, want %v", got, only)
 	}
 	if again.Sockets(0)[0].Foreign || !again.Sockets(1)[0].Foreign {
 		t.Error("another socket is foreign")
 	}
 }
 
-// With several addresses a program that knows one finds none, and says so.
+// With several addresses an older program, which knows one, finds none and reports that.
 func TestExecSeveral(t *testing.T) {
 	u, pool := rig(t)
 	several, err := listen.Open(listen.Config{Addresses: []listen.Address{{Host: "127.0.0.1"}, {Host: "127.0.0.1", Secure: true}}, Slots: 2})
@@ -336,6 +336,6 @@ func TestExecSeveral(t *testing.T) {
 		return syscall.ENOEXEC
 	}
 	if err := u.Exec(pool); !errors.Is(err, syscall.ENOEXEC) {
-		t.Errorf("it ends with %v", err)
+		t.Errorf("the upgrade failed with %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // bcrypt of cost 4: the password of both is pw-prefix-a.
 const hashes = "prefix-a:$2a$04$vDwmXk6G6wQMhIUhoNikWOsGHGTfqtK4oZTHrjZOcSiWkwqKJNYO6\n"
 
-// Each file is a realm, which is called as the first pattern that names it.
+// Each file is a realm, named after the first pattern that uses it.
 func TestPasswords(t *testing.T) {
 	o := parse(t, "--auth", "a/**=one", "--auth", `b"\ö=two`, "--auth", "c=one")
 	want := []site.Area{{Pattern: "a/**"}, {Pattern: `b"\ö`, Realm: 1}, {Pattern: "c"}}

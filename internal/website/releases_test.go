@@ -13,8 +13,8 @@ import (
 	"phalanx/internal/site"
 )
 
-// swapped makes a directory with two releases and a link to the first, which is followed,
-// and a function that leads it to the second and waits until that is current.
+// swapped creates a directory with two releases and a followed link to the first. It returns a
+// function that points the link to the second and waits until that is current.
 func swapped(t *testing.T) (*site.Releases, func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -68,7 +68,7 @@ func page(t *testing.T, s conn.Site) string {
 	return string(text[:n])
 }
 
-// changingSite returns a site whose base is followed, with a memory or without.
+// changingSite returns a site with a followed base, with or without a file cache.
 func changingSite(all *site.Releases, cached bool) conn.Sites {
 	files := Uncached
 	if cached {
@@ -78,7 +78,7 @@ func changingSite(all *site.Releases, cached bool) conn.Sites {
 	return &changing{all: all, files: files}
 }
 
-// An exchange has one release to its end, while the next ones have another.
+// An exchange keeps its release until its end, while the next ones have another.
 func TestReleases(t *testing.T) {
 	for _, cached := range []bool{false, true} {
 		t.Run(fmt.Sprint("cached ", cached), func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestReleases(t *testing.T) {
 			swap()
 			next, _ := s.Find(nil)
 			if page(t, next) != "of release 2" || page(t, old) != "of release 1" {
-				t.Errorf("%q, and for the exchange before %q", page(t, next), page(t, old))
+				t.Errorf("%q, and for the previous exchange %q", page(t, next), page(t, old))
 			}
 			s.Done(next, 0)
 			s.Done(old, 0)
@@ -106,7 +106,7 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// Finding a release costs no allocation.
+// Finding a release allocates nothing.
 func TestReleasesAllocateNothing(t *testing.T) {
 	all, _ := swapped(t)
 	s := changingSite(all, true)
@@ -118,7 +118,7 @@ func TestReleasesAllocateNothing(t *testing.T) {
 	}
 }
 
-// Of several sites each leads to its own releases.
+// Each of several sites follows its own releases.
 func TestFollowedSites(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"plain", "a/1", "a/2"} {
@@ -135,7 +135,7 @@ func TestFollowedSites(t *testing.T) {
 	}
 	defer sites.Close()
 	if sites.Roots[0].Follows() || !sites.Roots[1].Follows() {
-		t.Fatal("not the site is followed that is a link")
+		t.Fatal("the site whose base is a link is not followed")
 	}
 	changed := make(chan struct{}, 1)
 	defer sites.Follow(1, o, func(site.News) { changed <- struct{}{} }).Close()

@@ -10,8 +10,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// several opens sites with the flags, in directories of these names that have a file of
-// their name each.
+// several opens sites with the given flags, in directories with these names that each contain a
+// file of the same name.
 func several(t *testing.T, args ...string) *Sites {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -34,8 +34,8 @@ var hosts = []string{
 	"--site", "example.org,www.example.org=a", "--site", "*.example.org,192.0.2.1=b", "--site", "[2001:db8::1],*.deep.example.org=c",
 }
 
-// A name counts before a wildcard, which is for one label; case, a dot at the end and
-// the form of an IPv6 address make no difference.
+// An exact name has precedence over a wildcard, which stands for one label. Case, a final dot
+// and the form of an IPv6 address make no difference.
 func TestNumber(t *testing.T) {
 	s := several(t, append(hosts, "--base", "base")...)
 	for host, want := range map[string]int{
@@ -49,12 +49,12 @@ func TestNumber(t *testing.T) {
 		strings.Repeat("a", options.MaxHost+len(".")-len(".example.org.")) + ".example.org" + ".": 2,
 	} {
 		if got := s.Number([]byte(host)); got != want {
-			t.Errorf("%q has the site %d, want %d", host, got, want)
+			t.Errorf("%q has site %d, want %d", host, got, want)
 		}
 	}
 }
 
-// Connections get the site of a host, from its own directory.
+// Connections get the site of a host, with its own directory.
 func TestConfigure(t *testing.T) {
 	s := several(t, append(hosts, "--base", "base")...)
 	var cfg conn.Config
@@ -80,7 +80,7 @@ func TestStrictHost(t *testing.T) {
 	var cfg conn.Config
 	s.Configure(&cfg, Uncached)
 	if cfg.Site != nil {
-		t.Error("there is a site for all hosts")
+		t.Error("other hosts have a site")
 	}
 	for _, host := range []string{"", "other", "[::1]"} {
 		if files, number := cfg.Sites.Find([]byte(host)); files != nil || number != 0 {
@@ -92,7 +92,7 @@ func TestStrictHost(t *testing.T) {
 	}
 }
 
-// One site is asked for nothing.
+// A single site needs no lookup.
 func TestOneSite(t *testing.T) {
 	s := several(t, "--base", "base")
 	var cfg conn.Config
@@ -102,7 +102,7 @@ func TestOneSite(t *testing.T) {
 	}
 }
 
-// What is wrong with a site names it.
+// An error of a site names it.
 func TestBadSite(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{"good/index.html": "", "bad/_redirects": "/a\n/b\n", "good/_headers": ""} {
@@ -131,8 +131,8 @@ func BenchmarkNumber(b *testing.B) {
 	}
 }
 
-// Whatever a client sends as its host has a number, and the same in upper case, in lower
-// case and with a dot at its end.
+// Any host that a client sends has a site, and the same one in upper case, in lower case and
+// with a final dot.
 func FuzzNumber(f *testing.F) {
 	for _, host := range []string{"", "a.org", "x.a.org", "[::1]", "[::", "[", ".", "..", "x.", "\xff.a.org", "192.0.2.1"} {
 		f.Add(host)

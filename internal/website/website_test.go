@@ -55,7 +55,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// With and without a memory, connections reach the same files.
+// Connections reach the same files with and without a file cache.
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a.txt": "file", "404.html": "nothing"} {
@@ -83,7 +83,7 @@ func TestFiles(t *testing.T) {
 		}
 		page.Close()
 		if _, ok = files.Page(proto.StatusInternalServerError, new(proto.Access)); ok {
-			t.Errorf("%s: a page that is not there", name)
+			t.Errorf("%s: a missing page is returned", name)
 		}
 		l, status := files.List([]byte("/"), nil, true, new(proto.Access))
 		if status != proto.StatusOK || l.ContentType() != "application/json" {
@@ -93,19 +93,20 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Ids are long enough never to meet, and of digits that stand in any log.
+// Request IDs are long enough to be unique, and consist of characters that are valid in any
+// log.
 func TestAppendID(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		id := string(appendID([]byte("x")))
 		if !regexp.MustCompile(`^x[0-9a-f]{32}$`).MatchString(id) || seen[id] {
-			t.Fatalf("the id %q, after %d others", id, len(seen))
+			t.Fatalf("the ID %q after %d others", id, len(seen))
 		}
 		seen[id] = true
 	}
 	for flag, want := range map[string]bool{"--list": false, "--request-id": true, "-v": true} {
 		if got := Config(parse(t, flag)).ID != nil; got != want {
-			t.Errorf("with %s requests have ids: %v", flag, got)
+			t.Errorf("with %s requests have IDs: %v", flag, got)
 		}
 	}
 }

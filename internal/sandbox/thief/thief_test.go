@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What is tried and what docs/security.md says is tried are the same.
+// docs/security.md lists exactly the attempts.
 func TestTable(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/security.md")
 	if err != nil {
@@ -21,23 +21,23 @@ func TestTable(t *testing.T) {
 		documented = append(documented, m[1])
 	}
 	if len(documented) < 2 || documented[0] != "attempt" {
-		t.Fatalf("the table has the lines %q", documented)
+		t.Fatalf("the table has the rows %q", documented)
 	}
 	documented = documented[1:]
 	tried := map[string]bool{}
 	names := map[string]bool{}
 	for _, a := range All() {
 		if tried[a.Kind] = true; !slices.Contains(documented, a.Kind) {
-			t.Errorf("docs/security.md has no line for %s: %s", a.Name, a.Kind)
+			t.Errorf("docs/security.md has no row for %s: %s", a.Name, a.Kind)
 		}
 		if names[a.Name] || !regexp.MustCompile(`^[a-z0-9-]+$`).MatchString(a.Name) {
-			t.Errorf("the name %q", a.Name)
+			t.Errorf("the name %q is invalid or not unique", a.Name)
 		}
 		names[a.Name] = true
 	}
 	for _, line := range documented {
 		if !tried[line] {
-			t.Errorf("nothing tries: %s", line)
+			t.Errorf("no attempt for: %s", line)
 		}
 	}
 }
