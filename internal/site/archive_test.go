@@ -19,13 +19,13 @@ import (
 	"phalanx/internal/proto"
 )
 
-// archived reads an archive to its end, as a connection does.
+// archived reads a whole archive, as a connection does.
 func archived(t *testing.T, r *Root, path, format string) ([]byte, error) {
 	t.Helper()
 	return archivedFor(t, r, path, format, new(proto.Access))
 }
 
-// archivedFor does so for a request with credentials.
+// archivedFor is archived for a request with credentials.
 func archivedFor(t *testing.T, r *Root, path, format string, access *proto.Access) ([]byte, error) {
 	t.Helper()
 	a, status := r.Archive([]byte(path), format, access)
@@ -48,7 +48,7 @@ func archivedFor(t *testing.T, r *Root, path, format string, access *proto.Acces
 	}
 }
 
-// contentOf returns what is in an archive: "name/" of directories, "name: text" of files.
+// contentOf returns the entries of an archive: "name/" for directories, "name: text" for files.
 func contentOf(t *testing.T, text []byte, format string) (all []string) {
 	t.Helper()
 	if format == "zip" {
@@ -99,8 +99,8 @@ func entryText(t *testing.T, name string, in io.Reader) string {
 	return name + ": " + string(text)
 }
 
-// An archive has what the server serves, and nothing else: no hidden name, nothing
-// outside, nothing special, nothing that may not be read, and no circle.
+// An archive has what the server serves, and nothing else: no hidden name, nothing outside the
+// root, no special file, nothing unreadable, and no loop.
 func TestArchiveContent(t *testing.T) {
 	outside := planted(t, "secret: no", "dir/")
 	dir := planted(t, "sub/", "sub/deep/", "sub/.hidden/", "sub/empty/", "other/", "sub/a.txt: text", "sub/b.bin: data", "sub/é \xff: odd",
@@ -128,7 +128,7 @@ func TestArchiveContent(t *testing.T) {
 		}
 		r.policy.Dotfiles = true
 		if text, err := archived(t, r, "/sub/", "tar"); err != nil || !slices.Contains(contentOf(t, text, "tar"), "sub/.secret: no") {
-			t.Error("dotfiles are served, and not in the archive")
+			t.Error("dotfiles are served, but not in the archive")
 		}
 	})
 }
@@ -168,14 +168,14 @@ func TestArchiveStatus(t *testing.T) {
 			a.Close()
 		}
 	}
-	// No more than some at once; what has ended makes room.
+	// The number of archives at once is limited. One that has ended makes room.
 	var all []*Archive
 	for range maxArchives {
 		a, _ := r.Archive([]byte("/"), "zip", new(proto.Access))
 		all = append(all, a)
 	}
 	if _, status := r.Archive([]byte("/"), "zip", new(proto.Access)); status != proto.StatusServiceUnavailable {
-		t.Errorf("one too many: %d", status)
+		t.Errorf("above the limit: %d", status)
 	}
 	for _, a := range all {
 		a.Close()
@@ -185,7 +185,7 @@ func TestArchiveStatus(t *testing.T) {
 	}
 }
 
-// A client that reads slowly slows the walk; one that leaves ends it.
+// A slow client slows the walk down, and one that disconnects ends it.
 func TestArchiveWaitsForReader(t *testing.T) {
 	dir := planted(t, "big: "+string(make([]byte, 8<<20)))
 	r := openRoot(t, dir)
@@ -221,7 +221,7 @@ func TestArchiveWaitsForReader(t *testing.T) {
 	}
 }
 
-// Whoever waits is called exactly once, by what is written, by the end, or by Close.
+// A waiting reader is called exactly once: after a write, at the end, or by Close.
 func TestSpoolWakes(t *testing.T) {
 	for name, end := range map[string]func(s *spool){
 		"enough": func(s *spool) { s.Write(make([]byte, spoolEnter)); s.end(nil) },
@@ -231,7 +231,7 @@ func TestSpoolWakes(t *testing.T) {
 		s := newSpool()
 		var calls atomic.Int32
 		if !s.await(func() { calls.Add(1) }) {
-			t.Fatal("there is nothing to wait for")
+			t.Fatal("the archive does not wait")
 		}
 		if end(s); calls.Load() != 1 || s.await(func() {}) {
 			t.Errorf("%s: called %d times", name, calls.Load())
@@ -239,8 +239,8 @@ func TestSpoolWakes(t *testing.T) {
 	}
 }
 
-// A file that becomes shorter ends a tar, whose head has announced it; one that grows
-// is cut where it was.
+// A file that shrinks ends a tar archive, whose header has its size. One that grows is cut at
+// its former size.
 func TestArchiveOfChangingFile(t *testing.T) {
 	var st unix.Stat_t
 	st.Mode, st.Size = unix.S_IFREG, 10
@@ -260,8 +260,8 @@ func TestArchiveOfChangingFile(t *testing.T) {
 	}
 }
 
-// A zip holds something of every file until its end: what that may be is bounded for
-// all together, and the response is cut where the bound is reached.
+// A zip archive keeps a record of every file until its end. The sum is limited for all
+// archives together, and the response is truncated at the limit.
 func TestArchiveIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 300 {

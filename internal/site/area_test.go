@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// lockedTree is a site with areas, whose locked files have the secret in them.
+// lockedTree creates a site with areas, whose locked files contain the secret.
 var lockedTree = []string{
 	"public/", "private/deep/", "private/dir/", "Mixed/", "index.html: home", "public/a.html: public", "public/a.html.gz: public",
 	"private/index.html: " + secret, "private/a.html: " + secret, "private/a.html.gz: " + secret, "private/deep/b.txt: " + secret,
@@ -21,7 +21,7 @@ var lockedTree = []string{
 	"other.txt: other " + secret, "page.html: a page", "404.html: nothing", "private/README.md: " + secret,
 }
 
-// openAreas opens that tree with realm 0 for most of it and realm 1 for other.txt.
+// openAreas opens that tree with realm 0 for most of it, and realm 1 for other.txt.
 func openAreas(t testing.TB, change func(*Policy)) *Root {
 	t.Helper()
 	dir := planted(t, lockedTree...)
@@ -35,8 +35,8 @@ func openAreas(t testing.TB, change func(*Policy)) *Root {
 	return openWith(t, dir, p)
 }
 
-// However a path is spelt, and whether or not there is something at it, what is in an area
-// is not opened without its credentials.
+// Nothing in an area is opened without its credentials, in whatever form the path is given and
+// whether or not it exists.
 func TestAreas(t *testing.T) {
 	r := openAreas(t, nil)
 	cache := NewCache(r, time.Minute, maxFound)
@@ -65,8 +65,8 @@ func TestAreas(t *testing.T) {
 	}
 }
 
-// With the credentials of its realm, and no other's, a file is opened, and says what it
-// took: also when it was asked for by somebody without.
+// With the credentials of its realm, and no other's, a file is opened, and the used realm is
+// reported, also after a request without credentials.
 func TestAreasGranted(t *testing.T) {
 	r := openAreas(t, nil)
 	r.Now = func() time.Time { return time.Now().Add(time.Hour) }
@@ -103,8 +103,8 @@ func TestAreasGranted(t *testing.T) {
 	}
 }
 
-// What answers in the place of a file is in the areas of its own name: an index, a page with
-// a clean path, the fallback and error pages.
+// A file that is sent in place of another is in the areas of its own name: an index, a page
+// with a clean path, the fallback and error pages.
 func TestAreasOfWhatIsSent(t *testing.T) {
 	find := func(policy func(*Policy), pattern string) func(path string) (string, proto.Status) {
 		r := openAreas(t, func(p *Policy) {
@@ -158,13 +158,13 @@ func TestAreasOfWhatIsSent(t *testing.T) {
 	plant(t, fmt.Sprintf("/proc/self/fd/%d", r.dir), "401.html: who are you?")
 	f, ok := r.Page(proto.StatusUnauthorized, new(proto.Access))
 	if !ok {
-		t.Fatal("the page for those without credentials needs some")
+		t.Fatal("the error page for 401 needs credentials")
 	}
 	f.Close()
 }
 
-// Listings and archives show what the request may have, and nothing of the rest: no name,
-// no README.
+// Listings and archives contain what the request may get, and nothing of the rest: no name, no
+// README.
 func TestAreasInDirectories(t *testing.T) {
 	r := openAreas(t, nil)
 	for _, tt := range []struct {
@@ -209,8 +209,7 @@ func TestAreasInDirectories(t *testing.T) {
 	}
 }
 
-// listedNames returns the names in the listing of a directory, or the reason why there is
-// none.
+// listedNames returns the names in the listing of a directory, or why there is none.
 func listedNames(t *testing.T, r *Root, path string, granted proto.Realms) (all []string) {
 	t.Helper()
 	l, status := r.List([]byte(path), nil, true, &proto.Access{Granted: granted})
@@ -231,8 +230,8 @@ func listedNames(t *testing.T, r *Root, path string, granted proto.Realms) (all 
 	return all
 }
 
-// A symbolic link does not lead into an area: what is opened counts, by its name without
-// links, and what is missing behind a link as well.
+// A symbolic link does not lead into an area: the resolved name of what is opened counts, also
+// that of a missing file behind a link.
 func TestAreasBehindLinks(t *testing.T) {
 	dir := t.TempDir()
 	plant(t, dir, "private/deep/", "public/", "private/a.html: "+secret, "private/deep/b.txt: "+secret, "public/p.txt: public",
@@ -264,14 +263,13 @@ func TestAreasBehindLinks(t *testing.T) {
 		}
 		text, err := archivedFor(t, r, "/", formatTar, new(proto.Access))
 		if err != nil || bytes.Contains(text, []byte(secret)) {
-			t.Errorf("%s: the archive has what is locked, or ends with %v", name, err)
+			t.Errorf("%s: the archive has locked files, or ends with %v", name, err)
 		}
 	}
 }
 
-// However long a path is, it is quickly known whether it needs credentials: with more
-// directories than any site has it does, and with fewer they are looked at once for a
-// pattern.
+// Whether a path needs credentials is decided quickly, however long it is: a path with more
+// directories than any site has needs them, and others are compared once with each pattern.
 func TestDeepNames(t *testing.T) {
 	r := openAreas(t, nil)
 	for n, want := range map[int]proto.Status{maxDepth: 404, maxDepth + 1: 401, 1900: 401} {

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// plantMany makes a directory with n files.
+// plantMany creates a directory with n files.
 func plantMany(t *testing.T, n int) (dir string) {
 	t.Helper()
 	dir = inMemoryDir(t)
@@ -23,7 +23,7 @@ func plantMany(t *testing.T, n int) (dir string) {
 	return dir
 }
 
-// prepare reads the directory to its end.
+// prepare reads the whole directory.
 func prepare(l *Listing) proto.Status {
 	for {
 		if ready, status := l.Prepare(); ready || status != proto.StatusOK {
@@ -32,15 +32,15 @@ func prepare(l *Listing) proto.Status {
 	}
 }
 
-// of12 are queries and formats of which no two give the same listing.
+// of12 returns queries and formats. No two give the same listing.
 func of12(r *Root, i int) (*Listing, proto.Status) {
 	by := []string{"name", "size", "time"}[i%3]
 	direction := []string{"asc", "desc"}[i/3%2]
 	return r.List([]byte("/"), []byte("?sort="+by+"&order="+direction), i/6%2 == 1, new(proto.Access))
 }
 
-// However many clients ask for listings and leave them unread, all that is held
-// stays within the budget, and comes back when they are gone.
+// However many clients request listings and do not read them, the memory stays within the
+// budget, and is released when they disconnect.
 func TestListingsAreBounded(t *testing.T) {
 	const entries = 3000
 	r := openRoot(t, plantMany(t, entries))
@@ -64,7 +64,7 @@ func TestListingsAreBounded(t *testing.T) {
 			t.Fatal(status)
 		}
 		if n := r.listings.held.Load(); n > r.listings.max {
-			t.Fatalf("%d bytes are held, %d may be", n, r.listings.max)
+			t.Fatalf("%d bytes are held, want at most %d", n, r.listings.max)
 		}
 	}
 	if len(held) != 5 || refused != 7 {
@@ -73,7 +73,7 @@ func TestListingsAreBounded(t *testing.T) {
 	held[0].Close()
 	l, _ := of12(r, 11)
 	if status := prepare(l); status != proto.StatusOK {
-		t.Errorf("one is gone, and there is no room: %d", status)
+		t.Errorf("a listing was closed, but there is no room: %d", status)
 	}
 	for _, l := range append(held[1:], l) {
 		l.Close()
@@ -85,11 +85,11 @@ func TestListingsAreBounded(t *testing.T) {
 func checkNothingHeld(t *testing.T, r *Root) {
 	t.Helper()
 	if n := r.listings.held.Load(); n != 0 || len(r.shared.byKind) != 0 {
-		t.Errorf("%d bytes and %d listed are held by nobody", n, len(r.shared.byKind))
+		t.Errorf("%d bytes and %d listings are held after all were closed", n, len(r.shared.byKind))
 	}
 }
 
-// Two listings that are read at the same time bound each other.
+// Two listings that are read at the same time share the budget.
 func TestListingsThatGrowTogether(t *testing.T) {
 	const entries = 3000
 	r := openRoot(t, plantMany(t, entries))
@@ -115,7 +115,7 @@ func TestListingsThatGrowTogether(t *testing.T) {
 	}
 }
 
-// What a listing is charged is no less than what it holds.
+// A listing is charged no less than it holds.
 func TestListingCost(t *testing.T) {
 	r := openRoot(t, plantMany(t, 20000))
 	r.policy.List = true
@@ -134,7 +134,7 @@ func TestListingCost(t *testing.T) {
 	l.Close()
 }
 
-// Roots side by side have one budget.
+// Several roots have one budget.
 func TestBeside(t *testing.T) {
 	one, two := listingRoot(t, t.TempDir()), listingRoot(t, t.TempDir())
 	two.ShareBounds(one)

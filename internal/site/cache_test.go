@@ -9,8 +9,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// settledRoot has a large file "big" and a small one "small", and a cache in
-// whose time both were written long ago.
+// settledRoot returns a root with a large file "big" and a small one "small", and a cache for
+// whose clock both were written long ago.
 func settledRoot(t *testing.T) (dir string, c *Cache, now *time.Time) {
 	t.Helper()
 	dir = t.TempDir()
@@ -34,15 +34,15 @@ func look(t *testing.T, c *Cache, path string) (size int64, status proto.Status)
 	return f.Size(), status
 }
 
-// What changes is seen when the last look is older than MaxAge, and not
-// before; what was changed a moment ago is seen at once.
+// A change is noticed when the last check is older than MaxAge, and not before. A file that was
+// changed a moment ago is checked at once.
 func TestCacheLooksAgain(t *testing.T) {
 	dir, c, now := settledRoot(t)
 	for _, path := range []string{"/big", "/small", "/none"} {
 		before, _ := look(t, c, path)
 		plant(t, dir, path+": "+string(make([]byte, before+7)))
 		if size, _ := look(t, c, path); size != before {
-			t.Errorf("%s: looked at again at once: %d bytes", path, size)
+			t.Errorf("%s: checked again at once: %d bytes", path, size)
 		}
 		*now = now.Add(time.Second)
 		if size, status := look(t, c, path); size != before+7 || status != proto.StatusOK {
@@ -51,8 +51,7 @@ func TestCacheLooksAgain(t *testing.T) {
 	}
 }
 
-// A file that is new is not remembered: it may change without its times
-// telling.
+// A new file is not cached: it may change without a change of its times.
 func TestCacheDistrustsNewFiles(t *testing.T) {
 	dir, c, now := settledRoot(t)
 	*now = time.Now()
@@ -85,7 +84,7 @@ func TestCacheKeepsDescriptorInUse(t *testing.T) {
 	}
 }
 
-// What nobody asks for is given up, its descriptor with it.
+// An unused entry is removed, and its descriptor closed.
 func TestCacheSweep(t *testing.T) {
 	dir, c, now := settledRoot(t)
 	open := func() int {
@@ -112,7 +111,7 @@ func TestCacheSweep(t *testing.T) {
 	}
 }
 
-// The cache is bounded, and a file that is in use outlives its place in it.
+// The cache is bounded, and a file in use stays open after its eviction.
 func TestCacheIsBounded(t *testing.T) {
 	dir, c, _ := settledRoot(t)
 	f, _ := c.Open([]byte("/small"), proto.Codings{}, new(proto.Access))
@@ -120,12 +119,12 @@ func TestCacheIsBounded(t *testing.T) {
 		look(t, c, "/none"+string(rune('a'+i%26))+time.Duration(i).String())
 	}
 	if n := len(c.failed.ring); n > maxFailed {
-		t.Errorf("%d errors are remembered", n)
+		t.Errorf("%d errors are cached", n)
 	}
 	c.found.max = 1
 	look(t, c, "/big")
 	if len(c.found.ring) != 1 {
-		t.Errorf("%d files are remembered", len(c.found.ring))
+		t.Errorf("%d files are cached", len(c.found.ring))
 	}
 	if len(f.Body()) != 10 {
 		t.Errorf("a file in use has lost its bytes: %d", len(f.Body()))
@@ -157,21 +156,20 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 	}
 }
 
-// The site's own error page is remembered like any file, and so is that there
-// is none.
+// The site's error page is cached like any file, and so is its absence.
 func TestCacheRemembersErrorPages(t *testing.T) {
 	dir, c, now := settledRoot(t)
 	if _, ok := c.Page(proto.StatusNotFound, new(proto.Access)); ok {
-		t.Fatal("there is a page")
+		t.Fatal("a missing page is returned")
 	}
 	plant(t, dir, "404.html: hello")
 	if _, ok := c.Page(proto.StatusNotFound, new(proto.Access)); ok {
-		t.Error("looked at again at once")
+		t.Error("checked again at once")
 	}
 	*now = now.Add(time.Second)
 	f, ok := c.Page(proto.StatusNotFound, new(proto.Access))
 	if !ok || len(f.Body()) != 5 {
-		t.Fatal("the page is not there, or not held in memory")
+		t.Fatal("the page is missing, or not held in memory")
 	}
 	f.Close()
 	if again, _ := c.Page(proto.StatusNotFound, new(proto.Access)); again != f {
@@ -179,13 +177,13 @@ func TestCacheRemembersErrorPages(t *testing.T) {
 	}
 	for _, other := range []proto.Status{proto.StatusInternalServerError, proto.StatusForbidden} {
 		if _, ok := c.Page(other, new(proto.Access)); ok {
-			t.Errorf("another page is for %d", other)
+			t.Errorf("there is a page for %d", other)
 		}
 	}
 }
 
-// Caches that share their memory never mix what they remember, stay within the bounds of
-// one, and are closed together.
+// Caches that share their memory never mix their entries, stay within the limits of one, and are
+// closed together.
 func TestCachesBeside(t *testing.T) {
 	var dirs [3]string
 	var caches [3]*Cache
@@ -213,7 +211,7 @@ func TestCachesBeside(t *testing.T) {
 			}
 		}
 		if n := len(caches[2].found.ring); n != 16 {
-			t.Fatalf("%d files are remembered", n)
+			t.Fatalf("%d files are cached", n)
 		}
 	}
 	caches[1].Close()

@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// accepting is what a client accepts that sends the Accept-Encoding value.
+// accepting returns what a client with an Accept-Encoding value accepts.
 func accepting(t testing.TB, value string) proto.Codings {
 	t.Helper()
 	head := []byte("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: " + value + "\r\n\r\n")
@@ -21,7 +21,7 @@ func accepting(t testing.TB, value string) proto.Codings {
 	return proto.AcceptCodings(p.Request(), head)
 }
 
-// plantCoded makes files of which some lie ready in codings.
+// plantCoded creates files, some with sidecars.
 func plantCoded(t *testing.T) string {
 	dir := t.TempDir()
 	plant(t, t.TempDir(), "secret.br: "+secret)
@@ -86,8 +86,8 @@ func TestOpenCoded(t *testing.T) {
 	})
 }
 
-// A file that is compressed by its nature is sent in that coding, whatever the
-// client accepts: there is no other form of it (RFC 9110 §8.4, §12.5.3).
+// A file whose format is compressed is sent in that coding, whatever the client accepts: it has
+// no other form (RFC 9110 §8.4, §12.5.3).
 func TestCodedByNature(t *testing.T) {
 	dir := planted(t, "a.svgz: gz", "a.svgz.gz: twice", "a.SVGZ: gz", "b.tar.gz: gz", "c.tgz: gz", "d.emz: gz")
 	bothWays(t, dir, func(t *testing.T, r *Root) {
@@ -108,8 +108,8 @@ func TestCodedByNature(t *testing.T) {
 	})
 }
 
-// A type that is given by path comes before that of the extension, for sidecars
-// and error pages too.
+// A type configured by path has precedence over that of the extension, for sidecars and error
+// pages too.
 func TestTypeRules(t *testing.T) {
 	dir := planted(t, "apple-app-site-association: {}", "apple-app-site-association.br: br", ".well-known/", ".well-known/apple-app-site-association: {}",
 		"a.foo: foo", "a.foo.gz: gz", "dir/", "dir/a.foo: foo", "b.js: js", "c.svgz: gz", "404.html: no", "index.html: home", "d.png: png")
@@ -160,7 +160,7 @@ func TestTypesTable(t *testing.T) {
 		}
 		for _, ext := range strings.Fields(extensions) {
 			if seen[ext] {
-				t.Errorf("%s is there twice", ext)
+				t.Errorf("%s occurs twice", ext)
 			}
 			seen[ext] = true
 			if ext != strings.ToLower(ext) || len(ext) > 16 || strings.ContainsAny(ext, "./:") {

@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// copying is a root with a directory of copies, at a time that a test sets.
+// copying is a root with a directory of copies and a test's clock.
 type copying struct {
 	*Root
 	t     *testing.T
@@ -68,7 +68,7 @@ func (c *copying) put(st unix.Stat_t, coding proto.Coding, content string) {
 	}
 }
 
-// gets asks for a file, and compares what comes.
+// gets requests a file and compares the result.
 func (c *copying) gets(what, name string, codings proto.Codings, coding proto.Coding, size int64) {
 	c.t.Helper()
 	f, status := c.Open([]byte("/"+name), codings, fullAccess())
@@ -81,13 +81,14 @@ func (c *copying) gets(what, name string, codings proto.Codings, coding proto.Co
 	}
 }
 
-// wanted returns how many copies were asked for since the last time.
+// wanted returns how many copies were requested since the last call.
 func (c *copying) wanted() (n int) {
 	n, c.asked = len(c.asked), nil
 	return n
 }
 
-// A copy is asked for once in a while, and sent when it is there; never one of another state.
+// A copy is requested once in a while, and sent when it exists. A copy of another state is never
+// sent.
 func TestCopies(t *testing.T) {
 	c := newCopying(t)
 	st := c.write("a.html", 5000)
@@ -96,12 +97,12 @@ func TestCopies(t *testing.T) {
 		c.gets("no copy yet", "a.html", all, proto.Identity, 5000)
 	}
 	if len(c.asked) != 1 || c.asked[0] != proto.Brotli {
-		t.Errorf("asked for %v, want brotli once", c.asked)
+		t.Errorf("requested %v, want brotli once", c.asked)
 	}
 	c.now = c.now.Add(askAgain)
 	c.gets("still no copy", "a.html", all, proto.Identity, 5000)
 	if c.wanted() != 2 {
-		t.Error("not asked for again")
+		t.Error("not requested again")
 	}
 	c.put(st, proto.Gzip, "gzip copy")
 	c.gets("the second choice", "a.html", all, proto.Gzip, 9)
@@ -113,10 +114,10 @@ func TestCopies(t *testing.T) {
 	c.now = c.now.Add(stillUsed)
 	c.gets("later", "a.html", all, proto.Brotli, 6)
 	if c.wanted() != 1 {
-		t.Error("its use is not told")
+		t.Error("the use of the copy is not reported")
 	}
 	if f, _ := c.Open([]byte("/a.html"), all, fullAccess()); f.Modified() != timeOf(st.Mtim) {
-		t.Errorf("modified %v, not when the file was", f.Modified())
+		t.Errorf("modified %v, want the time of the file", f.Modified())
 	} else {
 		f.Close()
 	}
@@ -127,18 +128,18 @@ func TestCopies(t *testing.T) {
 	c.now = c.now.Add(time.Minute)
 	c.gets("changed", "a.html", all, proto.Identity, 5001)
 	if c.wanted() != 1 {
-		t.Error("a file that has just changed is asked for, or a changed one is not")
+		t.Error("a copy of a file that has just changed is requested, or one of a changed file is not")
 	}
 
 	plant(t, c.dir, "a.html.gz: sidecar")
 	f, _ := c.Open([]byte("/a.html"), all, fullAccess())
 	if f.Size() != 7 || f.Copied() || f.Coding() != proto.Gzip {
-		t.Errorf("the precompressed file does not come first: %q, %d bytes", f.Coding().Token(), f.Size())
+		t.Errorf("the precompressed file has no precedence: %q, %d bytes", f.Coding().Token(), f.Size())
 	}
 	f.Close()
 }
 
-// What has no copy is not asked for, and what is no copy is not sent.
+// Copies that cannot exist are not requested, and files that are not copies are not sent.
 func TestNoCopies(t *testing.T) {
 	c := newCopying(t)
 	br := accepting(t, "br")
@@ -152,10 +153,10 @@ func TestNoCopies(t *testing.T) {
 	c.put(st, proto.Brotli, "")
 	c.gets("one that is not worth it", "useless.html", br, proto.Identity, 5000)
 	if f, _ := c.Open([]byte("/a.png"), br, fullAccess()); f != nil {
-		t.Error("a file that is not there")
+		t.Error("a missing file is returned")
 	}
 	if c.wanted() != 0 {
-		t.Error("asked for")
+		t.Error("a copy is requested")
 	}
 	c.deaf = true
 	st = c.write("b.html", 5000)
@@ -163,7 +164,7 @@ func TestNoCopies(t *testing.T) {
 	c.deaf = false
 	c.gets("somebody", "b.html", br, proto.Identity, 5000)
 	if c.wanted() != 1 {
-		t.Error("not asked for although it could not be before")
+		t.Error("not requested although the request failed before")
 	}
 	name := filepath.Join(c.cache, CopyName(&st, proto.Brotli))
 	if err := os.Symlink(c.dir+"/useless.html", name); err != nil {
@@ -177,7 +178,7 @@ func TestNoCopies(t *testing.T) {
 	c.gets("one that is not smaller", "b.html", br, proto.Identity, 5000)
 }
 
-// In the steady state the file cache has a copy, and nobody looks for it.
+// In the steady state the file cache has the copy, and nothing searches for it.
 func TestCopyIsCached(t *testing.T) {
 	c := newCopying(t)
 	st := c.write("a.html", 5000)

@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// digesting is a root with a directory of digests, at a time that a test sets.
+// digesting is a root with a directory of digests and a test's clock.
 type digesting struct {
 	*Root
 	t     *testing.T
@@ -66,8 +66,8 @@ func (d *digesting) make(st unix.Stat_t, content []byte, copied bool) {
 	}
 }
 
-// has asks for a file, and compares what is known of it: the digest of want, or of nothing
-// yet; and how often it was asked for.
+// has requests a file, and checks its digest, that of want or none yet, and how often digests
+// were requested.
 func (d *digesting) has(what string, codings proto.Codings, want []byte, asked int) {
 	d.t.Helper()
 	d.asked = nil
@@ -78,7 +78,7 @@ func (d *digesting) has(what string, codings proto.Codings, want []byte, asked i
 	defer f.Close()
 	d.compare(what, f, want)
 	if len(d.asked) != asked {
-		d.t.Errorf("%s: asked for %d times, want %d", what, len(d.asked), asked)
+		d.t.Errorf("%s: requested %d times, want %d", what, len(d.asked), asked)
 	}
 }
 
@@ -91,7 +91,7 @@ func (d *digesting) compare(what string, f *File, want []byte) {
 	}
 }
 
-// A small file has its digest at once, a large one when it has been made; and none has that of
+// A small file has its digest at once, a large one when the helper has made it. None has that of
 // an earlier state, even of the same size and modification time.
 func TestDigests(t *testing.T) {
 	old := time.Unix(1.7e9, 5)
@@ -122,7 +122,7 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// What is no digest is not taken for one.
+// Invalid digests are ignored.
 func TestDamagedDigest(t *testing.T) {
 	d := newDigesting(t, true)
 	st := d.write("a.txt", make([]byte, maxAtOnce+1), time.Unix(1.7e9, 0))
@@ -136,7 +136,8 @@ func TestDamagedDigest(t *testing.T) {
 	}
 }
 
-// Of files whose times say something, tags are made of these, unless all are of the content.
+// Entity tags are made from the times of files if these are usable, unless all tags are made
+// from the content.
 func TestDigestsOfTimesThatSayNothing(t *testing.T) {
 	d := newDigesting(t, false)
 	for _, sec := range []int64{0, 1, 315532800} {
@@ -175,7 +176,7 @@ func TestDigestsOfCodings(t *testing.T) {
 	}
 	d.has("a large copy", gz, nil, 1)
 	if !d.asked[0] {
-		t.Error("not asked for as that of a copy")
+		t.Error("not requested as the digest of a copy")
 	}
 	if err := os.Chtimes(path, d.now, time.Unix(1.7e9, 0)); err != nil {
 		t.Fatal(err)
@@ -202,7 +203,7 @@ func TestDigestsOfCodings(t *testing.T) {
 	d.has("precompressed", gz, sidecar, 0)
 }
 
-// The file cache learns a digest when it looks at the file anew, and then nobody looks for it.
+// The file cache gets a digest at its next check of the file. After that nothing searches for it.
 func TestDigestIsCached(t *testing.T) {
 	d := newDigesting(t, true)
 	content := bytes.Repeat([]byte("a"), 2*maxAtOnce)

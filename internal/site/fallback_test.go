@@ -8,7 +8,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// The fallback answers pages that are not there, and nothing else.
+// The fallback is sent for missing pages, and for nothing else.
 func TestFallback(t *testing.T) {
 	dir := planted(t, "app.html: app", "app.html.br: br", ".env: secret", "a.txt: A")
 	policy := Policy{Index: []string{"index.html"}, Fallback: "app.html"}
@@ -40,7 +40,7 @@ func TestFallback(t *testing.T) {
 		}
 	}
 	if n := len(cache.found.ring); n != 1 {
-		t.Errorf("the fallback is remembered %d times", n)
+		t.Errorf("the fallback is cached %d times", n)
 	}
 	f, _ := r.Open([]byte("/app.html"), proto.Codings{}, new(proto.Access))
 	if f.CacheControl() != "" || f.Vary() != "Accept-Encoding" {
@@ -48,7 +48,7 @@ func TestFallback(t *testing.T) {
 	}
 	f.Close()
 	if _, status := r.Open([]byte("/users/7"), proto.Codings{}, new(proto.Access)); status != proto.StatusNotFound {
-		t.Errorf("opened without being asked for: %d", status)
+		t.Errorf("opened although there is no fallback: %d", status)
 	}
 	r.policy.Cache = []Rule{{"app.html", "max-age=60"}}
 	if f, _ := r.Fallback([]byte("/users/7"), proto.Codings{}, new(proto.Access)); f.CacheControl() != "max-age=60" {
@@ -60,6 +60,6 @@ func TestFallback(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, status := r.Fallback([]byte("/users/7"), proto.Codings{}, new(proto.Access)); status != proto.StatusNotFound {
-		t.Errorf("a fallback that is gone: %d", status)
+		t.Errorf("a missing fallback: %d", status)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// What a root finds out; with openat2 and with what stands in for it, but for
-// what only one of them can know.
+// Find has the same result with openat2 and with its substitute, except for what only one of
+// them can know.
 func TestFindings(t *testing.T) {
 	dir := planted(t, "a.html: A", "a.html.br: br", "dir/", "dir/b.txt: B", "in.txt -> dir/b.txt", "out -> /etc", ".hid: h", "bin: b", "x.odd: x")
 	tests := []struct {
@@ -56,7 +56,7 @@ func TestFindings(t *testing.T) {
 	})
 }
 
-// The first symbolic link of a name is told with where it leads.
+// The first symbolic link of a name is reported with its target.
 func TestFirstLink(t *testing.T) {
 	dir := planted(t, "dir/", "dir/b: B", "out -> /etc", "dir/c -> b")
 	r := openRoot(t, dir)
@@ -67,7 +67,7 @@ func TestFirstLink(t *testing.T) {
 	}
 }
 
-// The name of an open file is that beneath the root, and nothing of one outside.
+// The name of an open file is relative to the root. A file outside has none.
 func TestRealName(t *testing.T) {
 	dir := planted(t, "a/", "a/b: B")
 	r := openRoot(t, dir)

@@ -9,8 +9,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// A clean name has no way up, no way to the file system's root and no end
-// before its end, and being clean already it stays what it is.
+// A clean name has no "..", does not begin at the file system's root, contains no NUL, and stays
+// the same when it is cleaned again.
 func FuzzClean(f *testing.F) {
 	for _, path := range traversals()[:100] {
 		f.Add([]byte(path))
@@ -47,8 +47,7 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// However a path is spelt, no byte comes from outside, and both ways of
-// opening agree.
+// No byte from outside the root is served for any path, and both ways of opening agree.
 func FuzzOpen(f *testing.F) {
 	for _, path := range append(traversals()[:100], "/", "/a/", "/a", "/out/secret.txt", "/abs/secret.txt", "/a/b/c.txt") {
 		f.Add([]byte(path))
@@ -67,8 +66,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// However a path is spelt, nothing of an area is opened, listed or archived without its
-// credentials.
+// Nothing in an area is opened, listed or archived without its credentials, for any path.
 func FuzzAreas(f *testing.F) {
 	for _, path := range []string{
 		"/", "/private/a.html", "/private/", "/private", "/PRIVATE/a.html", "/link/a.html", "/public/up/deep/b.txt", "/public/pay.pdf", "/public/pay.pdf.br", "/only.html.gz",

@@ -9,8 +9,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// linked opens a base with its links treated as said, with openat2 and with what stands in
-// for it.
+// linked opens a base with a mode for links, with openat2 and with its substitute.
 func linked(t *testing.T, base string, links Symlinks, test func(t *testing.T, r *Root)) {
 	t.Helper()
 	open := func(t *testing.T) *Root {
@@ -35,8 +34,8 @@ func linked(t *testing.T, base string, links Symlinks, test func(t *testing.T, r
 	})
 }
 
-// plantLinks makes a root "site" beside what releases share, both in "home", beside a
-// secret.
+// plantLinks creates a root "site" beside what releases share, both in "home", and a secret beside
+// that.
 func plantLinks(t *testing.T) (base string) {
 	outside := t.TempDir()
 	home := filepath.Join(outside, "home")
@@ -53,7 +52,7 @@ func plantLinks(t *testing.T) (base string) {
 	return base
 }
 
-// Each mode follows what it says, and never what leads out.
+// Each mode follows the links that it should, and never one that leads out.
 func TestSymlinks(t *testing.T) {
 	base := plantLinks(t)
 	inside := map[string]string{
@@ -94,8 +93,8 @@ func TestSymlinks(t *testing.T) {
 	}
 }
 
-// All spellings of paths that lead out lead nowhere, in each mode; links to the siblings of
-// the directory that the base lies in too.
+// Paths that lead out are refused in all forms and in each mode, also through links to siblings of
+// the directory that contains the base.
 func TestTraversalByLinks(t *testing.T) {
 	for _, mode := range []Symlinks{LinksInside, LinksBeneath, LinksNone} {
 		outside := planted(t, "home/", "home/root/", "secret.txt: "+secret, "other/", "other/secret.txt: "+secret)
@@ -114,8 +113,8 @@ func TestTraversalByLinks(t *testing.T) {
 	}
 }
 
-// Links and directories that are exchanged during the open lead to what is inside, or to
-// nothing: what is made of a link's text is a name, which the kernel resolves as any other.
+// Links and directories that are exchanged during the open lead to files inside, or to nothing:
+// the text of a link becomes a name that the kernel resolves like any other.
 func TestSwappedLinks(t *testing.T) {
 	for _, mode := range []Symlinks{LinksInside, LinksBeneath} {
 		outside := t.TempDir()
@@ -137,7 +136,7 @@ func TestSwappedLinks(t *testing.T) {
 	}
 }
 
-// A list of a directory shows the links that are followed, and no others.
+// A listing shows the links that are followed, and no others.
 func TestListedLinks(t *testing.T) {
 	base := plantLinks(t)
 	if err := os.Remove(base + "/index.html"); err != nil { // with an index there is no list

@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// old makes a directory look as if nothing had changed in it for a while.
+// old makes a directory look unchanged for a while.
 func old(t *testing.T, dir string) {
 	t.Helper()
 	then := time.Now().Add(-time.Hour)
@@ -22,7 +22,7 @@ func old(t *testing.T, dir string) {
 	}
 }
 
-// whole is all of a prepared listing.
+// whole returns the text of a prepared listing.
 func whole(l *Listing) (text []byte) {
 	for done := false; !done; {
 		text, done, _ = l.Append(text)
@@ -30,8 +30,8 @@ func whole(l *Listing) (text []byte) {
 	return text
 }
 
-// A hundred listings of one directory cost what one does, whether they are asked for
-// at once or one a minute, and each is whole.
+// A hundred listings of one directory cost as much memory as one, whether they are requested at
+// once or one a minute, and each is complete.
 func TestListingsAreShared(t *testing.T) {
 	const entries = 3000
 	for _, apart := range []time.Duration{0, time.Minute} {
@@ -87,8 +87,8 @@ func TestListingsAreShared(t *testing.T) {
 	}
 }
 
-// A name that has come or gone is in the next listing, whoever still reads another;
-// the size of a file after a second.
+// A new or removed name is visible in the next listing, even if others are still being read. The
+// size of a file is updated after a second.
 func TestSharedListingIsFresh(t *testing.T) {
 	dir := plantMany(t, 3)
 	r := openRoot(t, dir)
@@ -110,13 +110,13 @@ func TestSharedListingIsFresh(t *testing.T) {
 		name := fmt.Sprintf("new-%d", i)
 		plant(t, dir, name+": ")
 		if l := list(); len(l.entries) != 4 {
-			t.Fatalf("%d entries after the coming of one", len(l.entries))
+			t.Fatalf("%d entries after one was added", len(l.entries))
 		}
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 		if l := list(); len(l.entries) != 3 || l.listed != first.listed {
-			t.Fatalf("%d entries after the going of one, held twice: %v", len(l.entries), l.listed != first.listed)
+			t.Fatalf("%d entries after one was removed, held twice: %v", len(l.entries), l.listed != first.listed)
 		}
 	}
 	old(t, dir)
@@ -132,7 +132,7 @@ func TestSharedListingIsFresh(t *testing.T) {
 	checkNothingHeld(t, r)
 }
 
-// Goroutines share a listing too, and some go away before it is ready.
+// Goroutines share a listing too, and some close it before it is ready.
 func TestListingsAreSharedByGoroutines(t *testing.T) {
 	dir := plantMany(t, 2000)
 	old(t, dir)
@@ -152,7 +152,7 @@ func TestListingsAreSharedByGoroutines(t *testing.T) {
 				return
 			}
 			if status := prepare(l); status != proto.StatusOK || bytes.Count(whole(l), []byte("</td></tr>\n")) != 2000 {
-				t.Errorf("%d, or not whole", status)
+				t.Errorf("%d, or incomplete", status)
 			}
 		})
 	}

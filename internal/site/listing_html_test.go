@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// page lists a directory of the root as HTML.
+// page returns the HTML listing of a directory.
 func page(t *testing.T, r *Root, path string) string {
 	t.Helper()
 	return listingOf(t, r, path, false)
@@ -42,8 +42,7 @@ func listingRoot(t *testing.T, dir string) *Root {
 	return openWith(t, dir, Policy{List: true})
 }
 
-// A name is shown as what it is: it has no power over the page, nor over how
-// what is around it is read.
+// A name is shown as text: it cannot change the page, nor how the text around it is displayed.
 func TestNamesOnPage(t *testing.T) {
 	for name, want := range map[string]string{
 		"plain.txt":                     `<a href="./plain.txt"><bdi>plain.txt</bdi></a>`,
@@ -64,7 +63,7 @@ func TestNamesOnPage(t *testing.T) {
 	}
 }
 
-// The same holds where a directory's own name is shown.
+// The same applies to a directory's own name.
 func TestPathOnPage(t *testing.T) {
 	dir := planted(t, "a\u202eb/c\u2066<d>/", "a\u202eb/c\u2066<d>/file: x")
 	r := listingRoot(t, dir)
@@ -79,11 +78,11 @@ func TestPathOnPage(t *testing.T) {
 		}
 	}
 	if got := page(t, r, "/"); !strings.Contains(got, "<bdi>a<i>U+202E</i>b</bdi>/</a>") {
-		t.Errorf("the slash of a directory is not behind its name:\n%s", got)
+		t.Errorf("the slash of a directory does not follow its name:\n%s", got)
 	}
 }
 
-// A directory with nothing to show says so, and has no table without rows.
+// The listing of an empty directory says so, and has no table.
 func TestEmptyDirectory(t *testing.T) {
 	dir := planted(t, "empty/", ".hidden: x", "empty/.hidden: x")
 	r := listingRoot(t, dir)
@@ -98,7 +97,7 @@ func TestEmptyDirectory(t *testing.T) {
 	}
 }
 
-// A directory whose index file cannot be served is not listed in its place.
+// A directory whose index file cannot be served is not listed instead.
 func TestIndexThatIsNotServed(t *testing.T) {
 	dir := planted(t, "out/", "out/index.html -> /etc/passwd", "out/a: x", "dir/", "dir/index.html/", "dir/a: x", "broken/", "broken/index.html -> nowhere", "none/", "none/a: x")
 	bothWays(t, dir, func(t *testing.T, r *Root) {
@@ -116,7 +115,7 @@ func TestIndexThatIsNotServed(t *testing.T) {
 	})
 }
 
-// A prefix that a proxy puts in front of the path is in no link.
+// A prefix that a proxy removes does not matter, because links are relative.
 func TestLinksAreRelative(t *testing.T) {
 	dir := planted(t, "a/", "a/b/", "a/b/c: x")
 	got := page(t, listingRoot(t, dir), "/a/b/")
@@ -131,7 +130,7 @@ func TestLinksAreRelative(t *testing.T) {
 	}
 }
 
-// A tag is as long the same as the list is.
+// The entity tag changes exactly when the listing does.
 func TestListingTag(t *testing.T) {
 	dir := planted(t, "l/", "l/a: x", "l/b/")
 	r := listingRoot(t, dir)
@@ -150,7 +149,7 @@ func TestListingTag(t *testing.T) {
 		}
 		got := tag("/l/", "", false)
 		if got != tag("/l/", "?sort=name", false) || len(got) < 4 || got[0] != '"' {
-			t.Errorf("%s: the tag %s is not that of the same list", what, got)
+			t.Errorf("%s: the tag is %s, want that of the same listing", what, got)
 		}
 		for name, got := range map[string]string{what: got, what + ", by size": tag("/l/", "?sort=size", false), what + ", as JSON": tag("/l/", "", true)} {
 			if before, ok := seen[got]; ok {
@@ -167,7 +166,7 @@ func TestListingTag(t *testing.T) {
 	change("a directory", func() error { return os.Rename(filepath.Join(dir, "l/b"), filepath.Join(dir, "l/c")) })
 }
 
-// The time of day is apart from the day, for screens that have no room for it.
+// The time of day is an element of its own, so that narrow screens can hide it.
 func TestTimeOnPage(t *testing.T) {
 	dir := planted(t, "file: x")
 	changed := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
@@ -179,8 +178,8 @@ func TestTimeOnPage(t *testing.T) {
 	}
 }
 
-// A dot segment at the end of a path is the directory itself, however it is
-// spelt: the file, its list and its redirection are the same.
+// A dot segment at the end of a path stands for the directory in every form: the file, the listing
+// and the redirect are the same.
 func TestDotSegments(t *testing.T) {
 	dir := planted(t, "l/", "l/x: x", "l/sub/", "a.txt: A")
 	r := openRoot(t, dir)
@@ -206,7 +205,7 @@ func TestDotSegments(t *testing.T) {
 	}
 }
 
-// ending is what there is at the end of a path.
+// ending returns what is served for a path.
 func ending(t *testing.T, r *Root, path string) string {
 	t.Helper()
 	got, status := fetch(t, r, path, proto.Codings{})
@@ -228,7 +227,7 @@ func ending(t *testing.T, r *Root, path string) string {
 	return string(list)
 }
 
-// Sizes and times up to the largest that there can be are right, or are none.
+// Sizes and times up to the largest possible are correct, or left out.
 func TestListingAtTheEdge(t *testing.T) {
 	l := &listed{kind: kind{path: "/"}, entries: []entry{
 		{name: "a", size: math.MaxInt64, modified: 253402300799}, {name: "b", size: math.MaxInt64, modified: 253402300800},

@@ -21,7 +21,7 @@ func TestCompareNames(t *testing.T) {
 	}
 }
 
-// Whatever the names are, they have one order.
+// The order of any names is consistent.
 func FuzzCompareNames(f *testing.F) {
 	f.Add("a1", "A01", "a2")
 	f.Fuzz(func(t *testing.T, a, b, c string) {

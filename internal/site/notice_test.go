@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// instances counts this process's instances of inotify.
+// instances returns the number of this process's inotify instances.
 func instances(t *testing.T) (n int) {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
@@ -22,8 +22,8 @@ func instances(t *testing.T) (n int) {
 	return n
 }
 
-// Roots side by side are told of their own changes through one instance, also if they are
-// the same directory, and it ends with the last of them.
+// Several roots are notified of their own changes through one inotify instance, also if they are
+// the same directory. The instance is closed with the last of them.
 func TestNotices(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
 	dirs = append(dirs, dirs[0])
@@ -53,7 +53,7 @@ func TestNotices(t *testing.T) {
 				t.Error(err)
 			}
 		case <-time.After(time.Minute):
-			t.Fatalf("root %d was told nothing", i)
+			t.Fatalf("root %d was not notified", i)
 		}
 	}
 	plant(t, dirs[0], "_redirects: /a /one")
@@ -66,7 +66,7 @@ func TestNotices(t *testing.T) {
 	next(2)
 	for i, want := range []string{"/one", "/three", "/two"} {
 		if got := found(roots[i], "/a"); got != want || len(told[i]) > 0 {
-			t.Errorf("root %d has %q, want %q, and was told %d times more", i, got, want, len(told[i]))
+			t.Errorf("root %d has %q, want %q, and was notified %d more times", i, got, want, len(told[i]))
 		}
 	}
 	stops[1]()

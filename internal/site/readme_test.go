@@ -32,7 +32,7 @@ func TestReadmeOf(t *testing.T) {
 	}
 }
 
-// awaited lists a directory as a connection does, waiting for what is made elsewhere.
+// awaited lists a directory as a connection does, and waits for the rendered README.
 func awaited(t *testing.T, r *Root, path string) (html, tag string) {
 	t.Helper()
 	l, status := r.List([]byte(path), nil, false, new(proto.Access))
@@ -55,7 +55,7 @@ func awaited(t *testing.T, r *Root, path string) (html, tag string) {
 	}
 }
 
-// readmeRoot is a root whose Markdown is rendered into what it is followed by "!".
+// readmeRoot returns a root whose Markdown is rendered as its text followed by "!".
 func readmeRoot(t *testing.T, dir string) (r *Root, calls *atomic.Int32) {
 	r = openRoot(t, dir)
 	r.policy.List, r.policy.Readme = true, true
@@ -70,8 +70,8 @@ func readmeRoot(t *testing.T, dir string) (r *Root, calls *atomic.Int32) {
 	return r, calls
 }
 
-// A README is beneath the list: Markdown rendered, text as it is, and what cannot be
-// rendered too. It is rendered once as long as it stays the same.
+// A README is shown below the listing: Markdown rendered, plain text as it is, and so is Markdown
+// that cannot be rendered. It is rendered once as long as it does not change.
 func TestReadme(t *testing.T) {
 	dir := planted(t, "md/", "md/README.md: # a", "txt/", "txt/ReadMe.txt: <b>\u202e\r\n\tc\n", "broken/", "broken/readme.md: broken <b>", "none/", "none/a: x", "blank/", "blank/README.txt:  \n")
 	for _, name := range []string{"md/README.md", "txt/ReadMe.txt", "broken/readme.md"} {
@@ -94,7 +94,7 @@ func TestReadme(t *testing.T) {
 	before := calls.Load()
 	_, tag := awaited(t, r, "/md/")
 	if calls.Load() != before {
-		t.Error("what is known is rendered again")
+		t.Error("an unchanged README is rendered again")
 	}
 	plant(t, dir, "md/README.md: # b")
 	old(t, dir+"/md/README.md")
@@ -108,11 +108,11 @@ func TestReadme(t *testing.T) {
 	}
 	r.policy.Readme = false
 	if html, _ := awaited(t, r, "/md/"); strings.Contains(html, "<article") {
-		t.Error("a README is shown that was switched off")
+		t.Error("a README is shown although READMEs are switched off")
 	}
 }
 
-// A README that could not be rendered once is rendered the next time.
+// A README that could not be rendered is rendered at the next attempt.
 func TestReadmeThatFailsOnce(t *testing.T) {
 	dir := planted(t, "README.md: x")
 	old(t, filepath.Join(dir, "README.md"))
@@ -128,7 +128,7 @@ func TestReadmeThatFailsOnce(t *testing.T) {
 	}
 }
 
-// A listing that waits for its README holds up nobody, and may be left.
+// A listing that waits for its README delays nobody, and may be closed.
 func TestReadmeIsAwaited(t *testing.T) {
 	dir := planted(t, "README.md: x")
 	r, _ := readmeRoot(t, dir)
@@ -137,12 +137,12 @@ func TestReadmeIsAwaited(t *testing.T) {
 	one, _ := r.List([]byte("/"), nil, false, new(proto.Access))
 	for !one.Await(func() {}) {
 		if ready, status := one.Prepare(); ready || status != proto.StatusOK {
-			t.Fatal("it is ready without its README")
+			t.Fatal("the listing is ready without its README")
 		}
 	}
 	woken := make(chan struct{})
 	if ready, _ := one.Prepare(); ready || !one.Await(func() { close(woken) }) {
-		t.Fatal("it is not waited for")
+		t.Fatal("the listing does not wait for the README")
 	}
 	one.Close()
 	close(finish)
@@ -153,7 +153,7 @@ func TestReadmeIsAwaited(t *testing.T) {
 	}
 }
 
-// Lists of a directory wait for one rendering of its README, and READMEs of many
+// All listings of a directory wait for one rendering of its README, and READMEs of many
 // directories do not wait for each other without end.
 func TestReadmesHaveTurns(t *testing.T) {
 	dir := t.TempDir()
@@ -186,14 +186,14 @@ func TestReadmesHaveTurns(t *testing.T) {
 	close(finish)
 	r.making.Wait()
 	if n := calls.Load(); n != maxTurns || len(r.readmes.oldest) != maxTurns || r.readmes.turns.Load() != 0 || len(r.readmes.made) != 0 {
-		t.Errorf("%d are rendered, %d remembered, %d turns taken", n, len(r.readmes.oldest), r.readmes.turns.Load())
+		t.Errorf("%d are rendered, %d cached, %d under way", n, len(r.readmes.oldest), r.readmes.turns.Load())
 	}
 	if html, _ := awaited(t, r, fmt.Sprintf("/%d/", maxTurns+1)); !strings.Contains(html, "x!") {
 		t.Errorf("afterwards: %s", html)
 	}
 }
 
-// As many READMEs as there may be directories are not all remembered.
+// The number of cached READMEs is bounded.
 func TestReadmesAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	for i := range maxReadmes + 3 {
@@ -206,6 +206,6 @@ func TestReadmesAreBounded(t *testing.T) {
 		awaited(t, r, fmt.Sprintf("/%d/", i))
 	}
 	if len(r.readmes.known) != maxReadmes || len(r.readmes.oldest) != maxReadmes {
-		t.Errorf("%d are remembered", len(r.readmes.known))
+		t.Errorf("%d are cached", len(r.readmes.known))
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// swap makes a link lead elsewhere, in one step.
+// swap points a link to another target in one step.
 func swap(t *testing.T, link, target string) {
 	t.Helper()
 	err := os.Symlink(target, link+".next")
@@ -27,7 +27,7 @@ func swap(t *testing.T, link, target string) {
 	}
 }
 
-// plantReleases makes releases 1 to 3, each with a page, rules and a mark of its own.
+// plantReleases creates releases 1 to 3, each with its own page, rules and mark.
 func plantReleases(t *testing.T) (dir string) {
 	t.Helper()
 	dir = inMemoryDir(t)
@@ -37,7 +37,7 @@ func plantReleases(t *testing.T) (dir string) {
 	return dir
 }
 
-// newsOf collects what releases tell.
+// newsOf collects what releases report.
 type newsOf struct {
 	mu  sync.Mutex
 	all []string
@@ -73,7 +73,7 @@ func followed(t *testing.T, base string, policy Policy) (*Releases, *newsOf) {
 	return rs, news
 }
 
-// page returns what the current release shows.
+// page returns the page of the current release.
 func (rs *Releases) page(t *testing.T) string {
 	t.Helper()
 	r := rs.Acquire()
@@ -86,12 +86,12 @@ func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("waited in vain for " + what)
+			t.Fatal("not in time: " + what)
 		}
 	}
 }
 
-// Whatever the base is and leads through, the release to which it leads is served.
+// Whatever links the base leads through, the release at its end is served.
 func TestReleases(t *testing.T) {
 	for name, test := range map[string]struct {
 		base  string
@@ -137,13 +137,13 @@ func TestReleases(t *testing.T) {
 				}
 			}
 			if lines := strings.Split(news.String(), "\n"); len(lines) != 2 || !strings.HasPrefix(lines[0], "0 ") || !strings.HasSuffix(lines[1], " <nil>") {
-				t.Errorf("told:\n%s", news)
+				t.Errorf("reported:\n%s", news)
 			}
 		})
 	}
 }
 
-// A base that does not lead elsewhere, or leads out, is a directory like any other.
+// A base without a link, or one that leads out, is a directory like any other.
 func TestNotFollowed(t *testing.T) {
 	outside := t.TempDir()
 	plant(t, outside, "home/", "www/", "home/plain/", "home/out -> ../www", "home/abs -> "+outside+"/www", "home/link -> plain")
@@ -155,11 +155,11 @@ func TestNotFollowed(t *testing.T) {
 	}
 	r := openWith(t, filepath.Join(outside, "home/out"), Policy{Symlinks: LinksBeneath})
 	if !r.Follows() || r.Name() != "www" {
-		t.Error("with links beneath, the directory that a base leads to is in its own")
+		t.Errorf("home/out with links beneath: followed is %v, name %q; want www, followed", r.Follows(), r.Name())
 	}
 }
 
-// Where the releases lie in a directory of their own, the sandbox needs no other.
+// If the releases are in a directory of their own, the sandbox needs no other one.
 func TestReach(t *testing.T) {
 	dir := plantReleases(t)
 	plant(t, dir, "flat -> releases", "sub -> releases/1", "releases/..data -> 1")
@@ -175,13 +175,13 @@ func TestReach(t *testing.T) {
 	} {
 		r := openWith(t, filepath.Join(dir, tt.base), Policy{Symlinks: tt.links})
 		if !same(r.Directories()[0], filepath.Join(dir, tt.reach)) || len(r.Directories()) != 1 {
-			t.Errorf("%s, mode %d: not %s", tt.base, tt.links, tt.reach)
+			t.Errorf("%s, mode %d: want %s", tt.base, tt.links, tt.reach)
 		}
 	}
 }
 
-// A base that leads to nothing, or out, or to a release with bad rules, changes nothing; it
-// is told once, and that it is right again.
+// A base that leads to nothing, or out, or to a release with invalid rules, changes nothing. That
+// is reported once, and so is the recovery.
 func TestStaleBase(t *testing.T) {
 	for name, bad := range map[string]struct{ target, reason string }{
 		"dangling": {"releases/9", "no such file"},
@@ -203,7 +203,7 @@ func TestStaleBase(t *testing.T) {
 			swap(t, dir+"/current", bad.target)
 			await(t, "the error", func() bool { return news.String() != "" })
 			if text := news.String(); !strings.HasPrefix(text, "0 releases/1 ") || !strings.Contains(text, bad.reason) || rs.page(t) != "1" {
-				t.Errorf("told %s, page %s", text, rs.page(t))
+				t.Errorf("reported %s, page %s", text, rs.page(t))
 			}
 			swap(t, dir+"/current", "releases/1")
 			await(t, "the recovery", func() bool { return strings.HasSuffix(news.String(), "\n1 releases/1 <nil>") })
@@ -215,7 +215,7 @@ func TestStaleBase(t *testing.T) {
 	}
 }
 
-// What failed is told again only when a minute has passed.
+// A failure is reported again only after a minute.
 func TestReminder(t *testing.T) {
 	var now time.Time
 	n := 0
@@ -225,11 +225,11 @@ func TestReminder(t *testing.T) {
 		rs.fail(errors.New("why"), now)
 	}
 	if n != 3 {
-		t.Errorf("told %d times in 150 seconds", n)
+		t.Errorf("%d reports in 150 seconds", n)
 	}
 }
 
-// A release stays open for as long as somebody uses it, and no longer.
+// A release stays open as long as it is used, and no longer.
 func TestOldRelease(t *testing.T) {
 	dir := plantReleases(t)
 	swap(t, dir+"/current", "releases/1")
@@ -242,13 +242,13 @@ func TestOldRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text, _ := fetch(t, old, "/page.txt", proto.Codings{}); text != "1" || descriptors(t) <= with {
-		t.Errorf("the old release: %q, %d descriptors, %d before", text, descriptors(t), with)
+		t.Errorf("the old release: %q, %d descriptors, want %d as before", text, descriptors(t), with)
 	}
 	rs.Release(old)
 	await(t, "its end", func() bool { return descriptors(t) == with })
 }
 
-// Rules of a later release are taken anew when they change.
+// Changed rules of a later release are read again.
 func TestRulesOfLaterRelease(t *testing.T) {
 	dir := plantReleases(t)
 	swap(t, dir+"/current", "releases/1")
@@ -258,11 +258,11 @@ func TestRulesOfLaterRelease(t *testing.T) {
 	plant(t, dir, "releases/2/_redirects: /a /b\n")
 	await(t, "its new rules", func() bool { n, _ := rs.Current().Rules().Size(); return n == 1 })
 	if text := news.String(); !strings.HasSuffix(text, "\n2 releases/2 <nil>") {
-		t.Errorf("told:\n%s", text)
+		t.Errorf("reported:\n%s", text)
 	}
 }
 
-// While a base is swapped, many take and give releases: none is closed while it is used.
+// While a base is swapped, goroutines acquire and release releases: none is closed while in use.
 func TestReleasesUnderLoad(t *testing.T) {
 	dir := plantReleases(t)
 	swap(t, dir+"/current", "releases/1")
@@ -292,7 +292,7 @@ func TestReleasesUnderLoad(t *testing.T) {
 	work.Wait()
 }
 
-// A base is followed by whatever path it is given.
+// A base is followed in whatever form its path is given.
 func TestRelativeBase(t *testing.T) {
 	dir := plantReleases(t)
 	swap(t, dir+"/current", "releases/1")

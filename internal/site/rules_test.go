@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/rules"
 )
 
-// found returns where the first rule for a path leads, "" if there is none.
+// found returns the target of the first rule for a path, or "" if there is none.
 func found(r *Root, path string) string {
 	var m rules.Match
 	if !r.Rules().Find(&m, rules.Request{Path: []byte(path)}) {
@@ -22,12 +22,12 @@ func found(r *Root, path string) string {
 	return string(m.Target())
 }
 
-// TestFilesOfRules says that they are read, given ones beside them, and never served.
+// TestFilesOfRules checks that rule files are read in addition to given rules, and never served.
 func TestFilesOfRules(t *testing.T) {
 	dir := planted(t, "_redirects: /a /file\n/b /file", "_headers: /x\n  A: file\n", "a.txt: a", "sub/", "sub/_redirects: served", "_headers.txt: served")
 	r := openWith(t, dir, Policy{Rules: true, List: true, Archive: true})
 	if r.Rules() != nil {
-		t.Error("rules before they are read")
+		t.Error("there are rules before the files are read")
 	}
 	given := []rules.Text{
 		{Kind: rules.Headers, Name: "--header", Bytes: []byte("/x: ! A"), Option: true},
@@ -41,7 +41,7 @@ func TestFilesOfRules(t *testing.T) {
 	}
 	var m rules.Match
 	if !r.Rules().Fields(&m, rules.Request{Path: []byte("/x")}) {
-		t.Error("no fields")
+		t.Error("there are no header fields")
 	}
 	if out := string(m.Amend([]byte("HTTP/1.1 200 OK\r\n\r\n"), 0, rules.File)); strings.Contains(out, "file") {
 		t.Error(out)
@@ -106,7 +106,7 @@ func TestFilesOfRulesBehindLinks(t *testing.T) {
 	}
 }
 
-// TestWatchRules says that a change is taken whole within a second, or not at all.
+// TestWatchRules checks that a change takes effect as a whole within a second, or not at all.
 func TestWatchRules(t *testing.T) {
 	dir := t.TempDir()
 	r := openWith(t, dir, Policy{Rules: true})
@@ -121,7 +121,7 @@ func TestWatchRules(t *testing.T) {
 		case err := <-told:
 			return err
 		case <-time.After(time.Minute):
-			t.Fatal("nothing was told")
+			t.Fatal("nothing was reported")
 			return nil
 		}
 	}
@@ -148,12 +148,12 @@ func TestWatchRules(t *testing.T) {
 	}
 	stop()
 	if len(told) > 0 {
-		t.Errorf("told more: %v", <-told)
+		t.Errorf("reported again: %v", <-told)
 	}
 }
 
-// TestWatchRulesFromElsewhere changes a file of rules where the root directory does not:
-// behind a symbolic link, whose way there is exchanged, and by another name of the file.
+// TestWatchRulesFromElsewhere changes a rule file without a change of the root directory: behind a
+// symbolic link, whose target is exchanged, and through another name of the file.
 func TestWatchRulesFromElsewhere(t *testing.T) {
 	dir := planted(t, "one/", "two/", "other/", "one/_redirects: /a /one", "two/_redirects: /a /two", "other/_headers: /*\n  A: 1\n",
 		"data -> one", "_redirects -> data/_redirects", "next -> two")
@@ -174,11 +174,11 @@ func TestWatchRulesFromElsewhere(t *testing.T) {
 	}
 	plant(t, dir, "other/_headers: # none\n")
 	if err := <-told; err != nil || r.Rules().Headers() {
-		t.Errorf("%v, and there are still header fields", err)
+		t.Errorf("%v, but there are still header fields", err)
 	}
 }
 
-// TestRulesThatCannotBeRead are an error, not the same as no rules.
+// TestRulesThatCannotBeRead checks that unreadable rules are an error, unlike missing ones.
 func TestRulesThatCannotBeRead(t *testing.T) {
 	dir := planted(t, "_headers/")
 	r := openWith(t, dir, Policy{Rules: true})
@@ -196,7 +196,7 @@ func TestRulesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestCleanPaths is the whole rule: a page has no slash, a directory has one.
+// TestCleanPaths checks the rule: a page has no final slash, a directory has one.
 func TestCleanPaths(t *testing.T) {
 	dir := planted(t, "both/", "dir/", "empty/", "deep/", "folder.html/",
 		"index.html: home", "about.html: about", "both.html: page", "both/index.html: directory", "dir/index.html: directory",

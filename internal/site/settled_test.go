@@ -10,14 +10,14 @@ import (
 	"phalanx/internal/proto"
 )
 
-// written is what a tag would be made of.
+// written is what an entity tag is made from.
 type written struct {
 	at   proto.Time
 	size int64
 }
 
-// A file that is written again and again, as fast as can be, never shows two
-// contents under one time and size that are settled.
+// A file that is rewritten as fast as possible never has two contents with the same settled time
+// and size.
 func TestSettledIsNeverAmbiguous(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), inMemoryDir(t)} {
 		r := openRoot(t, dir)
@@ -41,7 +41,7 @@ func TestSettledIsNeverAmbiguous(t *testing.T) {
 	}
 }
 
-// inMemoryDir is a directory in a tmpfs, whose times are exact.
+// inMemoryDir returns a directory in a tmpfs, whose times are exact.
 func inMemoryDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "site")
@@ -52,8 +52,8 @@ func inMemoryDir(t *testing.T) string {
 	return dir
 }
 
-// A file that was written a moment ago is settled long before two seconds have
-// passed, where the kernel's own clock stamps it.
+// A file that was written a moment ago is settled long before two seconds have passed, on file
+// systems with the kernel's own timestamps.
 func TestSettledSoon(t *testing.T) {
 	dir := inMemoryDir(t)
 	r := openRoot(t, dir)
@@ -72,7 +72,7 @@ func TestSettledSoon(t *testing.T) {
 			return
 		}
 	}
-	t.Error("nothing is settled within a second")
+	t.Error("the file is not settled within a second")
 }
 
 func TestSettled(t *testing.T) {
@@ -108,7 +108,7 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// What is not known to keep exact times gets the time of every file system.
+// File systems that are not known to have exact times get the granularity of the coarsest one.
 func TestKeepsNanoseconds(t *testing.T) {
 	for path, want := range map[string]bool{inMemoryDir(t): true, "/proc/version": false, "/sys/kernel": false} {
 		f, err := os.Open(path)

@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// sharesOf makes a directory with files, and a root of some paths of it.
+// sharesOf creates a directory with files, and a root of some of its paths.
 func sharesOf(t *testing.T, names ...string) *Root {
 	t.Helper()
 	dir := planted(t, "photos/deep/", "elsewhere/")
@@ -33,7 +33,7 @@ func sharesOf(t *testing.T, names ...string) *Root {
 	return r
 }
 
-// Of shares there is what was shared under its own name, and nothing beside it.
+// A share serves what was shared, under its own name, and nothing else.
 func TestShares(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		r := sharesOf(t, "movie.mkv", "photos", "link.iso")
@@ -82,7 +82,7 @@ func TestSharedLinks(t *testing.T) {
 	}
 }
 
-// opened is what a path leads to: the bytes of a file, or a status.
+// opened returns what a path leads to: the content of a file, or a status.
 func opened(r *Root, path string) string {
 	f, status := r.Open([]byte(path), proto.Codings{}, new(proto.Access))
 	if status != proto.StatusOK {
@@ -100,8 +100,7 @@ func TestOpenSharesMissing(t *testing.T) {
 	}
 }
 
-// A file that is shared may be readable where its directory is not, and the other way
-// round.
+// A shared file may be readable although its directory is not, and vice versa.
 func TestUnreadable(t *testing.T) {
 	for name, c := range map[string]struct {
 		dir, file os.FileMode // the same for everybody

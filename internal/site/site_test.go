@@ -15,11 +15,11 @@ import (
 	"phalanx/internal/proto"
 )
 
-// secret is what lies outside the root.
+// secret is the content of a file outside the root.
 const secret = "what nobody may see"
 
-// plant makes a tree below a directory: "a/" is a directory, "a -> b" a
-// symbolic link, "a: text" a file.
+// plant creates a tree below a directory: "a/" is a directory, "a -> b" a symbolic link, "a: text" a
+// file.
 func plant(t testing.TB, dir string, tree ...string) {
 	t.Helper()
 	for _, line := range tree {
@@ -48,7 +48,7 @@ func planted(t testing.TB, tree ...string) (dir string) {
 	return dir
 }
 
-// bothWays runs the test with openat2 and with what stands in for it.
+// bothWays runs a test with openat2 and with its substitute.
 func bothWays(t *testing.T, dir string, test func(t *testing.T, r *Root)) {
 	t.Helper()
 	t.Run("openat2", func(t *testing.T) { test(t, openRoot(t, dir)) })
@@ -66,7 +66,7 @@ func openFallback(t testing.TB, dir string) *Root {
 	return r
 }
 
-// fetch opens the path and returns the file's bytes.
+// fetch opens the path and returns the file's content.
 func fetch(t testing.TB, r *Root, path string, codings proto.Codings) (string, proto.Status) {
 	t.Helper()
 	f, status := r.Open([]byte(path), codings, new(proto.Access))
@@ -169,7 +169,7 @@ func TestOpen(t *testing.T) {
 	})
 }
 
-// The longest path that the kernel takes is found, a longer one is not.
+// The longest path that the kernel accepts is found, a longer one is not.
 func TestOpenLongPaths(t *testing.T) {
 	dir := t.TempDir()
 	name := strings.Repeat("n", unix.NAME_MAX)
@@ -191,7 +191,7 @@ func TestOpenLongPaths(t *testing.T) {
 	})
 }
 
-// What is no regular file is refused at once.
+// Anything but a regular file is refused at once.
 func TestOpenSpecial(t *testing.T) {
 	dir := t.TempDir()
 	want := map[string]proto.Status{"/fifo": 403, "/socket": 404, "/null": 403, "/fifo.html": 403}
@@ -236,8 +236,8 @@ func TestOpenWithoutPermission(t *testing.T) {
 	}
 	bothWays(t, dir, func(t *testing.T, r *Root) {
 		if os.Getuid() == 0 {
-			// Permissions do not bind root. The file system's view of who
-			// asks belongs to a thread.
+			// Permissions do not apply to root. The user that the file system
+			// checks is that of the thread.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			const nobody = 65534
@@ -258,7 +258,7 @@ func TestOpenWithoutPermission(t *testing.T) {
 		}
 		r.policy.List = true
 		if _, status := r.List([]byte("/search/"), nil, false, new(proto.Access)); status != proto.StatusForbidden {
-			t.Errorf("a directory that may not be read is listed: %d", status)
+			t.Errorf("an unreadable directory is listed: %d", status)
 		}
 		list := page(t, r, "/")
 		for _, name := range []string{"search", "link", "shut", "closed.txt", "closed"} {
@@ -302,7 +302,7 @@ func TestOpenRootErrors(t *testing.T) {
 	}
 }
 
-// Metadata is that of the opened file, and a file that was closed is nobody's.
+// Metadata is that of the opened file, and a closed file is not reused.
 func TestFileMetadata(t *testing.T) {
 	dir := planted(t, "a.html: <p>", "b.bin: "+strings.Repeat("b", 1000))
 	when := time.Unix(784111777, 123456789)
@@ -321,13 +321,13 @@ func TestFileMetadata(t *testing.T) {
 			t.Errorf("%+v", g)
 		}
 		if !bytes.Equal([]byte(contents(t, g)), bytes.Repeat([]byte("b"), 1000)) {
-			t.Error("other bytes")
+			t.Error("the content differs")
 		}
 		g.Close()
 	})
 }
 
-// Times before 1970 and after 2262 are those of the file system, and compare so.
+// Times before 1970 and after 2262 are those of the file system, and are compared correctly.
 func TestTimesAtTheEdge(t *testing.T) {
 	dir := planted(t, "a.js: A", "a.js.br: br", "b.js: B", "b.js.br: br", "c.js: C")
 	set := func(name string, sec, nsec int64) {

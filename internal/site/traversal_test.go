@@ -13,8 +13,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// plantTrap makes a root beside a file that nobody may see, with the usual
-// ways out.
+// plantTrap creates a root beside a secret file, with the usual ways out.
 func plantTrap(t testing.TB) (dir string) {
 	t.Helper()
 	outside := t.TempDir()
@@ -24,8 +23,8 @@ func plantTrap(t testing.TB) (dir string) {
 	return dir
 }
 
-// traversals are spellings of paths that lead out of the root for somebody
-// who decodes or normalises once too often.
+// traversals returns paths that lead out of the root if a server decodes or normalises them once
+// too often.
 func traversals() (paths []string) {
 	dots := []string{
 		"..", ".", "...", "%2e%2e", "%2E%2E", ".%2e", "%2e.", "%252e%252e", "%%32%65%%32%65", "%c0%ae%c0%ae", "%e0%80%ae%e0%80%ae",
@@ -65,8 +64,8 @@ func TestTraversal(t *testing.T) {
 	})
 }
 
-// While a directory is exchanged for a link that leads outside, whoever asks
-// for a file in it gets the one inside or none.
+// While a directory is exchanged with a link that leads outside, a request for a file in it gets the
+// one inside or none.
 func TestSwappedLink(t *testing.T) {
 	outside := t.TempDir()
 	dir := filepath.Join(outside, "root")
@@ -90,13 +89,12 @@ func TestSwappedLink(t *testing.T) {
 			return true
 		})
 		if opened == 0 {
-			t.Error("nothing was asked for")
+			t.Error("nothing was requested")
 		}
 	})
 }
 
-// A deploy that exchanges files never gives one file's size with another's
-// bytes.
+// When files are exchanged, one file's size is never combined with another's content.
 func TestSwappedFile(t *testing.T) {
 	dir := planted(t, "new: bbbbbbbb", "old: aaaa")
 	bothWays(t, dir, func(t *testing.T, r *Root) {
@@ -110,8 +108,8 @@ func TestSwappedFile(t *testing.T) {
 	})
 }
 
-// underSwaps calls ask again and again for a short while, by two goroutines,
-// while the names are exchanged. It returns how often ask was true.
+// underSwaps calls ask repeatedly for a short while in two goroutines, while the names are exchanged.
+// It returns how often ask returned true.
 func underSwaps(t *testing.T, dir, a, b string, ask func() bool) (n int) {
 	t.Helper()
 	stop := make(chan struct{})
@@ -145,7 +143,7 @@ func underSwaps(t *testing.T, dir, a, b string, ask func() bool) (n int) {
 	return n
 }
 
-// Nothing of what was opened stays open.
+// No descriptor stays open.
 func TestOpenLeavesNoDescriptor(t *testing.T) {
 	dir := plantTrap(t)
 	bothWays(t, dir, func(t *testing.T, r *Root) {
@@ -154,7 +152,7 @@ func TestOpenLeavesNoDescriptor(t *testing.T) {
 			fetch(t, r, path, accepting(t, "br, gzip"))
 		}
 		if after := descriptors(t); after != before {
-			t.Errorf("%d descriptors before, %d after", before, after)
+			t.Errorf("%[2]d descriptors, want %[1]d as before", before, after)
 		}
 	})
 }
