@@ -26,7 +26,7 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// A disk that does not respond, with a file being written to it, does not hold up a stop.
+// A disk that does not respond while a file is being written to it does not delay a stop.
 func TestAuthorityStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		state, err := acme.OpenState(t.TempDir())
@@ -38,7 +38,7 @@ func TestAuthorityStops(t *testing.T) {
 		a.ctx, a.cancel = context.WithCancel(t.Context())
 		a.stop()
 		if a.ctx.Err() == nil {
-			t.Error("it was not told to stop")
+			t.Error("the client was not told to stop")
 		}
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"phalanx/internal/options"
 )
 
-// Hosts of sites without a certificate are named, and others are not: a wildcard is
-// for one label.
+// The warning names exactly the hosts of sites without a certificate. A wildcard stands for one
+// label.
 func TestUncertified(t *testing.T) {
 	src, err := certificate.SelfSigned([]string{"a.example", "*.b.example", "192.0.2.1", "2001:db8::1"}, time.Now(), time.Hour)
 	if err != nil {

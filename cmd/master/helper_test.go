@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/options"
 )
 
-// The death of a helper is told in a line.
+// The death of a helper is one log line.
 func TestHelperWait(t *testing.T) {
 	for script, want := range map[string]string{
 		"exit 0":                              "",
@@ -37,7 +37,7 @@ func TestHelperWait(t *testing.T) {
 	}
 }
 
-// The cache directory is created for its user alone, and one that is not safe is refused.
+// The cache directory is created for its user alone, and an unsafe one is refused.
 func TestOpenCache(t *testing.T) {
 	top := t.TempDir()
 	base := filepath.Join(top, "site")
@@ -74,7 +74,7 @@ func TestOpenCache(t *testing.T) {
 	}
 }
 
-// A file that changes while it is compressed, as in any deploy, is no reason for a line.
+// A file that changes while it is compressed, as in any deploy, is not reported.
 func TestWhyFailed(t *testing.T) {
 	for err, want := range map[error]string{fmt.Errorf("x: %w", compress.ErrChanged): "", syscall.ENOSPC: "compress: no space left on device; y"} {
 		if got := whyFailed("compress: %v; y", err); got != want {

@@ -20,7 +20,7 @@ import (
 	"phalanx/internal/options"
 )
 
-// TestMain makes the test binary a worker that serves nobody, if it is executed as one.
+// TestMain makes the test binary a worker that serves nothing, if it is executed as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 2 || !strings.HasPrefix(os.Args[1], "--slot=") {
 		os.Exit(m.Run())
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	<-stop
 }
 
-// output is a pipe; its text can be read once the writer is closed.
+// output is a pipe whose text can be read once the writer is closed.
 func output(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -210,7 +210,7 @@ func TestFindWorker(t *testing.T) {
 	}
 }
 
-// What is told in silent mode is a line that whoever reads the log can read.
+// In silent mode a message is a line in the format of the log.
 func TestAlerts(t *testing.T) {
 	for format, want := range map[string]string{
 		logging.Console: `^phalanx: worker "0" died\n$`,

@@ -2,8 +2,8 @@ package main
 
 import "testing"
 
-// An upgrade that is put off, as when a signal comes, continues with the log and with
-// READMEs.
+// After an upgrade that is postponed, for instance because of a signal, the log and READMEs
+// continue.
 func TestUpgradePutOff(t *testing.T) {
 	m := &monitor{readmes: newRenderer("")}
 	defer m.readmes.close()
@@ -16,7 +16,7 @@ func TestUpgradePutOff(t *testing.T) {
 		}
 		resume()
 		if resumed != i+1 {
-			t.Errorf("resumed %d times, not %d", resumed, i+1)
+			t.Errorf("resumed %d times, want %d", resumed, i+1)
 		}
 	}
 }

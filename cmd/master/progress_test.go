@@ -22,6 +22,6 @@ func TestDrainProgress(t *testing.T) {
 		}
 	}
 	if none := (*logging.Status)(nil); none.Show(describe([]supervise.Progress{{}})) {
-		t.Error("shown without a terminal")
+		t.Error("the progress is shown without a terminal")
 	}
 }

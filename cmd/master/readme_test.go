@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asked lets a renderer render, and returns a socket that tells what came of it.
+// asked makes a renderer render, and returns a socket with the result.
 func asked(t *testing.T, r *renderer) *os.File {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -22,8 +22,7 @@ func asked(t *testing.T, r *renderer) *os.File {
 	return socket
 }
 
-// No process that renders is left behind by an upgrade, and if that fails, others are
-// started.
+// An upgrade leaves no rendering process behind. If it fails, others are started.
 func TestRendererIsSuspended(t *testing.T) {
 	r := newRenderer("")
 	defer r.close()
@@ -35,7 +34,7 @@ func TestRendererIsSuspended(t *testing.T) {
 		socket := asked(t, r)
 		started := make([]byte, 1)
 		if _, err := io.ReadFull(socket, started); err != nil {
-			t.Fatalf("it is not started: %v", err)
+			t.Fatalf("the renderer is not started: %v", err)
 		}
 		r.suspend()
 		if more, err := io.ReadAll(socket); err != nil || len(more) > 0 {

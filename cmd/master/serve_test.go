@@ -7,7 +7,7 @@ import (
 	"phalanx/internal/options"
 )
 
-// What may not do what is expected of it is told, and nothing else.
+// Only options that may not have the expected effect are reported.
 func TestWarn(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                 "",

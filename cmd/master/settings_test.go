@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/options"
 )
 
-// --no-rules helps against a line of a file only, and is named only there.
+// --no-rules helps only against an error in a file, and is named only there.
 func TestCureOfRules(t *testing.T) {
 	base := t.TempDir()
 	loop := []options.Redirect{"/a /b", "/b /a"}
@@ -19,7 +19,7 @@ func TestCureOfRules(t *testing.T) {
 		sites, err := openSites(o)
 		if err == nil {
 			sites.Close()
-			t.Fatal("accepted")
+			t.Fatal("the rules are accepted")
 		}
 		return err.Error()
 	}

@@ -9,7 +9,7 @@ import (
 	"phalanx/internal/options"
 )
 
-// sharedFile is a share of a file, with a program that is there for a worker.
+// sharedFile returns a share of a file, with a program in place of the worker.
 func sharedFile(t *testing.T) *sharing {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key.pem")
@@ -25,7 +25,7 @@ func sharedFile(t *testing.T) *sharing {
 	return s
 }
 
-// Workers of a share become somebody else, as those of a website do.
+// Workers of a share change their user like those of a website.
 func TestShareIdentity(t *testing.T) {
 	s := sharedFile(t)
 	s.options.User = "65534:65534"

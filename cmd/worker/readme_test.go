@@ -12,7 +12,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// asked returns a renderer, and answers what it asks of the master with f.
+// asked returns a renderer whose requests to the master are answered by f.
 func asked(t *testing.T, f func(socket *os.File)) func([]byte) ([]byte, error) {
 	t.Helper()
 	master, end, err := ipc.Pair()
@@ -65,7 +65,7 @@ func TestRenderer(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong, there is an error and no half of a page.
+// Any failure is an error, without a part of a page.
 func TestRendererThatFails(t *testing.T) {
 	for name, f := range map[string]func(*os.File){
 		"cannot":   func(*os.File) {},

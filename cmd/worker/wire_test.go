@@ -13,8 +13,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-// floodKey makes the test binary a worker that ends again and again while signals
-// pour in.
+// floodKey makes the test binary a worker that ends again and again during a flood of signals.
 const floodKey = "WORKER_TEST_FLOOD"
 
 func TestMain(m *testing.M) {
@@ -45,8 +44,8 @@ func TestMain(m *testing.M) {
 	<-ended
 }
 
-// A signal that comes when the worker is done must not kill it, for that would
-// look like a death, at no moment of its end.
+// A signal at the end of a worker must not kill it at any moment, because that would look like a
+// death.
 func TestSignalsAtTheEnd(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), floodKey+"=1")
@@ -94,8 +93,8 @@ func accept(t *testing.T, l net.Listener) (fd int) {
 	return int(file.Fd())
 }
 
-// The connections of a listening socket inherit the bound of what is unsent, and a worker
-// without one undoes that of another.
+// The connections of a listening socket inherit the limit on unsent bytes, and a worker without one
+// removes that of another.
 func TestBoundUnsent(t *testing.T) {
 	l, fd := listening(t)
 	for _, most := range []int{256 << 10, 0} {
@@ -108,7 +107,7 @@ func TestBoundUnsent(t *testing.T) {
 	}
 }
 
-// A compromised worker cannot make those after it wait for the ends of their connections.
+// A compromised worker cannot make later ones wait when they close connections (SO_LINGER).
 func TestUnlinger(t *testing.T) {
 	l, fd := listening(t)
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 600}); err != nil {

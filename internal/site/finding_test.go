@@ -11,7 +11,7 @@ import (
 	"phalanx/internal/proto"
 )
 
-// Find has the same result with openat2 and with its substitute, except for what only one of
+// The findings are the same with openat2 and with its substitute, except for what only one of
 // them can know.
 func TestFindings(t *testing.T) {
 	dir := planted(t, "a.html: A", "a.html.br: br", "dir/", "dir/b.txt: B", "in.txt -> dir/b.txt", "out -> /etc", ".hid: h", "bin: b", "x.odd: x")

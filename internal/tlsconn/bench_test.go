@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// withoutRecordLayer leaves a connection of TLS 1.3 to crypto/tls.
+// withoutRecordLayer leaves TLS 1.3 connections to crypto/tls.
 func withoutRecordLayer(c *Conn) {
 	if c.library != nil {
 		c.library.wire.log.found = false
 	}
 }
 
-// ways are those in which a connection can be served after its handshake.
+// ways lists the ways in which a connection can be served after its handshake.
 var ways = []struct {
 	name   string
 	client func(*tls.Config)
@@ -28,7 +28,7 @@ var ways = []struct {
 	{"crypto-tls 1.2", only12, nil},
 }
 
-// established shakes hands with a client and returns both ends.
+// established performs a handshake and returns both ends.
 func established(t testing.TB, change func(*tls.Config), before func(*Conn)) (*server, *tls.Conn) {
 	t.Helper()
 	cfg, client := setup(t, nil)
@@ -42,8 +42,7 @@ func established(t testing.TB, change func(*tls.Config), before func(*Conn)) (*s
 	return s, c
 }
 
-// script is a series of requests as a client's records, and what a server does
-// with one.
+// script is a series of requests as a client's records, with what a server does for each.
 type script struct {
 	server  *server
 	client  *tls.Conn
@@ -101,8 +100,8 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 }
 
-// What an idle connection weighs. The runtime's own stacks, whose number varies, make the
-// result up to 400 bytes larger.
+// The memory of an idle connection is bounded. The runtime's own stacks, whose number varies,
+// make the result up to 400 bytes larger.
 func TestIdleMemory(t *testing.T) {
 	for _, c := range []struct {
 		way    int
@@ -127,7 +126,7 @@ func TestIdleMemory(t *testing.T) {
 		each := (weight() - before) / n
 		t.Logf("%s, shrunk %v: %d bytes", ways[c.way].name, c.shrunk, each)
 		if each > c.most {
-			t.Errorf("%s, shrunk %v: %d bytes, more than %d", ways[c.way].name, c.shrunk, each, c.most)
+			t.Errorf("%s, shrunk %v: %d bytes, want at most %d", ways[c.way].name, c.shrunk, each, c.most)
 		}
 		for _, conn := range conns {
 			conn.Close()
@@ -135,8 +134,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 }
 
-// What a handshake weighs whose client has sent its hello and then nothing, and
-// half a hello.
+// The memory of a handshake is bounded after the ClientHello, and after half of one.
 func TestHandshakeMemory(t *testing.T) {
 	cfg, client := setup(t, nil)
 	flight := hello(t, client)
@@ -152,7 +150,7 @@ func TestHandshakeMemory(t *testing.T) {
 		each := (weight() - before) / len(conns)
 		t.Logf("after %d of %d bytes: %d", c.sent, len(flight), each)
 		if each > c.most {
-			t.Errorf("after %d of %d bytes: %d, more than %d", c.sent, len(flight), each, c.most)
+			t.Errorf("after %d of %d bytes: %d, want at most %d", c.sent, len(flight), each, c.most)
 		}
 		for _, conn := range conns {
 			conn.Close()
@@ -168,7 +166,7 @@ func weight() int {
 	return int(m.HeapAlloc + m.StackInuse)
 }
 
-// What a request costs the server: opening it, and sealing the response.
+// The cost of a request for the server: opening it, and sealing the response.
 func BenchmarkRequest(b *testing.B) {
 	for _, w := range ways {
 		for _, size := range []int{8 << 10, 256 << 10} {
@@ -194,7 +192,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// A request and its response with the client's share, beside the same over
+// The cost of a request and its response including the client's, compared with the same over
 // net.Pipe.
 func BenchmarkRoundTrip(b *testing.B) {
 	page := strings.Repeat("x", 8<<10)
@@ -234,7 +232,7 @@ func echo(c *tls.Conn, page []byte) {
 	}
 }
 
-// A full handshake with one request, the client's share included.
+// The cost of a full handshake with one request, including the client's.
 func BenchmarkHandshake(b *testing.B) {
 	b.Run("layer", func(b *testing.B) {
 		cfg, client := setup(b, nil)
@@ -259,7 +257,7 @@ func BenchmarkHandshake(b *testing.B) {
 	})
 }
 
-// Beginning anew after a rest.
+// The cost of restoring the cipher of a connection that has been shrunk.
 func BenchmarkPrepare(b *testing.B) {
 	h, _ := newHalf(tls.TLS_AES_128_GCM_SHA256, make([]byte, 32))
 	b.ReportAllocs()

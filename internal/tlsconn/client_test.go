@@ -24,7 +24,7 @@ var calendar = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 
 func today() time.Time { return calendar }
 
-// selfSigned makes a certificate, and the authorities that know it.
+// selfSigned returns a certificate, and a pool that trusts it.
 func selfSigned(t testing.TB, hosts ...string) (certificate.Source, *x509.CertPool) {
 	t.Helper()
 	src, err := certificate.SelfSigned(hosts, calendar, 24*time.Hour)
@@ -36,7 +36,7 @@ func selfSigned(t testing.TB, hosts ...string) (certificate.Source, *x509.CertPo
 	return src, pool
 }
 
-// setup is a server's configuration and one of clients that trust it.
+// setup has a server's configuration and one for clients that trust the server.
 func setup(t testing.TB, change func(*Options)) (*Config, *tls.Config) {
 	t.Helper()
 	src, pool := selfSigned(t, "example.org")
@@ -55,8 +55,8 @@ func setup(t testing.TB, change func(*Options)) (*Config, *tls.Config) {
 	return cfg, &tls.Config{ServerName: "example.org", RootCAs: pool, NextProtos: []string{"http/1.1"}, Time: today}
 }
 
-// server drives a Conn as a loop would, for a client in the same goroutine: its
-// half of the connection is a net.Conn in which Read lets the server continue.
+// server drives a Conn as a loop does, for a client in the same goroutine: the client's end is a
+// net.Conn whose Read lets the server continue.
 type server struct {
 	conn   *Conn
 	turn   Turn
@@ -86,8 +86,7 @@ func newServer(cfg *Config) *server {
 
 func (s *server) reply(p []byte) { s.out = s.conn.Seal(s.out, p, s.now) }
 
-// run lets the server take what it was sent. The buffer it receives into is
-// overwritten afterwards.
+// run lets the server receive what it was sent. Its receive buffer is overwritten afterwards.
 func (s *server) run() {
 	for (len(s.in) > 0 || s.yielding) && !s.eof {
 		var p, sent []byte
@@ -157,7 +156,7 @@ func (s *server) take(plain []byte) {
 	}
 }
 
-// end closes the server's side as a loop does when the client is gone.
+// end closes the server's side as a loop does when the client has disconnected.
 func (s *server) end() Reason { return s.conn.Close() }
 
 func (s *server) Read(p []byte) (int, error) {
@@ -202,7 +201,7 @@ func ask(t testing.TB, c *tls.Conn, request string, response string) {
 	}
 }
 
-// talk shakes hands, asks twice, and closes in good order.
+// talk performs a handshake, sends two requests, and closes with close_notify.
 func talk(t testing.TB, s *server, cfg *tls.Config) tls.ConnectionState {
 	t.Helper()
 	c := tls.Client(s, cfg)
@@ -221,8 +220,7 @@ func talk(t testing.TB, s *server, cfg *tls.Config) tls.ConnectionState {
 	return c.ConnectionState()
 }
 
-// fails shakes hands and reads on until something fails, and returns what it was
-// on both sides.
+// fails performs a handshake and reads until there is an error, and returns those of both sides.
 func fails(t testing.TB, s *server, cfg *tls.Config) (_ *Error, client error) {
 	t.Helper()
 	c := tls.Client(s, cfg)
@@ -241,7 +239,7 @@ func fails(t testing.TB, s *server, cfg *tls.Config) (_ *Error, client error) {
 	return err, client
 }
 
-// clientCertificate makes an authority, as PEM, and a client's certificate of it.
+// clientCertificate returns a certificate authority, in PEM, and a client certificate that it issued.
 func clientCertificate(t testing.TB) (tls.Certificate, []byte) {
 	t.Helper()
 	template := &x509.Certificate{
@@ -261,8 +259,7 @@ func clientCertificate(t testing.TB) (tls.Certificate, []byte) {
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root})
 }
 
-// sign makes a certificate with a new key; without a parent's key it is its own
-// parent.
+// sign issues a certificate with a new key. Without a parent's key it is self-signed.
 func sign(t testing.TB, template, parent *x509.Certificate, parentKey crypto.Signer) ([]byte, crypto.Signer) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -279,7 +276,7 @@ func sign(t testing.TB, template, parent *x509.Certificate, parentKey crypto.Sig
 	return der, key
 }
 
-// rsaSigned is selfSigned with another kind of key.
+// rsaSigned is selfSigned with an RSA key.
 func rsaSigned(t testing.TB, host string) certificate.Source {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

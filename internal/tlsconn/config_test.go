@@ -9,8 +9,8 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// Servers with the same keys for tickets resume each other's sessions, and one
-// with a new key in front of them those from before.
+// Servers with the same ticket keys resume each other's sessions, and a server with a new key
+// before the old ones resumes older sessions.
 func TestResumptionAcrossServers(t *testing.T) {
 	src, pool := selfSigned(t, "example.org")
 	set, err := certificate.Parse([]certificate.Source{src})
@@ -61,8 +61,8 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-// An authority is shown the certificate of its challenge, and nothing else; nobody
-// else is shown it.
+// A certificate authority gets the certificate of its challenge, and nothing else. No other client
+// gets it.
 func TestChallenge(t *testing.T) {
 	src, pool := selfSigned(t, "example.org")
 	challenges, err := certificate.Parse([]certificate.Source{src})
@@ -92,8 +92,8 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// Of two certificates for a host a client gets the one whose key it knows, ECDSA
-// if it knows both.
+// Of two certificates for a host, a client gets the one whose key type it supports, ECDSA if it
+// supports both.
 func TestKindsOfKeys(t *testing.T) {
 	ec, pool := selfSigned(t, "example.org")
 	rsa := rsaSigned(t, "example.org")
@@ -130,7 +130,7 @@ func TestOptionsRefused(t *testing.T) {
 	}
 }
 
-// Without keys there are no tickets, whatever the library would make up.
+// Without ticket keys there are no tickets, although crypto/tls would generate keys.
 func TestNoTickets(t *testing.T) {
 	cfg, client := setup(t, func(o *Options) { o.TicketKeys = nil })
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
@@ -138,7 +138,7 @@ func TestNoTickets(t *testing.T) {
 		s := newServer(cfg)
 		s.moved = func(c *Conn) *Conn { return c }
 		if talk(t, s, client).DidResume {
-			t.Error("resumed")
+			t.Error("the session was resumed")
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// kind is a sort of client.
+// kind is a kind of client.
 type kind struct {
 	name   string
 	client func(*tls.Config)
@@ -56,7 +56,7 @@ func TestClients(t *testing.T) {
 					t.Errorf("%+v", state)
 				}
 				if own != k.own {
-					t.Errorf("the record layer goes on: %v", own)
+					t.Errorf("own record layer: %v", own)
 				}
 				info := s.conn.Info()
 				if info.Version != state.Version || info.Suite != state.CipherSuite || info.Curve != state.CurveID || info.Protocol != "http/1.1" || info.Resumed {
@@ -67,8 +67,8 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// The bytes of a client may be split anywhere, and may come with what follows.
-// The plain kinds are split at every byte, the longer ones at every seventh or so.
+// The bytes of a client may be split anywhere, and may arrive together with what follows. Those of
+// plain kinds are split at every byte, longer ones at about every seventh.
 func TestEverySplit(t *testing.T) {
 	pair, authority := clientCertificate(t)
 	known := func(c *tls.Config) { c.Certificates = []tls.Certificate{pair} }
@@ -105,7 +105,7 @@ func TestEverySplit(t *testing.T) {
 	}
 }
 
-// Goroutines share a configuration, and each handshake has secrets of its own.
+// Goroutines can share a configuration. Each handshake has its own secrets.
 func TestSharedConfig(t *testing.T) {
 	cfg, client := setup(t, nil)
 	var all sync.WaitGroup
@@ -132,8 +132,8 @@ func TestSharedConfig(t *testing.T) {
 	all.Wait()
 }
 
-// The client's last record of the handshake and its first requests come in one
-// piece, which the loop may have cut anywhere.
+// The client's last handshake record and its first requests arrive together, and the loop may
+// receive them in any pieces.
 func TestRequestsBehindTheHandshake(t *testing.T) {
 	for _, k := range kinds[:3] {
 		for _, size := range []int{1, 100, 1 << 20} {
@@ -151,8 +151,7 @@ func TestRequestsBehindTheHandshake(t *testing.T) {
 	}
 }
 
-// Large responses, in records that begin small and grow, and begin anew after a
-// rest.
+// The records of large responses are small at first and grow. They are small again after a pause.
 func TestRecordsGrow(t *testing.T) {
 	cfg, client := setup(t, nil)
 	s := newServer(cfg)
@@ -181,7 +180,7 @@ func TestRecordsGrow(t *testing.T) {
 	s.now += paceRest + 1
 	ask(t, c, "page", string(page))
 	if sizes[0] != firstRecord {
-		t.Errorf("after a rest: records of %v", sizes)
+		t.Errorf("after a pause: records of %v", sizes)
 	}
 	s.end()
 }
@@ -198,14 +197,14 @@ func TestMaxSealed(t *testing.T) {
 			}
 			ask(t, c, "one", "you said one")
 			if got := len(s.conn.Seal(nil, make([]byte, n), s.now)); got > MaxSealed(n) {
-				t.Errorf("%s: %d bytes become %d, more than %d", k.name, n, got, MaxSealed(n))
+				t.Errorf("%s: %d bytes become %d, want at most %d", k.name, n, got, MaxSealed(n))
 			}
 			s.end()
 		}
 	}
 }
 
-// A budget of one record a turn is enough, however the bytes come, and none is
+// A budget of one record per turn is enough, in whatever pieces the bytes arrive, and is never
 // exceeded.
 func TestBudget(t *testing.T) {
 	cfg, client := setup(t, nil)
@@ -232,24 +231,24 @@ func TestBudget(t *testing.T) {
 	s.end()
 }
 
-// hello is the first flight of a client.
+// hello returns the first flight of a client.
 func hello(t testing.TB, cfg *tls.Config) []byte {
 	t.Helper()
 	w := &wire{}
 	tls.Client(w, cfg).Handshake()
 	if len(w.out) == 0 {
-		t.Fatal("no hello")
+		t.Fatal("the client sends no ClientHello")
 	}
 	return w.out
 }
 
-// coroutines counts handshakes that are under way in this process.
+// coroutines returns the number of handshakes under way in this process.
 func coroutines() int {
 	stacks := make([]byte, 1<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "tlsconn.newLibrary.func1(")
 }
 
-// A slow hello costs no coroutine, and one that is over has none.
+// A slow ClientHello needs no coroutine, and a handshake that has ended has none.
 func TestNoCoroutineIsLeft(t *testing.T) {
 	cfg, client := setup(t, nil)
 	flight := hello(t, client)
@@ -257,7 +256,7 @@ func TestNoCoroutineIsLeft(t *testing.T) {
 	half.Receive(flight[:len(flight)-1])
 	half.Next(&Turn{Budget: 8})
 	if half.library != nil {
-		t.Error("crypto/tls for half a hello")
+		t.Error("crypto/tls runs for half a ClientHello")
 	}
 	var open []*Conn
 	for range 10 {
@@ -273,11 +272,11 @@ func TestNoCoroutineIsLeft(t *testing.T) {
 		reason := ReasonTruncated
 		if i%2 == 0 {
 			if reason = ReasonTimeout; !c.Expire(HandshakeTimeout) {
-				t.Error("not expired")
+				t.Error("the handshake has not expired")
 			}
 		}
 		if got := c.Close(); got != reason {
-			t.Errorf("closed with %v, not %v", got, reason)
+			t.Errorf("closed with %v, want %v", got, reason)
 		}
 	}
 	for _, k := range kinds {
@@ -330,7 +329,7 @@ func TestCloseNotify(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: sealed after the end", k.name)
+					t.Errorf("%s: a record is sealed after the end", k.name)
 				}
 			}()
 			s.reply([]byte("x"))

@@ -10,7 +10,7 @@ import (
 	"phalanx/internal/certificate"
 )
 
-// What clients get wrong in a handshake, as crypto/tls' own client does it.
+// Errors that crypto/tls's client makes in a handshake.
 func TestHandshakeFailures(t *testing.T) {
 	_, authority := clientCertificate(t)
 	stranger, _ := clientCertificate(t)
@@ -49,7 +49,7 @@ func TestHandshakeFailures(t *testing.T) {
 				t.Errorf("%v: %+v", err, *err)
 			}
 			if got == nil || !strings.Contains(got.Error(), c.seen) {
-				t.Errorf("the client sees %v", got)
+				t.Errorf("the client gets %v", got)
 			}
 			if !strings.HasPrefix(err.Error(), "TLS: ") || strings.Contains(err.Error(), "tls: ") {
 				t.Errorf("message %q", err)
@@ -58,7 +58,7 @@ func TestHandshakeFailures(t *testing.T) {
 	}
 }
 
-// What comes instead of a hello.
+// Bytes that are not a ClientHello.
 func TestFirstBytes(t *testing.T) {
 	for _, c := range []struct {
 		name, sent string
@@ -98,7 +98,7 @@ func TestFirstBytes(t *testing.T) {
 	}
 }
 
-// open shakes hands with a client and returns it with its connection.
+// open performs a handshake and returns the client with its connection.
 func open(t testing.TB, change func(*tls.Config)) (*server, *tls.Conn) {
 	t.Helper()
 	cfg, client := setup(t, nil)
@@ -115,8 +115,8 @@ func only12(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }
 
 func TestRenegotiation(t *testing.T) {
 	s, _ := open(t, only12)
-	// What a record of a handshake contains does not matter: only its type is in
-	// the clear, and after the handshake a client has no reason to send one.
+	// The content of a handshake record does not matter: only its type is in cleartext,
+	// and after the handshake a client has no reason to send one.
 	s.in = append(s.in, typeHandshake, 3, 3, 0, 40)
 	s.in = append(s.in, make([]byte, 40)...)
 	s.run()
@@ -125,7 +125,7 @@ func TestRenegotiation(t *testing.T) {
 	}
 }
 
-// What a client may not send once the handshake is done.
+// Records that a client may not send after the handshake.
 func TestBrokenRecords(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -162,15 +162,15 @@ func TestBrokenRecords(t *testing.T) {
 			}
 			_, got := client.Read(make([]byte, 1))
 			if c.local && (got == nil || !strings.Contains(got.Error(), c.alert.String())) {
-				t.Errorf("the client sees %v, not %v", got, c.alert)
+				t.Errorf("the client gets %v, want %v", got, c.alert)
 			}
 			s.end()
 		})
 	}
 }
 
-// What cannot be opened was not sent by the client. Nothing is answered that came
-// with it.
+// A record that cannot be opened was not sent by the client. Requests that arrived with it get no
+// response.
 func TestForgedRecords(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -205,7 +205,7 @@ func TestForgedRecords(t *testing.T) {
 	}
 }
 
-// A client that is gone without a close is no failure, and can be counted.
+// A client that disconnects without close_notify is not an error, and can be counted.
 func TestUnclosed(t *testing.T) {
 	for _, change := range []func(*tls.Config){nil, only12} {
 		s, _ := open(t, change)
@@ -218,7 +218,7 @@ func TestUnclosed(t *testing.T) {
 	}
 }
 
-// What follows a close is ignored, and responses are still sent.
+// Data after close_notify is ignored, and responses are still sent.
 func TestHalfClosed(t *testing.T) {
 	s, c := open(t, nil)
 	io.WriteString(c, "two\n")
@@ -243,11 +243,11 @@ func TestReasonsHaveNames(t *testing.T) {
 	}
 }
 
-// Early data is not accepted, whatever a client tries.
+// Early data is never accepted.
 func TestNoEarlyData(t *testing.T) {
 	cfg, client := setup(t, nil)
 	flight := hello(t, client)
-	// early_data (42), empty, in front of the others.
+	// early_data (42), empty, before the others.
 	at := headerSize + 4 + 2 + 32 // the session id
 	at += 1 + int(flight[at])
 	at += 2 + int(binary.BigEndian.Uint16(flight[at:]))

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// move freezes a connection and continues with what is thawed of it.
+// move freezes a connection and continues with the thawed one.
 func move(t testing.TB, c *Conn) *Conn {
 	t.Helper()
 	c.Hold()
@@ -22,15 +22,15 @@ func move(t testing.TB, c *Conn) *Conn {
 		t.Fatalf("thawed %x\nfrozen %x", again, state)
 	}
 	if moved.Info() != c.Info() {
-		t.Fatalf("%+v, not %+v", moved.Info(), c.Info())
+		t.Fatalf("%+v, want %+v", moved.Info(), c.Info())
 	}
 	c.Leave()
 	clear(state)
 	return moved
 }
 
-// A connection moves after each byte that it was sent, in the middle of records
-// too, and its client notices nothing.
+// A connection is moved after each byte that it receives, also within records, and its client does
+// not notice.
 func TestMoveAfterEachByte(t *testing.T) {
 	for _, k := range kinds[:3] {
 		t.Run(k.name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestMoveAfterEachByte(t *testing.T) {
 	}
 }
 
-// A long download moves between any two calls of Seal, across changes of keys.
+// A long download can be moved between any two calls of Seal, across key updates.
 func TestMoveInDownload(t *testing.T) {
 	cfg, client := setup(t, nil)
 	s := newServer(cfg)
@@ -69,7 +69,7 @@ func TestMoveInDownload(t *testing.T) {
 	s.end()
 }
 
-// What cannot move says so, and what has moved seals nothing any more.
+// A connection reports whether it can be moved, and seals nothing after it was moved.
 func TestMovable(t *testing.T) {
 	cfg, client := setup(t, nil)
 	c := New(cfg, 0)
@@ -93,18 +93,17 @@ func TestMovable(t *testing.T) {
 	}
 	s.conn.Leave()
 	if s.conn.Movable() || s.conn.rd != (half{}) || s.conn.wr != (half{}) || s.conn.Close() != ReasonNone {
-		t.Error("something is left")
+		t.Error("the moved connection still has data")
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("sealed after it has left")
+			t.Error("a record is sealed after the move")
 		}
 	}()
 	s.reply([]byte("x"))
 }
 
-// In no run of a connection, however often it moves, are two records sealed with
-// one key and nonce.
+// No two records are sealed with the same key and nonce, however often a connection is moved.
 func TestNoncesAreUnique(t *testing.T) {
 	cfg, client := setup(t, nil)
 	s := newServer(cfg)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A client may send anything, cut anywhere: before a handshake, in it and after.
+// A client may send anything, in any pieces: before, during and after a handshake.
 func FuzzClient(f *testing.F) {
 	cfg, client := setup(f, nil)
 	flight := hello(f, client)
@@ -36,12 +36,12 @@ func FuzzClient(f *testing.F) {
 			t.Errorf("reason %d", reason)
 		}
 		if s.conn.library != nil {
-			t.Error("crypto/tls is left")
+			t.Error("a handshake of crypto/tls is left")
 		}
 	})
 }
 
-// A record that opens may contain anything.
+// A valid record may contain anything.
 func FuzzContent(f *testing.F) {
 	f.Add([]byte{24, 0, 0, 1, 1}, uint8(typeHandshake), uint8(1))
 	f.Add([]byte{1, 0}, uint8(typeAlert), uint8(2))
@@ -57,8 +57,7 @@ func FuzzContent(f *testing.F) {
 	})
 }
 
-// A state is taken whole or not at all, and one that is taken is written again as
-// it was.
+// A state is accepted as a whole or not at all, and an accepted one is encoded to the same bytes.
 func FuzzThaw(f *testing.F) {
 	s, _ := open(f, nil)
 	f.Add(s.conn.Freeze(nil))
@@ -79,8 +78,8 @@ func FuzzThaw(f *testing.F) {
 	})
 }
 
-// Whatever is done to a connection between requests, and between the pieces of a
-// response, its client gets what was sealed.
+// Whatever is done to a connection between requests and between the pieces of a response, its
+// client gets what was sealed.
 func FuzzSequence(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 0, 1, 250, 2, 1, 0}, uint8(3))
 	f.Add([]byte{1, 1, 2, 2, 0, 4, 4, 9, 3, 0}, uint8(200))

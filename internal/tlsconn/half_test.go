@@ -57,7 +57,7 @@ func TestTracesOfRFC8448(t *testing.T) {
 		record := unhex(t, r.record)
 		before := *r.half
 		if got := before.seal(nil, r.content, r.typ); !bytes.Equal(got, record) {
-			t.Errorf("sealed %x\n  not  %x", got, record)
+			t.Errorf("sealed %x\n  want %x", got, record)
 		}
 		content, typ, ok := r.half.open(nil, record)
 		if !ok || typ != r.typ || !bytes.Equal(content, r.content) {
@@ -81,8 +81,8 @@ const (
 		05 f3 bc e1 86 96 12 9c 81 53 55 6b 3b 6c 67 79 b3 7b f1 59 85 68 4f`
 )
 
-// Both suites, against crypto/tls' client, with keys changed by either side in
-// the middle, and with padding.
+// Both cipher suites work with crypto/tls's client, with key updates by either side, and with
+// padding.
 func TestKeyUpdate(t *testing.T) {
 	for _, suite := range []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384} {
 		rd, _ := newHalf(suite, make([]byte, hashSize(suite)))
@@ -102,20 +102,20 @@ func TestKeyUpdate(t *testing.T) {
 	}
 	s, c := open(t, nil)
 	mine := s.conn.rd
-	for _, wish := range []byte{1, 0, 1} {
-		s.in = mine.seal(s.in, []byte{messageKeyUpdate, 0, 0, 1, wish}, typeHandshake)
+	for _, requested := range []byte{1, 0, 1} {
+		s.in = mine.seal(s.in, []byte{messageKeyUpdate, 0, 0, 1, requested}, typeHandshake)
 		mine.update()
 		s.in = mine.seal(s.in, append([]byte("two\n"), 0, 0), typeData)
 		got := make([]byte, len("you said two"))
 		if _, err := io.ReadFull(c, got); err != nil || string(got) != "you said two" {
-			t.Fatalf("wish %d: %q, %v", wish, got, err)
+			t.Fatalf("update_requested %d: %q, %v", requested, got, err)
 		}
 		s.request = nil
 	}
 	s.end()
 }
 
-// This side changes its key in time.
+// This side updates its key in time.
 func TestKeyUpdateOfThisSide(t *testing.T) {
 	cfg, client := setup(t, nil)
 	s := newServer(cfg)

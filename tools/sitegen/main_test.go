@@ -20,9 +20,9 @@ import (
 
 const siteDir = "../../site"
 
-// The committed assets are those that this program makes. With the toolchain
-// that made them every byte is the same. Another one may compress differently;
-// then the decompressed content must be the same.
+// The committed assets are the output of this program. With the toolchain that
+// made them every byte is the same. Another one may compress differently; then
+// the decompressed content must be the same.
 func TestAssetsAreCurrent(t *testing.T) {
 	dir := t.TempDir()
 	var stdout, stderr bytes.Buffer
@@ -37,7 +37,7 @@ func TestAssetsAreCurrent(t *testing.T) {
 			continue
 		}
 		if exact || !sameContent(t, a.path, got, want) {
-			t.Errorf("%s is not what sitegen makes; run `make site`", a.path)
+			t.Errorf("%s differs from the output of sitegen; run `make site`", a.path)
 		}
 	}
 }

@@ -53,6 +53,6 @@ func TestRaiseFiles(t *testing.T) {
 		t.Errorf("%d files, %v", n, err)
 	}
 	if _, err := RaiseFiles(1 << 60); err == nil || !strings.Contains(err.Error(), "ulimit") {
-		t.Errorf("an endless need: %v", err)
+		t.Errorf("more files than any limit: %v", err)
 	}
 }

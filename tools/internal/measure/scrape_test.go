@@ -32,7 +32,7 @@ func TestScrape(t *testing.T) {
 	stop := scrape(path, time.Millisecond)
 	for range 3 {
 		if line := <-lines; !strings.HasPrefix(line, "GET /metrics ") {
-			t.Errorf("asked %q", line)
+			t.Errorf("requested %q", line)
 		}
 	}
 	go func() {

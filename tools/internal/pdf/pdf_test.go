@@ -33,7 +33,7 @@ func TestWrite(t *testing.T) {
 	}
 	again, err := Write(d, date)
 	if err != nil || !bytes.Equal(first, again) {
-		t.Errorf("the same document gives another file: %v", err)
+		t.Errorf("the same document results in a different file: %v", err)
 	}
 }
 

@@ -109,7 +109,7 @@ func TestPeersEnd(t *testing.T) {
 		}
 	}
 	if sum > 3*time.Hour || sizes > sum/2 {
-		t.Errorf("it takes %v, of which sizes %v", sum, sizes)
+		t.Errorf("the comparison takes %v, its sizes %v", sum, sizes)
 	}
 	t.Logf("%v, of which sizes %v", sum, sizes)
 }

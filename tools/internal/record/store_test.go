@@ -33,7 +33,7 @@ func measure(t *testing.T, raw string, h Head, cells int) (resumed bool) {
 func TestResume(t *testing.T) {
 	raw := t.TempDir()
 	if measure(t, raw, head("a"), 1) {
-		t.Error("resumed a run that was not there")
+		t.Error("resumed a run that does not exist")
 	}
 	cells := filepath.Join(raw, "models-20260102-030405", cellsName)
 	text, err := os.ReadFile(cells)

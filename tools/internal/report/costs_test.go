@@ -35,6 +35,6 @@ func TestCosts(t *testing.T) {
 	}
 	run.Results = run.Results[:1]
 	if finding, blocks := costsSection(view{run}); finding != "" || blocks != nil {
-		t.Error("there is a section of nothing")
+		t.Error("there is a section without data")
 	}
 }

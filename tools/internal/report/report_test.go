@@ -67,11 +67,11 @@ func same(t *testing.T, path string, want []byte) {
 	was, is := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
 	for i := range min(len(was), len(is)) {
 		if was[i] != is[i] {
-			t.Errorf("%s, line %d is\n%s\nand the data give\n%s", path, i+1, was[i], is[i])
+			t.Errorf("%s, line %d is\n%s\nwant\n%s", path, i+1, was[i], is[i])
 			return
 		}
 	}
-	t.Errorf("%s has %d lines, and the data give %d", path, len(was), len(is))
+	t.Errorf("%s has %d lines, want %d", path, len(was), len(is))
 }
 
 // TestNothingOfTheMachine looks for what must not be published: paths,

@@ -47,7 +47,7 @@ func TestNothing(t *testing.T) {
 		"median": Median(nil), "spread": Of(nil).Mid, "Jain": Jain([]float64{0, 0}), "uneven": Uneven(nil),
 	} {
 		if !math.IsNaN(got) {
-			t.Errorf("%s of nothing = %v", name, got)
+			t.Errorf("%s without values = %v", name, got)
 		}
 	}
 }
