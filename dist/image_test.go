@@ -27,8 +27,8 @@ func TestImage(t *testing.T) {
 	out := t.TempDir()
 	cmd := exec.Command("sh", "../scripts/image.sh", "9.8.7", out)
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("image.sh: %v\n%s", err, said)
+	if printed, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("image.sh: %v\n%s", err, printed)
 	}
 	checkIndex(t, filepath.Join(out, "phalanx-9.8.7.oci.tar"))
 	archive := entries(t, filepath.Join(out, "phalanx-9.8.7-linux-"+runtime.GOARCH+".image.tar"))
@@ -80,8 +80,8 @@ func run(t *testing.T, root string, env, entry, health []string) {
 		return cmd
 	}
 	server := inside(append(entry, "--port", port, "--admin", admin, "--worker", "/usr/lib/phalanx/worker")...)
-	var said strings.Builder
-	server.Stdout, server.Stderr = &said, &said
+	var printed strings.Builder
+	server.Stdout, server.Stderr = &printed, &printed
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func run(t *testing.T, root string, env, entry, health []string) {
 	deadline := time.Now().Add(time.Minute)
 	for body := ""; body != "from the image"; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("no page within a minute; output:\n%s", said.String())
+			t.Fatalf("no page within a minute; output:\n%s", printed.String())
 		}
 		if r, err := http.Get("http://127.0.0.1:" + port + "/"); err == nil {
 			data, _ := io.ReadAll(r.Body)
@@ -108,11 +108,11 @@ func run(t *testing.T, root string, env, entry, health []string) {
 	select {
 	case err := <-ended:
 		if err != nil {
-			t.Errorf("the server exited with %v; output:\n%s", err, said.String())
+			t.Errorf("the server exited with %v; output:\n%s", err, printed.String())
 		}
 	case <-time.After(time.Minute):
 		server.Process.Kill()
-		t.Errorf("the server did not exit on SIGTERM; output:\n%s", said.String())
+		t.Errorf("the server did not exit on SIGTERM; output:\n%s", printed.String())
 	}
 	if text, err := inside(health...).CombinedOutput(); err == nil {
 		t.Errorf("%q succeeded after the server had exited: %s", health, text)

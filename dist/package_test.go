@@ -48,8 +48,8 @@ func TestPackages(t *testing.T) {
 	t.Run("tar.gz", func(t *testing.T) {
 		dir := t.TempDir()
 		output(t, "tar", "-xzf", one(t, out, "*.tar.gz"), "-C", dir)
-		if said := output(t, one(t, dir, "*/bin/phalanx"), "--version"); said != "phalanx "+version+"\n" {
-			t.Errorf("--version of the packaged program: %q", said)
+		if printed := output(t, one(t, dir, "*/bin/phalanx"), "--version"); printed != "phalanx "+version+"\n" {
+			t.Errorf("--version of the packaged program: %q", printed)
 		}
 		one(t, dir, "*/share/doc/phalanx/LICENSE")
 	})
@@ -109,8 +109,8 @@ func makePackages(t *testing.T, version string) string {
 	out := t.TempDir()
 	cmd := exec.Command("sh", "../scripts/packages.sh", version, out)
 	cmd.Env = append(os.Environ(), "ARCHS="+runtime.GOARCH, "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("packages.sh: %v\n%s", err, said)
+	if printed, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("packages.sh: %v\n%s", err, printed)
 	}
 	return out
 }
@@ -168,12 +168,12 @@ func checkDeb(t *testing.T, deb, version string) {
 	root := t.TempDir()
 	output(t, "dpkg-deb", "-x", deb, root)
 	missing(t, files(t, root), beneath(root, packaged))
-	if said := output(t, filepath.Join(root, "usr/bin/phalanx"), "--version"); said != "phalanx "+version+"\n" {
-		t.Errorf("--version of the packaged program: %q", said)
+	if printed := output(t, filepath.Join(root, "usr/bin/phalanx"), "--version"); printed != "phalanx "+version+"\n" {
+		t.Errorf("--version of the packaged program: %q", printed)
 	}
-	if said := output(t, filepath.Join(root, "usr/bin/phalanx"), "--config", filepath.Join(root, "etc/phalanx.conf"),
-		"--base", root, "--access-log", "-", "--admin", filepath.Join(root, "admin.sock"), "--check"); !strings.HasPrefix(said, "the options are valid") {
-		t.Errorf("--check of the packaged options file: %s", said)
+	if printed := output(t, filepath.Join(root, "usr/bin/phalanx"), "--config", filepath.Join(root, "etc/phalanx.conf"),
+		"--base", root, "--access-log", "-", "--admin", filepath.Join(root, "admin.sock"), "--check"); !strings.HasPrefix(printed, "the options are valid") {
+		t.Errorf("--check of the packaged options file: %s", printed)
 	}
 	for field, want := range map[string]string{"Package": "phalanx", "Version": version + "-1", "Architecture": runtime.GOARCH} {
 		if got := strings.TrimSpace(output(t, "dpkg-deb", "-f", deb, field)); got != want {
@@ -182,8 +182,8 @@ func checkDeb(t *testing.T, deb, version string) {
 	}
 	cmd := exec.Command("lintian", "--allow-root", "--profile", "debian", "--fail-on", "error", deb)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("lintian: %v\n%s", err, said)
+	if printed, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("lintian: %v\n%s", err, printed)
 	}
 }
 

@@ -32,14 +32,14 @@ func TestMakeRun(t *testing.T) {
 	}
 	defer cmd.Wait()
 	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	lines, said := bufio.NewScanner(out), ""
+	lines, printed := bufio.NewScanner(out), ""
 	for lines.Scan() && !strings.Contains(lines.Text(), `"message":"serving"`) {
-		said += lines.Text() + "\n"
+		printed += lines.Text() + "\n"
 	}
 	socket := "bin/" + port + ".sock"
 	for _, want := range []string{"http://localhost:" + port + "/", "bin/master top --admin " + socket} {
-		if !strings.Contains(said, want) {
-			t.Fatalf("%q is missing in the output\n%s", want, said)
+		if !strings.Contains(printed, want) {
+			t.Fatalf("%q is missing in the output\n%s", want, printed)
 		}
 	}
 	if r, err := http.Get("http://localhost:" + port + "/a.txt"); err != nil || r.StatusCode != http.StatusOK {

@@ -22,8 +22,8 @@ const floodTime = time.Second
 // hostile floods the master for floodTime with the kind of message in what. Its own log lines
 // are long, forged ones short.
 func hostile(slot int, what string) {
-	own := said(slot, os.Getpid(), strings.Repeat("flood", 700))
-	forged, sibling := said(slot, 1, "forged"), said(1-slot, os.Getpid(), "forged")
+	own := logLine(slot, os.Getpid(), strings.Repeat("flood", 700))
+	forged, sibling := logLine(slot, 1, "forged"), logLine(1-slot, os.Getpid(), "forged")
 	forged = slices.Concat(forged, sibling, []byte("\x1b[2J{\"message\":\"forged\"}\n"))
 	do := map[string]func(){
 		"messages": func() { send(ipc.Encode(nil, ipc.Remaining{Connections: 1, Bytes: 1 << 62})) },
@@ -43,8 +43,8 @@ func hostile(slot int, what string) {
 	}
 }
 
-// said returns a log line of a worker.
-func said(slot, pid int, message string) []byte {
+// logLine returns a log line of a worker.
+func logLine(slot, pid int, message string) []byte {
 	return fmt.Appendf(nil, `{"level":"info","slot":%d,"pid":%d,"message":"%s"}`+"\n", slot, pid, message)
 }
 

@@ -53,10 +53,10 @@ func startPeer(t *testing.T, name, root string) int {
 // startProgram starts another server's program and stops it at the end of the test.
 func startProgram(t *testing.T, port int, name string, args ...string) {
 	t.Helper()
-	said := harness.NewJournal()
+	printed := harness.NewJournal()
 	cmd := exec.Command(name, args...)
 	cmd.Env = harness.BareEnv()
-	cmd.Stdout, cmd.Stderr = said, said
+	cmd.Stdout, cmd.Stderr = printed, printed
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func startProgram(t *testing.T, port int, name string, args ...string) {
 	harness.Await(t, 10*time.Second, "a listening "+name, func() bool {
 		select {
 		case <-exited:
-			t.Fatalf("%s exited: %s", name, said)
+			t.Fatalf("%s exited: %s", name, printed)
 		default:
 		}
 		return !harness.Refused(port)

@@ -33,7 +33,7 @@ func TestCurl(t *testing.T) {
 			if got := curl("/big.bin"); !bytes.Equal([]byte(got), big) {
 				t.Errorf("the content differs from the file's %d bytes: %d bytes", len(big), len(got))
 			}
-			const said = "%{http_version} %{http_code} %{size_download}"
+			const writeOut = "%{http_version} %{http_code} %{size_download}"
 			for _, c := range []struct {
 				path, want string
 				more       []string
@@ -50,7 +50,7 @@ func TestCurl(t *testing.T) {
 				{"/app.js", "2 200 4", []string{"-H", "Accept-Encoding: gzip"}},
 				{"/a.txt", "2 200 10", []string{"-H", "Cookie: " + strings.Repeat("c", 6000)}},
 			} {
-				got := curl(c.path, append(c.more, "-o", os.DevNull, "-w", said)...)
+				got := curl(c.path, append(c.more, "-o", os.DevNull, "-w", writeOut)...)
 				if !strings.HasPrefix(got, c.want) {
 					t.Errorf("%s %.80q: %q, want %q", c.path, c.more, got, c.want)
 				}

@@ -19,14 +19,14 @@ func TestSelfSigned(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.ServeAs(t, plan(base, "--tls-self-signed"))
-	said := s.AwaitMessages(1, "self-signed certificate")[0]
+	event := s.AwaitMessages(1, "self-signed certificate")[0]
 	_, state, err := get(s.Port, &tls.Config{InsecureSkipVerify: true}, "/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cert := state.PeerCertificates[0]
-	if got := fingerprint(cert); said.Text("fingerprint") != got {
-		t.Errorf("the log has fingerprint %s, want %s", said.Text("fingerprint"), got)
+	if got := fingerprint(cert); event.Text("fingerprint") != got {
+		t.Errorf("the log has fingerprint %s, want %s", event.Text("fingerprint"), got)
 	}
 	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
 		if err := cert.VerifyHostname(host); err != nil {

@@ -43,10 +43,10 @@ func TestNotifySystemd(t *testing.T) {
 				kept[name] = with > 0
 				continue
 			}
-			if said := string(buf[:n]); strings.HasPrefix(said, want) {
+			if notification := string(buf[:n]); strings.HasPrefix(notification, want) {
 				return
-			} else if said != "WATCHDOG=1" {
-				t.Fatalf("notification %q, want %s", said, want)
+			} else if notification != "WATCHDOG=1" {
+				t.Fatalf("notification %q, want %s", notification, want)
 			}
 		}
 	}

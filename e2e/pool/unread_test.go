@@ -53,17 +53,17 @@ func TestUnreadStandardError(t *testing.T) {
 	s.Replace(syscall.SIGUSR2, 2)
 	text := make(chan string)
 	go func() {
-		said, _ := io.ReadAll(r) // until all writing ends are closed
-		text <- string(bytes.TrimLeft(said, "\x00"))
+		printed, _ := io.ReadAll(r) // until all writing ends are closed
+		text <- string(bytes.TrimLeft(printed, "\x00"))
 	}()
 	s.Signal(syscall.SIGTERM)
 	s.MustExit(10 * time.Second)
 	w.Close()
-	said, at := <-text, 0
+	printed, at := <-text, 0
 	for _, message := range []string{"executing new master", "master upgraded", "stopped"} {
-		next := strings.Index(said[at:], `"`+message+`"`)
+		next := strings.Index(printed[at:], `"`+message+`"`)
 		if next < 0 {
-			t.Errorf("the late reader did not get %q, or not in order:\n%s", message, said)
+			t.Errorf("the late reader did not get %q, or not in order:\n%s", message, printed)
 			break
 		}
 		at += next

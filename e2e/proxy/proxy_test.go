@@ -50,8 +50,8 @@ func start(t *testing.T, config string, ports []int, command ...string) {
 		command[i] = strings.NewReplacer("CONFIG", path, "DIR", dir).Replace(command[i])
 	}
 	cmd := exec.Command(command[0], command[1:]...)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var printed strings.Builder
+	cmd.Stdout, cmd.Stderr = &printed, &printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func start(t *testing.T, config string, ports []int, command ...string) {
 			<-ended
 		}
 		if t.Failed() {
-			t.Logf("output of %s:\n%s", command[0], said.String())
+			t.Logf("output of %s:\n%s", command[0], printed.String())
 		}
 	})
 	for _, port := range ports {

@@ -60,8 +60,8 @@ func debs(t *testing.T) (first, second string) {
 		out := t.TempDir()
 		cmd := exec.Command("sh", "../../scripts/packages.sh", version, out)
 		cmd.Env = append(os.Environ(), "ARCHS="+runtime.GOARCH, "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=")
-		if said, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("packages.sh: %v\n%s", err, said)
+		if printed, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("packages.sh: %v\n%s", err, printed)
 		}
 		found, err := filepath.Glob(filepath.Join(out, "*.deb"))
 		if err != nil || len(found) != 1 {
@@ -303,15 +303,15 @@ func (m *machine) drains() {
 	}()
 	harness.Await(m.t, 10*time.Second, "the beginning of the stop", func() bool { return m.property("ActiveState") == "deactivating" })
 	select {
-	case said := <-stopped:
-		m.t.Fatalf("the service stopped before the download ended: %s", said)
+	case printed := <-stopped:
+		m.t.Fatalf("the service stopped before the download ended: %s", printed)
 	default:
 	}
 	if n, err := io.Copy(io.Discard, r.Body); n != 64<<20 || err != nil {
 		m.t.Errorf("the download ended after %d bytes: %v", n, err)
 	}
-	if said := <-stopped; said != "<nil>" {
-		m.t.Errorf("systemctl stop: %s", said)
+	if printed := <-stopped; printed != "<nil>" {
+		m.t.Errorf("systemctl stop: %s", printed)
 	}
 	if result := m.property("Result"); result != "success" {
 		m.t.Errorf("after the stop, the service's result is %s, want success", result)

@@ -80,8 +80,8 @@ func payload(r *http.Request) (string, error) {
 	if err := json.Unmarshal(body, &signed); err != nil {
 		return "", err
 	}
-	said, err := base64.RawURLEncoding.DecodeString(signed.Payload)
-	return string(said), err
+	decoded, err := base64.RawURLEncoding.DecodeString(signed.Payload)
+	return string(decoded), err
 }
 
 // problem returns a response in the form of RFC 8555 §6.7.

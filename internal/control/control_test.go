@@ -106,8 +106,8 @@ func (b *bench) dies() {
 	b.master.Close()
 }
 
-// said returns the messages that the worker has sent.
-func (b *bench) said(t *testing.T) []ipc.Message {
+// received returns the messages that the master has received.
+func (b *bench) received(t *testing.T) []ipc.Message {
 	t.Helper()
 	if err := b.master.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestDrainBySignal(t *testing.T) {
 	}
 	b.want(t, serve.Drain{Kept: true})
 	b.want(t, serve.Drain{})
-	if got := b.said(t); !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
+	if got := b.received(t); !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
 		t.Errorf("the master received %v, want that it drains and leaves its queue", got)
 	}
 	b.dies() // which changes nothing any more
@@ -218,7 +218,7 @@ func TestDrainByGarbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want(t, serve.Drain{Kept: true})
-	if got := b.said(t); b.refused > 0 || !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
+	if got := b.received(t); b.refused > 0 || !slices.Equal(got, []ipc.Message{ipc.QueueLeft{}, ipc.Draining{}}) {
 		t.Errorf("the master received %v; new connections were refused %d times", got, b.refused)
 	}
 	b.stop()
@@ -232,7 +232,7 @@ func TestStop(t *testing.T) {
 	if o, ok := b.Orders().Take(); ok {
 		t.Errorf("unexpected order %#v", o)
 	}
-	if got := b.said(t); b.refused > 0 || len(got) > 0 {
+	if got := b.received(t); b.refused > 0 || len(got) > 0 {
 		t.Errorf("the master received %v; new connections were refused %d times", got, b.refused)
 	}
 }
@@ -256,7 +256,7 @@ func TestDrainByMessage(t *testing.T) {
 			t.Errorf("the other end reads %d, %v, want the end", n, err)
 		}
 		unix.Close(to)
-		if got := b.said(t); len(got) > 0 {
+		if got := b.received(t); len(got) > 0 {
 			t.Errorf("the master received %v", got)
 		}
 		b.signals <- syscall.SIGINT // the pool ends meanwhile
@@ -277,14 +277,14 @@ func TestOrdersKeepTheirOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	for _, said := range []struct {
+	for _, message := range []struct {
 		m  ipc.Message
 		fd int
 	}{
 		{ipc.Show{ID: 1}, int(null.Fd())}, {ipc.TakeOver{}, to}, {ipc.Show{ID: 2}, int(null.Fd())},
 		{ipc.Drain{Queue: true}, from}, {ipc.Drain{}, from}, {ipc.Show{ID: 3}, int(null.Fd())},
 	} {
-		if err := b.master.SendFile(said.m, said.fd); err != nil {
+		if err := b.master.SendFile(message.m, message.fd); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -368,7 +368,7 @@ func TestForeignSocket(t *testing.T) {
 	b = newBenchWith(t, func(cfg *Config) { cfg.Refuse = nil })
 	b.signals <- syscall.SIGTERM
 	b.want(t, serve.Drain{Kept: true})
-	if got := b.said(t); !slices.Equal(got, []ipc.Message{ipc.Draining{}}) {
+	if got := b.received(t); !slices.Equal(got, []ipc.Message{ipc.Draining{}}) {
 		t.Errorf("the master received %v, want that it drains", got)
 	}
 	b.stop()

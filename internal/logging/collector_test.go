@@ -50,7 +50,7 @@ func await(t *testing.T, r *os.File, text string) (all string) {
 	return all
 }
 
-func said(level string, slot, pid int, message string) string {
+func logLine(level string, slot, pid int, message string) string {
 	return fmt.Sprintf(`{"level":%q,"slot":%d,"pid":%d,"time":"2024-02-29T12:00:00.005+01:00","message":%q}`+"\n", level, slot, pid, message)
 }
 
@@ -59,11 +59,11 @@ func TestCollects(t *testing.T) {
 	c, r := collected(t, JSON, 1)
 	_, one := c.worker(t, 0, 10)
 	_, two := c.worker(t, 1, 11)
-	fmt.Fprint(one, said("info", 0, 10, "a"))
+	fmt.Fprint(one, logLine("info", 0, 10, "a"))
 	got := await(t, r, `"a"`)
-	fmt.Fprint(two, said("info", 0, 10, "forged")+said("info", 1, 11, "b"))
+	fmt.Fprint(two, logLine("info", 0, 10, "forged")+logLine("info", 1, 11, "b"))
 	got += await(t, r, "invalid log lines\"}\n")
-	if !strings.HasPrefix(got, said("info", 0, 10, "a")+said("info", 1, 11, "b")) {
+	if !strings.HasPrefix(got, logLine("info", 0, 10, "a")+logLine("info", 1, 11, "b")) {
 		t.Errorf("%s", got)
 	}
 	forged := strings.Split(got, "\n")[2]
@@ -85,7 +85,7 @@ func TestCollectsForEyes(t *testing.T) {
 	} {
 		c, r := collected(t, tt.format, tt.verbose)
 		_, w := c.worker(t, 1, 11)
-		fmt.Fprint(w, strings.Replace(said("warn", 1, 11, "no ESC[2J"), "ESC", `\u001b`, 1))
+		fmt.Fprint(w, strings.Replace(logLine("warn", 1, 11, "no ESC[2J"), "ESC", `\u001b`, 1))
 		if got := await(t, r, "2J"); !strings.HasPrefix(got, strings.TrimSuffix(tt.want, "\n")) {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
@@ -100,7 +100,7 @@ func TestDrain(t *testing.T) {
 	c.Suspend()
 	const lines = 500
 	for i := range lines {
-		fmt.Fprint(w, said("info", 0, 10, fmt.Sprint("line ", i)))
+		fmt.Fprint(w, logLine("info", 0, 10, fmt.Sprint("line ", i)))
 	}
 	if got := drain(t, r); got != "" {
 		t.Errorf("the suspended collector writes %q", got)
@@ -134,7 +134,7 @@ func TestFlood(t *testing.T) {
 		}
 	}()
 	got := await(t, r, "invalid")
-	fmt.Fprint(quiet, said("warn", 1, 11, "quiet"))
+	fmt.Fprint(quiet, logLine("warn", 1, 11, "quiet"))
 	got += await(t, r, "quiet")
 	close(stop)
 	<-done
@@ -148,7 +148,7 @@ func TestFlood(t *testing.T) {
 func TestSlowReaderOfAll(t *testing.T) {
 	c, r := collected(t, JSON, 1)
 	_, w := c.worker(t, 0, 10)
-	line := []byte(said("info", 0, 10, strings.Repeat("y", 900)))
+	line := []byte(logLine("info", 0, 10, strings.Repeat("y", 900)))
 	sent, full := 0, time.Now().Add(500*time.Millisecond)
 	for time.Now().Before(full) { // nothing is taken for so long
 		if n, err := unix.Pwritev2(int(w.Fd()), [][]byte{line}, -1, unix.RWF_NOWAIT); n > 0 && err == nil {

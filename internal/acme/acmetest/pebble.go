@@ -43,7 +43,7 @@ type Authority struct {
 	args    []string
 	stdin   io.Closer
 	process *exec.Cmd
-	said    *output
+	output  *output
 }
 
 // Start starts an authority, which is stopped at the end of the test.
@@ -90,7 +90,7 @@ func (a *Authority) end() {
 	_ = a.process.Wait() // its output was collected
 	a.process = nil
 	if a.t.Failed() {
-		a.t.Logf("pebble: %s", a.said)
+		a.t.Logf("pebble: %s", a.output)
 	}
 }
 
@@ -137,9 +137,9 @@ func (a *Authority) start(address string) {
 		a.t.Fatal(err)
 	}
 	args := append([]string{"-C", filepath.Join(root, "tools", "pebble"), "run", ".", "-address", address}, a.args...)
-	a.process, a.said = exec.Command("go", args...), new(output)
+	a.process, a.output = exec.Command("go", args...), new(output)
 	a.process.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0")
-	a.process.Stderr = a.said
+	a.process.Stderr = a.output
 	stdin, err := a.process.StdinPipe()
 	if err != nil {
 		a.t.Fatal(err)
@@ -155,7 +155,7 @@ func (a *Authority) start(address string) {
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	var ready struct{ Directory string }
 	if err = errors.Join(err, json.Unmarshal(line, &ready)); err != nil {
-		a.t.Fatalf("start pebble: %v: %s", err, a.said)
+		a.t.Fatalf("start pebble: %v: %s", err, a.output)
 	}
 	a.Directory = ready.Directory
 }

@@ -23,10 +23,10 @@ func TestTakeOverOutOfDescriptors(t *testing.T) {
 }
 
 func takeOverWith(t *testing.T, free int) {
-	var said atomic.Int64
+	var lines atomic.Int64
 	count := zerolog.HookFunc(func(_ *zerolog.Event, level zerolog.Level, text string) {
 		if level >= zerolog.WarnLevel {
-			said.Add(1)
+			lines.Add(1)
 		}
 	})
 	l := newLoopsWith(t, nil, func(cfg *serve.Config) { cfg.Log = zerolog.New(io.Discard).Hook(count) })
@@ -55,7 +55,7 @@ func takeOverWith(t *testing.T, free int) {
 	last.ask() // so that the next loop has started, which needs descriptors too
 	restore := servetest.FullTable(t, free)
 	l.last.Order(serve.TakeOver{FD: to})
-	servetest.Await(t, "a line in the log", func() bool { return said.Load() > 0 })
+	servetest.Await(t, "a line in the log", func() bool { return lines.Load() > 0 })
 	time.Sleep(3 * serve.AcceptPause)
 	restore()
 	for i, c := range idle {
@@ -67,7 +67,7 @@ func takeOverWith(t *testing.T, free int) {
 		busy[i].Close()
 	}
 	last.Close()
-	if n := said.Load(); n != 1 {
+	if n := lines.Load(); n != 1 {
 		t.Errorf("%d log lines, want 1", n)
 	}
 	l.last.Stop()

@@ -1,5 +1,5 @@
-// Command impostor is executed as a worker and is none. The name by which it is
-// executed says what it does instead of its work.
+// Command impostor is executed in place of a worker. The name under which it is
+// executed says how it misbehaves.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 // controlFD is where a worker finds its end of the control channel.
 const controlFD = 4
 
-// lifetime bounds what would otherwise stay for ever.
+// lifetime bounds the life of a process that ignores signals.
 const lifetime = time.Minute
 
 func main() {
@@ -31,7 +31,7 @@ func run(manner string, stderr *os.File) int {
 	case "deaf":
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	case "garbage":
-		// Whether the master still listens is the master's affair.
+		// The write fails if the master has closed its end already.
 		_, _ = syscall.Write(controlFD, []byte("\xff\x00garbage"))
 	case "old":
 		control, err := ipc.Open(controlFD)
