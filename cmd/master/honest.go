@@ -2,6 +2,6 @@
 
 package main
 
-// tempted is replaced in tests, so that the process that renders READMEs tries forbidden
+// runAttempt is replaced in tests, so that the process that renders READMEs tries forbidden
 // actions.
-func tempted(markdown []byte) []byte { return markdown }
+func runAttempt(markdown []byte) []byte { return markdown }

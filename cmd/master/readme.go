@@ -101,7 +101,7 @@ func runReadme(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	html, err := readme.HTML(tempted(markdown))
+	html, err := readme.HTML(runAttempt(markdown))
 	if err == nil {
 		_, err = stdout.Write(html)
 	}

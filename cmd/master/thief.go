@@ -10,9 +10,9 @@ import (
 	"phalanx/internal/sandbox/thief"
 )
 
-// tempted makes the attempt that the Markdown "thief NAME MASTER WORKER ROOT" names, with the
+// runAttempt makes the attempt that the Markdown "thief NAME MASTER WORKER ROOT" names, with the
 // pids of master and worker, and returns the outcome.
-func tempted(markdown []byte) []byte {
+func runAttempt(markdown []byte) []byte {
 	words := strings.Fields(string(markdown))
 	if len(words) != 5 || words[0] != "thief" {
 		return markdown

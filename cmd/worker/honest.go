@@ -7,5 +7,5 @@ import (
 	"phalanx/internal/options"
 )
 
-// tempted is replaced in tests, so that a worker tries forbidden actions.
-func tempted(_ options.WorkerOptions, files conn.Site) conn.Site { return files }
+// withAttempts is replaced in tests, so that a worker tries forbidden actions.
+func withAttempts(_ options.WorkerOptions, files conn.Site) conn.Site { return files }

@@ -17,20 +17,20 @@ import (
 	"phalanx/internal/sandbox/thief"
 )
 
-// tempted makes a worker try the attempt in a request for /thief/NAME/MASTER/WORKER/WORKER,
+// withAttempts makes a worker try the attempt in a request for /thief/NAME/MASTER/WORKER/WORKER,
 // with the pids of the master and of two workers, and log the outcome. A request for
 // /hostile/WHAT makes it flood the master.
-func tempted(opts options.WorkerOptions, files conn.Site) conn.Site {
-	return temptation{files, string(opts.Base), opts.Slot}
+func withAttempts(opts options.WorkerOptions, files conn.Site) conn.Site {
+	return attemptSite{files, string(opts.Base), opts.Slot}
 }
 
-type temptation struct {
+type attemptSite struct {
 	conn.Site
 	root string
 	slot int
 }
 
-func (t temptation) Open(path []byte, codings proto.Codings, access *proto.Access) (conn.File, proto.Status) {
+func (t attemptSite) Open(path []byte, codings proto.Codings, access *proto.Access) (conn.File, proto.Status) {
 	words := strings.Split(string(path), "/")
 	if len(words) == 3 && words[1] == "hostile" {
 		hostile(t.slot, words[2])

@@ -274,7 +274,7 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		Rate:    serve.Rate{Bytes: int64(opts.Rate), After: int64(opts.RateAfter)},
 		Proxied: opts.Proxied(),
 	}
-	sites.Configure(&cfg.Conn, func(root *site.Root) conn.Site { return tempted(opts, files(root)) })
+	sites.Configure(&cfg.Conn, func(root *site.Root) conn.Site { return withAttempts(opts, files(root)) })
 	cfg.Conn.Passwords = passwords
 	cfg.Conn.SecurePort = securePort(opts.Plain, listeners)
 	return cfg
