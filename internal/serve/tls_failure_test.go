@@ -29,8 +29,8 @@ func all(c net.Conn) string {
 	return string(p)
 }
 
-// shakes returns the client's error from a handshake that has to fail.
-func shakes(c net.Conn, client *tls.Config) string {
+// handshakeError returns the client's error from a handshake that has to fail.
+func handshakeError(c net.Conn, client *tls.Config) string {
 	secure := tls.Client(c, client)
 	err := secure.Handshake()
 	if err == nil { // in TLS 1.3 the client sees the failure later
@@ -73,14 +73,14 @@ var unsecured = []struct {
 	}, "", "more than 64 KiB in the handshake"},
 	{"TLS 1.1", tlsconn.ReasonVersion, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
 		client.MinVersion, client.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
-		return shakes(c, client)
+		return handshakeError(c, client)
 	}, "protocol version not supported", "no common version"},
 	{"no certificate of the client's", tlsconn.ReasonUnauthorized, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
-		return shakes(c, client)
+		return handshakeError(c, client)
 	}, "certificate required", "client certificate missing or not trusted"},
 	{"a client that trusts nobody", tlsconn.ReasonUntrusted, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
 		client.RootCAs = x509.NewCertPool()
-		return shakes(c, client)
+		return handshakeError(c, client)
 	}, "certificate signed by unknown authority", "the client does not trust the certificate"},
 	{"a damaged record", tlsconn.ReasonBadRecord, func(t *testing.T, c *net.TCPConn, client *tls.Config) string {
 		r := &recorder{Conn: c}

@@ -214,7 +214,7 @@ func (l *Loop) turn() error {
 			return err
 		}
 	}
-	l.shake()
+	l.continueHandshakes()
 	l.unthrottle()
 	l.sendReady()
 	l.cfg.Records.Serving(-1) // no client is to blame for what follows

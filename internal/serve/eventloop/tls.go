@@ -185,9 +185,9 @@ func (l *Loop) shakeLater(p *peer) {
 	l.arm(p)
 }
 
-// shake continues handshakes, in the order in which their bytes arrived, until the turn's
-// budget is used up.
-func (l *Loop) shake() {
+// continueHandshakes continues handshakes, in the order in which their bytes arrived,
+// until the turn's budget is used up.
+func (l *Loop) continueHandshakes() {
 	s := l.tls
 	if s == nil {
 		return

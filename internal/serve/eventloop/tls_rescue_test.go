@@ -73,7 +73,7 @@ func acceptedRelay(t *testing.T, dir string) *secureRelay {
 // turn does the work of one turn of the loop.
 func (r *secureRelay) turn() {
 	r.event(unix.EPOLLIN | unix.EPOLLOUT)
-	r.l.shake()
+	r.l.continueHandshakes()
 	r.l.sendReady()
 }
 
@@ -298,7 +298,7 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	}
 	p := r.l.newPeer(fds[0], nil, serve.Listener{Secure: true})
 	r.l.serve(p)
-	r.l.shake()
+	r.l.continueHandshakes()
 	if p.tls != nil {
 		t.Error("the handshake did not fail")
 	}

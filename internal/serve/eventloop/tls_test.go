@@ -60,7 +60,7 @@ func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 		if l.timeout() != 0 {
 			t.Error("the loop would wait although handshakes are pending")
 		}
-		l.shake()
+		l.continueHandshakes()
 		for i, fd := range ends {
 			if want := i < (turn+1)*inTurn; answered(fd) != want {
 				t.Errorf("turn %d: client %d has a response: %v", turn, i, !want)

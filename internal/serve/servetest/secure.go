@@ -50,7 +50,7 @@ func StartSecure(t testing.TB, dir string, run Run, credentials serve.Credential
 	return s
 }
 
-// DialTLS connects to the server and shakes hands.
+// DialTLS connects to the server and performs a TLS handshake.
 func (s *Server) DialTLS(client *tls.Config) *tls.Conn {
 	s.t.Helper()
 	return Handshake(s.t, s.Dial(), client)
@@ -73,7 +73,7 @@ func Hello(t testing.TB, client *tls.Config) []byte {
 	return p[:n]
 }
 
-// Handshake shakes hands on a connection.
+// Handshake performs a TLS handshake on a connection.
 func Handshake(t testing.TB, c net.Conn, client *tls.Config) *tls.Conn {
 	t.Helper()
 	secure := tls.Client(c, client)
