@@ -88,15 +88,15 @@ func TestInvalidRenewal(t *testing.T) {
 	})
 	lines := func() []string { return s.Log.Lines() }
 	for i, c := range []struct {
-		spoil func()
-		want  string
+		damage func()
+		want   string
 	}{
 		{func() { f.write(t, issued{cert: good.cert, key: other.key}) },
 			`phalanx: certificate "` + f.cert + `": the private key does not belong to the certificate (key "` + f.key + `"); the current one stays in use`},
 		{func() { f.write(t, a.issue(ecKey(t), time.Now().Add(-time.Hour), "localhost")) }, `": it expired on `},
 		{func() { os.Remove(f.key) }, `phalanx: key "` + f.key + `" of certificate "` + f.cert + `": no such file or directory; the current one stays in use`},
 	} {
-		c.spoil()
+		c.damage()
 		harness.Await(t, 10*time.Second, "a line: "+c.want, func() bool { return len(lines()) == i+1 })
 		if got := lines()[i]; !strings.Contains(got, c.want) {
 			t.Errorf("%s\nwant %s", got, c.want)

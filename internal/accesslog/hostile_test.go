@@ -19,12 +19,12 @@ import (
 func TestHostileWorkerWhileRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	w := open(t, path, Config{})
-	mad, mem := newRing(t, MinRing)
+	hostile, mem := newRing(t, MinRing)
 	for i := ringData; i < len(mem); i++ {
 		mem[i] = "x\x1b\x9b\n"[i%4]
 	}
 	sane, _ := newRing(t, 64<<10)
-	w.Attach(0, mad)
+	w.Attach(0, hostile)
 	w.Attach(1, sane)
 	done := make(chan struct{})
 	go func() {
@@ -34,18 +34,18 @@ func TestHostileWorkerWhileRead(t *testing.T) {
 			v := values[rand.N(len(values))] + rand.N[uint64](MinRing)
 			switch rand.N(6) {
 			case 0:
-				mad.head.Store(v)
+				hostile.head.Store(v)
 			case 1:
-				mad.tail.Store(v)
+				hostile.tail.Store(v)
 			case 2:
-				mad.lost.Store(v)
+				hostile.lost.Store(v)
 			case 3:
-				mad.told.Store(v)
+				hostile.told.Store(v)
 			case 4:
-				mad.bell.Store(v)
+				hostile.bell.Store(v)
 			case 5: // lines that look right
-				mad.tail.Store(v)
-				mad.head.Store(v + rand.N[uint64](MinRing))
+				hostile.tail.Store(v)
+				hostile.head.Store(v + rand.N[uint64](MinRing))
 			}
 			Wake(w.cfg.Doorbell.Out)
 			runtime.Gosched()
@@ -59,7 +59,7 @@ func TestHostileWorkerWhileRead(t *testing.T) {
 		}
 		if i%50 == 0 {
 			w.Detach(0)
-			w.Attach(0, mad)
+			w.Attach(0, hostile)
 			w.Lost()
 		}
 		runtime.Gosched()
@@ -108,7 +108,7 @@ func FuzzRings(f *testing.F) {
 	f.Add([]byte("\x1b[2J\x00\xff\n"), uint64(maxPosition-1), uint64(maxPosition), uint64(4096))
 	f.Add([]byte("\n"), uint64(5), ^uint64(0), uint64(1))
 	f.Fuzz(func(t *testing.T, content []byte, tail, head, later uint64) {
-		mad, mem := newRing(t, MinRing)
+		hostile, mem := newRing(t, MinRing)
 		for i := range mem[ringData:] {
 			if len(content) > 0 {
 				mem[ringData+i] = content[i%len(content)]
@@ -117,14 +117,14 @@ func FuzzRings(f *testing.F) {
 		header(mem, head, tail, later, 0, later)
 		sane, _ := newRing(t, MinRing)
 		w := New(Config{Doorbell: doorbell(t)})
-		w.Attach(0, mad)
+		w.Attach(0, hostile)
 		w.Attach(1, sane)
 		sane.Write([]byte("a line of the other worker\n"))
 		var got []byte
 		for i := range 5 {
 			w.prepare(i%2 == 0)
 			got = append(got, w.batch.lines...)
-			mad.head.Store(later + uint64(i))
+			hostile.head.Store(later + uint64(i))
 			w.batch.advance(len(w.batch.lines))
 			w.filling()
 			w.maySleep()

@@ -102,8 +102,8 @@ func TestRefused(t *testing.T) {
 	other := issue(t, "a.test", start, 90*day)
 	stays := "; the current one stays in use"
 	for _, c := range []struct {
-		spoil func()
-		want  string
+		damage func()
+		want   string
 	}{
 		{func() { write(t, p.Key, other.Key) },
 			`certificate "` + p.Certificate + `": the private key does not belong to the certificate (key "` + p.Key + `")` + stays},
@@ -114,7 +114,7 @@ func TestRefused(t *testing.T) {
 			`certificate "` + p.Certificate + `": it expired on 2026-11-16T00:00:00Z; renew it` + stays},
 		{func() { write(t, p.Certificate, make([]byte, maxFile+1)) }, `certificate "` + p.Certificate + `": larger than 1048576 bytes` + stays},
 	} {
-		c.spoil()
+		c.damage()
 		r.poll()
 		r.expectAlerts()
 		r.polls()

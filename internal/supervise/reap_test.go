@@ -69,7 +69,7 @@ func TestReap(t *testing.T) {
 	if err := Reap(ours); err != nil {
 		t.Error(err)
 	}
-	orphan := abandon(t)
+	orphan := startOrphan(t)
 	var exit *exec.ExitError
 	if err := own.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 3 {
 		t.Errorf("our own child ended with %v, want exit status 3", err)
@@ -99,8 +99,8 @@ func awaitEnded(t *testing.T, children <-chan os.Signal, pid int) {
 	}
 }
 
-// abandon starts an orphan, which ends after a moment, and returns its pid.
-func abandon(t *testing.T) int {
+// startOrphan starts an orphan, which ends after a moment, and returns its pid.
+func startOrphan(t *testing.T) int {
 	t.Helper()
 	parent := exec.Command("sh", "-c", "sleep 0.2 & echo $!")
 	out, err := parent.StdoutPipe()

@@ -14,8 +14,8 @@ type cell struct {
 
 // style is the appearance of text. Colours are CSS colours; "" is the terminal's default.
 type style struct {
-	fg, bg              string
-	bold, faint, mirror bool
+	fg, bg               string
+	bold, faint, reverse bool
 }
 
 // basic holds the sixteen ANSI colours, which each terminal defines for itself.
@@ -70,11 +70,11 @@ func (s *style) apply(parameters string) {
 		case n == 2:
 			s.faint = true
 		case n == 7:
-			s.mirror = true
+			s.reverse = true
 		case n == 22:
 			s.bold, s.faint = false, false
 		case n == 27:
-			s.mirror = false
+			s.reverse = false
 		case n >= 30 && n <= 37:
 			s.fg = basic[n-30]
 		case n == 38:

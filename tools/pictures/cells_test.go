@@ -19,7 +19,7 @@ func TestCells(t *testing.T) {
 		{"ab\n", [][]cell{{{'a', plain}, {'b', plain}}}},
 		{"\x1b[2m░\x1b[0m█\n", [][]cell{{{'░', faint}, {'█', plain}}}},
 		{"\x1b[1;38;2;1;2;255mx\x1b[22my\x1b[39mz", [][]cell{{{'x', style{fg: "#0102ff", bold: true}}, {'y', style{fg: "#0102ff"}}, {'z', plain}}}},
-		{"\x1b[7;48;5;16;31mx\x1b[m\n\n", [][]cell{{{'x', style{fg: basic[1], bg: "#000000", mirror: true}}}, nil}},
+		{"\x1b[7;48;5;16;31mx\x1b[m\n\n", [][]cell{{{'x', style{fg: basic[1], bg: "#000000", reverse: true}}}, nil}},
 		{"\x1b[38;5;255ma\nb", [][]cell{{{'a', style{fg: "#eeeeee"}}}, {{'b', style{fg: "#eeeeee"}}}}},
 		{"\x1b[38;5m\x1b[97ma\x1b[100mb", [][]cell{{{'a', style{fg: basic[15]}}, {'b', style{fg: basic[15], bg: basic[8]}}}}},
 	}

@@ -48,7 +48,7 @@ func stretch(b *strings.Builder, row []cell, x, y int) int {
 	if fg == "" {
 		fg = ink
 	}
-	if row[x].mirror {
+	if row[x].reverse {
 		if bg == "" {
 			bg = paper
 		}
