@@ -78,9 +78,9 @@ func TestListingAndArchive(t *testing.T) {
 	harness.Each(t, harness.ParallelModels(), func(t *testing.T, model string) {
 		ways(t, base, func(t *testing.T, s *harness.Server, way string) {
 			c := newClient(t, 2)
-			var visits sync.WaitGroup
+			var requests sync.WaitGroup
 			for i := range 8 {
-				visits.Go(func() {
+				requests.Go(func() {
 					path, part := "/?archive=tar", big
 					if i%2 == 0 {
 						path, part = "/many/?format=json", []byte(`"1.txt"`)
@@ -90,7 +90,7 @@ func TestListingAndArchive(t *testing.T) {
 					}
 				})
 			}
-			visits.Wait()
+			requests.Wait()
 		}, "--model", model, "--list", "--archive")
 	})
 }

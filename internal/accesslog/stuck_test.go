@@ -14,7 +14,7 @@ import (
 	"phalanx/internal/logging"
 )
 
-// A stuck reader blocks nobody: rings fill up, lost lines are counted, and when it reads
+// A stuck reader blocks no worker: rings fill up, lost lines are counted, and when it reads
 // again it gets complete lines.
 func TestStuckReader(t *testing.T) {
 	path, reader := fifo(t)

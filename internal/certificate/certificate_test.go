@@ -131,7 +131,7 @@ func TestRefused(t *testing.T) {
 		{"upside down", chainPEM(middle, leaf), keyPEM(t, middle.key), "it names no host"},
 		{"upside down with names", chainPEM(issue(t, root, ecKey(t), func(c *x509.Certificate) { c.IsCA = true }, "ca.example.org"), leaf), key, "the chain is upside down"},
 		{"a gap", chainPEM(leaf, root), key, `certificate 2 of the chain (CN=authority) did not sign`},
-		{"a stranger", chainPEM(leaf, middle, issue(t, nil, ecKey(t), nil)), key, "certificate 3 of the chain"},
+		{"an unrelated certificate", chainPEM(leaf, middle, issue(t, nil, ecKey(t), nil)), key, "certificate 3 of the chain"},
 		{"no names", chainPEM(issue(t, middle, leaf.key, func(c *x509.Certificate) { c.DNSNames = nil }, "example.org")), key, "it names no host"},
 		{"for clients", with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), key, "not for servers"},
 		{"weak RSA", chainPEM(weak), keyPEM(t, weak.key), "its RSA key has 1024 bits; at least 2048 are needed"},

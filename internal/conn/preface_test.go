@@ -22,8 +22,8 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// Nobody switches who may not: a connection whose TLS chose HTTP/1.1, one that has had a
-// request, one where HTTP/2 is off; and what only begins like the preface is a request.
+// A connection does not switch if its TLS chose HTTP/1.1, if it has had a request or if HTTP/2 is off; and
+// what only begins like the preface is a request.
 func TestNoSwitch(t *testing.T) {
 	on, off := newConfig(), newConfig()
 	on.HTTP2 = true

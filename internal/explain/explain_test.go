@@ -13,7 +13,7 @@ import (
 	"phalanx/internal/site"
 )
 
-var update = flag.Bool("update", false, "write testdata/reports.txt anew")
+var update = flag.Bool("update", false, "rewrite testdata/reports.txt")
 
 // The reports equal the recorded ones, which were reviewed. Of a reply only those lines are
 // kept that no earlier report has with the same rule.

@@ -210,11 +210,11 @@ func TestInheritShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		strangers, err := l.(*net.TCPListener).File()
+		foreign, err := l.(*net.TCPListener).File()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer strangers.Close()
+		defer foreign.Close()
 		s := mustActivate(t, passed(t, l.(*net.TCPListener)), 1)
 		if more := map[bool]func() error{false: s.join, true: s.share}[share]; more() != nil {
 			t.Fatal("no second slot")
@@ -229,7 +229,7 @@ func TestInheritShared(t *testing.T) {
 				t.Errorf("share %v: slot %d has the foreign socket: %v, %v before", share, slot, got, s.foreign(slot))
 			}
 		}
-		if err := again.RefuseNew(); err != nil || Refusing(int(strangers.Fd())) {
+		if err := again.RefuseNew(); err != nil || Refusing(int(foreign.Fd())) {
 			t.Errorf("share %v: the foreign socket refuses connections; %v", share, err)
 		}
 	}

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // keptWorker has its memory as descriptor 3, the lifeline as 4 and a connection as 5. It
 // duplicates the connection and a file that it sends to numbers of its own, and likewise its
-// standard input, which nobody may get, and the connection at a number without a record. The
+// standard input, which must not be handed over, and the connection at a number without a record. The
 // connection of a unix socket, 6, gets a number that another descriptor had before. 7 is a
 // unix socket that is not a client's.
 func keptWorker() int {

@@ -168,7 +168,7 @@ func TestBadAnswers(t *testing.T) {
 				t.Errorf("read %d bytes, error %v; want EOF", n, err)
 			}
 			if _, err := unix.SendmsgN(int(end.Fd()), make([]byte, 4), unix.UnixRights(0), nil, unix.MSG_NOSIGNAL); err != unix.EPIPE {
-				t.Errorf("it can still send: %v", err)
+				t.Errorf("sent after EOF: error %v, want EPIPE", err)
 			}
 		},
 		"its end": func(end *os.File) { end.Close() },

@@ -111,7 +111,7 @@ func TestSecureRequestAllocatesNothing(t *testing.T) {
 			const times = 1000
 			request := servetest.Get("/f")
 			credentials, client := servetest.Credentials(t, nil)
-			// The clock stands still, so that nothing depending on it is made anew.
+			// The clock stands still, so that nothing that depends on it is rebuilt.
 			still := func(cfg *serve.Config) {
 				began := time.Now()
 				cfg.Clock = func() (time.Time, time.Duration) { return began, time.Since(began) }

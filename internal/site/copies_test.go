@@ -20,7 +20,7 @@ type copying struct {
 	cache string
 	now   time.Time
 	asked []proto.Coding
-	deaf  bool // nobody can be asked
+	fails bool // requests for copies fail
 }
 
 func newCopying(t *testing.T) *copying {
@@ -37,7 +37,7 @@ func newCopying(t *testing.T) *copying {
 	t.Cleanup(func() { c.Close(); unix.Close(fd) })
 	c.Now = func() time.Time { return c.now }
 	c.Copies = NewCopies(fd, func(coding proto.Coding, fd int) bool {
-		if c.deaf || fd < 0 {
+		if c.fails || fd < 0 {
 			return false
 		}
 		c.asked = append(c.asked, coding)
@@ -158,11 +158,11 @@ func TestNoCopies(t *testing.T) {
 	if c.wanted() != 0 {
 		t.Error("a copy is requested")
 	}
-	c.deaf = true
+	c.fails = true
 	st = c.write("b.html", 5000)
-	c.gets("nobody to ask", "b.html", br, proto.Identity, 5000)
-	c.deaf = false
-	c.gets("somebody", "b.html", br, proto.Identity, 5000)
+	c.gets("a failed request", "b.html", br, proto.Identity, 5000)
+	c.fails = false
+	c.gets("a request after a failed one", "b.html", br, proto.Identity, 5000)
 	if c.wanted() != 1 {
 		t.Error("not requested although the request failed before")
 	}

@@ -13,7 +13,7 @@ import (
 // Errors that crypto/tls's client makes in a handshake.
 func TestHandshakeFailures(t *testing.T) {
 	_, authority := clientCertificate(t)
-	stranger, _ := clientCertificate(t)
+	unknown, _ := clientCertificate(t)
 	demand := func(o *Options) { o.ClientCA = authority }
 	for _, c := range []struct {
 		name   string
@@ -35,8 +35,8 @@ func TestHandshakeFailures(t *testing.T) {
 		{"another host", nil, func(c *tls.Config) { c.ServerName = "example.net" }, ReasonUntrusted, alertBadCertificate, false, "not example.net"},
 		{"client certificate missing", demand, nil, ReasonUnauthorized, 0, false, "certificate required"},
 		{"client certificate missing, 1.2", demand, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, ReasonUnauthorized, alertHandshakeFailure, true, "handshake failure"},
-		{"client certificate of a stranger", demand, func(c *tls.Config) {
-			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
+		{"client certificate of an unknown authority", demand, func(c *tls.Config) {
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &unknown, nil }
 		}, ReasonUnauthorized, 0, false, "unknown certificate authority"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

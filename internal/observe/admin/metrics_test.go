@@ -17,7 +17,7 @@ import (
 	"phalanx/internal/observe/status"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "rewrite testdata")
 
 // The metrics equal the recorded ones. Those of the master's own process vary.
 func TestMetrics(t *testing.T) {

@@ -18,7 +18,7 @@ func TestFrontPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !ok {
-		t.Fatal("there is no comparison: make compare")
+		t.Fatal("no comparison found; run make compare")
 	}
 	page, err := os.ReadFile(root + "README.md")
 	if err != nil {
