@@ -38,7 +38,7 @@ func TestSourceArchive(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, ".git"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	said := func(args ...string) string {
+	execute := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir = dir
@@ -50,14 +50,14 @@ func TestSourceArchive(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	if got := said("sh", "scripts/version.sh"); got != options.Version {
+	if got := execute("sh", "scripts/version.sh"); got != options.Version {
 		t.Errorf("the version is %q, want %q", got, options.Version)
 	}
-	if got := said("sh", "scripts/epoch.sh"); got != strconv.FormatInt(at.Unix(), 10) {
+	if got := execute("sh", "scripts/epoch.sh"); got != strconv.FormatInt(at.Unix(), 10) {
 		t.Errorf("the timestamp is %q, want %d", got, at.Unix())
 	}
-	said("make", "install", "VERSION=9.8.7", "BIN=the programs", "DESTDIR=root", "PREFIX=/usr")
-	if got := said("root/usr/bin/phalanx", "--version"); got != "phalanx 9.8.7" {
+	execute("make", "install", "VERSION=9.8.7", "BIN=the programs", "DESTDIR=root", "PREFIX=/usr")
+	if got := execute("root/usr/bin/phalanx", "--version"); got != "phalanx 9.8.7" {
 		t.Errorf("--version of the program: %q", got)
 	}
 }

@@ -22,8 +22,8 @@ func TestPostinstall(t *testing.T) {
 		{"252 (252.39-1~deb12u1)", "[Service]\nType=notify\nExecReload=/bin/kill -HUP $MAINPID\n"},
 		{"257 (257.13-1~deb13u1)", ""},
 	} {
-		for name, said := range map[string]string{"getent": "", "rc-service": "exit 1", "systemctl": "echo 'systemd " + tt.version + "'; echo +PAM"} {
-			if err := os.WriteFile(filepath.Join(tools, name), []byte("#!/bin/sh\n"+said+"\n"), 0o755); err != nil {
+		for name, commands := range map[string]string{"getent": "", "rc-service": "exit 1", "systemctl": "echo 'systemd " + tt.version + "'; echo +PAM"} {
+			if err := os.WriteFile(filepath.Join(tools, name), []byte("#!/bin/sh\n"+commands+"\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -86,7 +86,7 @@ func payload(r *http.Request) (string, error) {
 
 // problem returns a response in the form of RFC 8555 §6.7.
 func problem(code int, kind string) *http.Response {
-	return response(code, "application/problem+json", `{"type": "urn:ietf:params:acme:error:`+kind+`", "detail": "it is tired", "status": `+strconv.Itoa(code)+`}`)
+	return response(code, "application/problem+json", `{"type": "urn:ietf:params:acme:error:`+kind+`", "detail": "overloaded", "status": `+strconv.Itoa(code)+`}`)
 }
 
 func response(code int, kind, body string) *http.Response {
@@ -157,14 +157,14 @@ func TestIssuedLate(t *testing.T) {
 // across a restart too.
 func TestUnusableCertificate(t *testing.T) {
 	t.Parallel()
-	tired := func() *http.Response { return problem(http.StatusServiceUnavailable, "serverInternal") }
+	unavailable := func() *http.Response { return problem(http.StatusServiceUnavailable, "serverInternal") }
 	for name, c := range map[string]struct {
 		path   string
 		answer func() *http.Response
 		line   string
 	}{
-		"not completed": {"/my-order/", tired, "its order was accepted, but not completed: it is tired (serverInternal)"},
-		"not arrived":   {"/certZ/", tired, "it was issued, but did not arrive: it is tired (serverInternal)"},
+		"not completed": {"/my-order/", unavailable, "its order was accepted, but not completed: overloaded (serverInternal)"},
+		"not arrived":   {"/certZ/", unavailable, "it was issued, but did not arrive: overloaded (serverInternal)"},
 		"unusable":      {"/certZ/", func() *http.Response { return response(http.StatusOK, "application/pem-certificate-chain", "nothing") }, "it sent one that is not usable: "},
 	} {
 		t.Run(name, func(t *testing.T) {

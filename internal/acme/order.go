@@ -170,7 +170,7 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 	}
 	order, err = c.library.FinalizeOrder(ctx, account, order, request)
 	if err != nil && order.Status == protocol.StatusProcessing { // it may still be issued
-		return nil, inVain("its order was accepted, but not completed: ", classify(err, c.calls.retryAfter()))
+		return nil, possiblyIssued("its order was accepted, but not completed: ", classify(err, c.calls.retryAfter()))
 	}
 	if err != nil {
 		return nil, asked("certificate", err)
@@ -201,7 +201,7 @@ func (c *Client) download(ctx context.Context, account protocol.Account, url str
 		r := classify(err, c.calls.retryAfter())
 		delay := c.Delays.after(&refusal{class: unreachable, retryAfter: r.retryAfter}, failures)
 		if end, _ := ctx.Deadline(); ctx.Err() != nil || time.Until(end) < delay {
-			return nil, inVain("it was issued, but did not arrive: ", r)
+			return nil, possiblyIssued("it was issued, but did not arrive: ", r)
 		}
 		select {
 		case <-time.After(delay):

@@ -39,8 +39,8 @@ func (r *refusal) Error() string { return r.what + ": " + r.detail }
 
 func (r *refusal) unreachable() bool { return r.class == unreachable || r.class == broken }
 
-// inVain is the failure of an attempt that may have been issued a certificate.
-func inVain(what string, r *refusal) *refusal {
+// possiblyIssued returns the failure of an attempt for which a certificate may have been issued.
+func possiblyIssued(what string, r *refusal) *refusal {
 	return &refusal{class: useless, what: "certificate", detail: what + r.detail, retryAfter: r.retryAfter}
 }
 

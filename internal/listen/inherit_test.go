@@ -118,7 +118,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// Where others cannot join, more slots share the socket too, also after an upgrade.
+// If no sockets can be added, further slots share the socket too, also after an upgrade.
 func TestGrowShared(t *testing.T) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
@@ -133,7 +133,7 @@ func TestGrowShared(t *testing.T) {
 	}
 	defer again.Close()
 	for _, s := range []one{s, {again, again.all[0]}} {
-		s.host = "192.0.2.1" // where nobody can listen
+		s.host = "192.0.2.1" // no socket can be bound to it
 		if slot, err := s.Grow(); slot != 1 || err != nil || !s.foreign(slot) {
 			t.Errorf("slot %d, %v", slot, err)
 		}

@@ -73,7 +73,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// The copies of sockets that fewer slots do not need get no connections.
+// Kept sockets that fewer slots do not need get no connections.
 func TestKeptForFewer(t *testing.T) {
 	before := mustOpen(t, Address{Host: "127.0.0.1"}, 3)
 	kept, stored := keptBy(t, before.Set), keptBy(t, before.Set)

@@ -79,10 +79,10 @@ func FuzzLastWords(f *testing.F) {
 	f.Add([]byte("panic: out of luck\n\ngoroutine 1 [running]:\n"), 3, 2)
 	f.Add([]byte("SIGQUIT: \x1b[2J\x9b\u202e\n"), 1, 0)
 	f.Add([]byte(strings.Repeat("fatal error: ", 1000)), 4000, 78)
-	f.Fuzz(func(t *testing.T, said []byte, size, code int) {
+	f.Fuzz(func(t *testing.T, output []byte, size, code int) {
 		var tl tail
-		for piece := range slices.Chunk(said, max(1, min(size, 1<<16))) {
-			for range 1 + len(said)%3 {
+		for piece := range slices.Chunk(output, max(1, min(size, 1<<16))) {
+			for range 1 + len(output)%3 {
 				_, _ = tl.Write(piece)
 			}
 		}

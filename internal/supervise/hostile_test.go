@@ -217,7 +217,7 @@ func FuzzWorker(f *testing.F) {
 		}
 		runRig(t, 2, &rig{change: func(c *Config) { c.DrainTimeout, c.HangTimeout = time.Minute, time.Minute }}, func(r *rig) {
 			r.hello(0, 1)
-			said := r.perform(script)
+			steps := r.perform(script)
 			for range 3 { // the third stops it immediately
 				select {
 				case err := <-r.done:
@@ -238,8 +238,8 @@ func FuzzWorker(f *testing.F) {
 					t.Errorf("the pool reported %q, want a short line", line)
 				}
 			}
-			if n := len(r.diary); n > 3*said+20 {
-				t.Errorf("%d lines reported after %d steps, want at most %d", n, said, 3*said+20)
+			if n := len(r.diary); n > 3*steps+20 {
+				t.Errorf("%d lines reported after %d steps, want at most %d", n, steps, 3*steps+20)
 			}
 		})
 	})

@@ -62,11 +62,11 @@ func TestHangUpDoesNotForce(t *testing.T) {
 
 // OnReload is called at the start and the end of a reload, OnAlive at intervals.
 func TestReloadAndAliveCallbacks(t *testing.T) {
-	var said []string
+	var calls []string
 	alive := 0
 	r := &rig{change: func(c *Config) {
 		c.OnReload = func(begun bool) {
-			said = append(said, map[bool]string{true: "begun", false: "ended"}[begun])
+			calls = append(calls, map[bool]string{true: "begun", false: "ended"}[begun])
 		}
 		c.OnAlive, c.AliveEvery = func() { alive++ }, 5*time.Second
 	}}
@@ -74,16 +74,16 @@ func TestReloadAndAliveCallbacks(t *testing.T) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
 		r.hello(2)
-		if !slices.Equal(said, []string{"begun"}) {
-			t.Errorf("OnReload was called for %q, want begun", said)
+		if !slices.Equal(calls, []string{"begun"}) {
+			t.Errorf("OnReload was called for %q, want begun", calls)
 		}
 		r.hello(3)
 		r.die(0, Exit{})
 		r.die(1, Exit{})
 		r.signal(syscall.SIGHUP)
 		r.die(4, Exit{Code: 1})
-		if !slices.Equal(said, []string{"begun", "ended", "begun", "ended"}) {
-			t.Errorf("OnReload was called for %q, want begun and ended twice", said)
+		if !slices.Equal(calls, []string{"begun", "ended", "begun", "ended"}) {
+			t.Errorf("OnReload was called for %q, want begun and ended twice", calls)
 		}
 		r.pass(50 * time.Second)
 		if alive < 10 || alive > 12 {
