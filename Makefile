@@ -211,7 +211,7 @@ image:
 # Builds everything that is published, from a clean tree: make release VERSION=0.2.0. The
 # checksums, which packages makes, are also those of the images.
 release:
-	@test -n "$(VERSION)" || { echo "VERSION is not set; run make release VERSION=0.2.0"; exit 64; }
+	@case "$(VERSION)" in [0-9]*) ;; *) echo "VERSION is \"$(VERSION)\"; run make release VERSION=0.2.0"; exit 64 ;; esac
 	@test -z "$$(git status --porcelain)" || { echo "the tree has uncommitted changes; commit or stash them"; exit 1; }
 	@rm -rf "$(OUT)"
 	@$(MAKE) --no-print-directory image
