@@ -14,6 +14,7 @@ parts=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 SOURCE_DATE_EPOCH=$(sh scripts/epoch.sh)
 export SOURCE_DATE_EPOCH
 umask 022
+export LC_ALL=C # the order of the checksums
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
