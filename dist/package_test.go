@@ -65,7 +65,8 @@ func TestVersions(t *testing.T) {
 	}
 	git := func(args ...string) {
 		t.Helper()
-		output(t, "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)...)
+		output(t, "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.org",
+			"-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"}, args...)...)
 	}
 	version := func() string {
 		t.Helper()
