@@ -184,7 +184,7 @@ func TestForeignSocket(t *testing.T) {
 	expect(t, c.explain(t.Context(), denied), "admin endpoint /proc/1/no/such: permission denied; run this command as the user that runs master")
 }
 
-func TestStrangers(t *testing.T) {
+func TestOtherServers(t *testing.T) {
 	reply := func(code int, kind, body string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", kind)
