@@ -115,6 +115,30 @@ func TestListingsThatGrowTogether(t *testing.T) {
 	}
 }
 
+// A listing whose client has left is charged until its entries have been sorted: the goroutine
+// that sorts them holds them.
+func TestListingIsChargedWhileSorted(t *testing.T) {
+	r := openRoot(t, plantMany(t, 2*batch))
+	r.policy.List = true
+	l, _ := r.List([]byte("/"), nil, false, new(proto.Access))
+	c := l.listed
+	c.mu.Lock() // the sort does not end meanwhile
+	for more := true; more; {
+		var cost int64
+		cost, more = c.read()
+		c.charge(cost)
+	}
+	c.sort()
+	l.Close()
+	held := r.listings.held.Load()
+	c.mu.Unlock()
+	if least := int64(2 * batch * entryCost); held < least {
+		t.Errorf("%d bytes are charged during the sort, want at least %d", held, least)
+	}
+	r.making.Wait()
+	checkNothingHeld(t, r)
+}
+
 // A listing is charged no less than it holds.
 func TestListingCost(t *testing.T) {
 	r := openRoot(t, plantMany(t, 20000))

@@ -40,7 +40,7 @@ type listed struct {
 	// Guarded by shared.
 	began time.Time
 	state stamp // state at began; zero: a change since then could look the same
-	users int   // number of listings
+	users int   // number of listings, and one more while the entries are being sorted
 
 	mu         sync.Mutex // guards the fields below, until ready
 	dir        *os.File   // nil: the shares are listed
@@ -188,13 +188,17 @@ func (c *listed) prepare() (ready bool, _ proto.Status) {
 }
 
 // sort sorts the entries, in a goroutine if there are many: 100,000 take a fifth of a second, in
-// which no other connection would be served. It is called with the lock held.
+// which no other connection would be served. Until then their memory is charged, even if all clients
+// leave. It is called with the lock held.
 func (c *listed) sort() {
 	if len(c.entries) <= batch {
 		slices.SortFunc(c.entries, c.compare)
 		return
 	}
 	c.making = true
+	c.root.shared.mu.Lock()
+	c.users++
+	c.root.shared.mu.Unlock()
 	c.root.making.Go(func() {
 		slices.SortFunc(c.entries, c.compare) // nobody else uses them while making is set
 		c.made(nil)
@@ -204,6 +208,9 @@ func (c *listed) sort() {
 // made sets the README, if it is known, and wakes the listings that wait.
 func (c *listed) made(readme []byte) {
 	c.mu.Lock()
+	if !c.ordered {
+		c.release() // the sort is one of the users
+	}
 	wakes := c.wakes
 	c.readme, c.making, c.wakes = readme, false, nil
 	c.mu.Unlock()
