@@ -32,8 +32,9 @@ type sharing struct {
 	session *share.Session
 	log     *os.File // log of master and workers, which the session reads
 	begun   bool
-	timer   *time.Timer // stops the share; nil: no time limit
-	until   time.Time
+	until   time.Time // when it stops, by the wall clock; zero: no time limit
+	limit   sync.WaitGroup
+	endWait func() // ends the wait for until; nil: nothing waits
 }
 
 // runShare runs the command share.
@@ -53,6 +54,10 @@ func runShare(c *options.Command, args []string, stdout, stderr *os.File) error 
 	var reading sync.WaitGroup
 	reading.Go(func() { s.session.Read(read) })
 	err = serve(args, stdout, stderr, s)
+	if s.endWait != nil {
+		s.endWait()
+		s.limit.Wait()
+	}
 	write.Close()
 	_ = read.SetReadDeadline(time.Now().Add(logTime)) // a keeper may still have it open
 	reading.Wait()
@@ -80,7 +85,7 @@ func (s *sharing) prepare() (err error) {
 		o.Shared.Prefix += share.NewPrefix()
 	}
 	if s.share.For > 0 {
-		s.until = time.Now().Add(s.share.For)
+		s.until = time.Now().Add(s.share.For).Round(0)
 	}
 	o.Verbose, o.LogFormat = 1, options.LogJSON // what the session parses
 	return nil
@@ -136,6 +141,22 @@ func (s *sharing) open(o options.Options, slots int, before *upgrade.Carried) (*
 	}
 }
 
+// waitUntil waits for a time of the wall clock, and reports whether it has come before the end of
+// the context. Timers stand still while the machine is suspended, so it looks every second.
+func waitUntil(ctx context.Context, until time.Time, now func() time.Time) bool {
+	for {
+		left := until.Sub(now().Round(0))
+		if left <= 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(min(left, time.Second)):
+		}
+	}
+}
+
 // attach makes the session begin and end with the pool.
 func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, certs *certificates, m *monitor) {
 	if s == nil {
@@ -147,13 +168,16 @@ func (s *sharing) attach(pool *supervise.Config, listening []listen.Address, cer
 		s.begun = true
 		s.session.Begin(s.addresses(listening), certs.fingerprint(), func() []share.Transfer { return transfers(m) })
 		if !s.until.IsZero() {
-			s.timer = time.AfterFunc(time.Until(s.until), func() { m.Controller.Stop(context.Background()) })
+			ctx, cancel := context.WithCancel(context.Background())
+			s.endWait = cancel
+			s.limit.Go(func() {
+				if waitUntil(ctx, s.until, time.Now) {
+					m.Controller.Stop(ctx)
+				}
+			})
 		}
 	}
 	pool.OnDrain = func() {
-		if s.timer != nil {
-			s.timer.Stop()
-		}
 		drain()
 		if s.begun {
 			s.session.Draining()

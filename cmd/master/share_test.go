@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/options"
@@ -33,6 +35,27 @@ func TestShareIdentity(t *testing.T) {
 	o, _, err := s.settings(nil)
 	if wantErr == nil && want == "" || o.Identity != want || (err == nil) != (wantErr == nil) {
 		t.Errorf("%q, %v; want %q, %v", o.Identity, err, want, wantErr)
+	}
+}
+
+// A share ends when the wall clock says so, though timers stand still while the machine is suspended.
+func TestShareEndsAfterSuspension(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	until, calls := now.Add(time.Hour), 0
+	woken := func() time.Time {
+		if calls++; calls > 1 {
+			return until
+		}
+		return now
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if !waitUntil(ctx, until, woken) {
+		t.Error("it goes on after its end")
+	}
+	cancel()
+	if waitUntil(ctx, until, func() time.Time { return now }) {
+		t.Error("it ends an hour early")
 	}
 }
 

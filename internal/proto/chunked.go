@@ -12,7 +12,7 @@ const (
 // or white space, a line that ends with LF alone, data of the wrong length. The zero value is
 // ready to use.
 type Discarder struct {
-	left  int64 // bytes of the current chunk's data still to come; -1: the last chunk
+	left  int64 // bytes of the current chunk's data still to come
 	total int64 // bytes of data so far
 	extra int32 // bytes of extensions and trailers so far
 	digit uint8 // digits of the size so far
