@@ -235,3 +235,40 @@ func TestHTTP2DrainDeliversTheLastResponse(t *testing.T) {
 		s.Wait()
 	})
 }
+
+// A client below the minimum rate keeps its connection no longer because its last response is still in the
+// kernel's queue.
+func TestLingeringClientBelowTheMinimumRate(t *testing.T) {
+	dir := t.TempDir()
+	const size = 1 << 20 // it fits into the send buffer of a local socket
+	servetest.Noise(t, filepath.Join(dir, "f"), size)
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			speaksHTTP2(cfg)
+			cfg.Conn.MinRate = 1 << 20
+		})
+		c := greetHTTP2(t, dialTight(t, s.Addr))
+		c.ask(1, "/f")
+		n := 0
+		for n == 0 {
+			_, n = c.content()
+		}
+		s.Order(serve.Drain{})
+		pace := time.NewTicker(500 * time.Millisecond)
+		defer pace.Stop()
+		for {
+			select {
+			case err := <-s.Done:
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			case <-pace.C:
+			}
+			_, k := c.content()
+			if n += k; n > size/2 {
+				t.Fatal("a client that is too slow keeps its connection")
+			}
+		}
+	})
+}

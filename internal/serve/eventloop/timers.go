@@ -87,7 +87,7 @@ func (l *Loop) due(p *peer) {
 		return
 	}
 	if p.kind == conn.TimerLinger {
-		if p.acknowledged() < serve.LingerBytes || p.queued == 0 {
+		if p.acknowledged() < l.cfg.LingerBytes() || p.queued == 0 {
 			l.close(p) // even if the client is still sending
 			return
 		}

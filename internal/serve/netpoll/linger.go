@@ -5,8 +5,6 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"phalanx/internal/serve"
 )
 
 // reset makes close reset the connection and discard unsent bytes.
@@ -33,7 +31,7 @@ func (s *session) lingering() {
 		err := s.recv()
 		s.releaseBuffers()
 		now := s.engine.clock.Now()
-		if now.Mono >= s.conn.Deadline() && s.acknowledged() >= serve.LingerBytes && s.queued > 0 {
+		if now.Mono >= s.conn.Deadline() && s.acknowledged() >= s.engine.cfg.LingerBytes() && s.queued > 0 {
 			s.conn.Linger(now) // the last response is still on its way
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
