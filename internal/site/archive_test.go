@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -97,6 +98,33 @@ func entryText(t *testing.T, name string, in io.Reader) string {
 		return name
 	}
 	return name + ": " + string(text)
+}
+
+// The dates of a zip file are within the years that it can have.
+func TestZipDates(t *testing.T) {
+	dir := planted(t, "old: image", "new: error")
+	for name, when := range map[string]time.Time{"old": time.Unix(1, 0), "new": time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if err := os.Chtimes(filepath.Join(dir, name), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bothWays(t, dir, func(t *testing.T, r *Root) {
+		r.policy.Archive = true
+		text, err := archived(t, r, "/", "zip")
+		if err != nil {
+			t.Fatal(err)
+		}
+		z, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range z.File {
+			year, want := 1980+int(f.ModifiedDate>>9), map[string]int{"old": 1980, "new": 2107}[filepath.Base(f.Name)]
+			if want != 0 && year != want {
+				t.Errorf("%s is of %d, want %d", f.Name, year, want)
+			}
+		}
+	})
 }
 
 // An archive has what the server serves, and nothing else: no hidden name, nothing outside the

@@ -100,15 +100,28 @@ func newZipPacker(to io.Writer) zipPacker {
 	return p
 }
 
+// zipTime is modified within the years that a zip file can have. Images of containers and
+// reproducible builds have files of 1970.
+func zipTime(st *unix.Stat_t) time.Time {
+	t := modified(st)
+	if first := time.Date(1980, 1, 1, 0, 0, 0, 0, t.Location()); t.Before(first) {
+		return first
+	}
+	if last := time.Date(2107, 12, 31, 23, 59, 58, 0, t.Location()); t.After(last) {
+		return last
+	}
+	return t
+}
+
 func (p zipPacker) directory(name string, st *unix.Stat_t) error {
-	h := &zip.FileHeader{Name: name, Modified: modified(st)}
+	h := &zip.FileHeader{Name: name, Modified: zipTime(st)}
 	h.SetMode(mode(st))
 	_, err := p.out.CreateHeader(h)
 	return err
 }
 
 func (p zipPacker) file(name string, st *unix.Stat_t, content io.Reader) error {
-	h := &zip.FileHeader{Name: name, Modified: modified(st), Method: zip.Store}
+	h := &zip.FileHeader{Name: name, Modified: zipTime(st), Method: zip.Store}
 	if typeOf([]byte(name)).compressible {
 		h.Method = zip.Deflate
 	}
