@@ -18,6 +18,7 @@ type Buffer struct {
 	lines   []byte
 	sent    int // bytes of lines that were written
 	dropped int
+	alerted int // dropped lines that the first line reports; 0: it is another line
 
 	// Alert writes to this buffer that lines were dropped; nil: nothing is written.
 	Alert func(line string)
@@ -57,9 +58,9 @@ func (b *Buffer) Flush() (left bool) {
 		b.lose()
 		return false
 	}
-	b.lines, b.sent = b.lines[:0], 0
+	b.lines, b.sent, b.alerted = b.lines[:0], 0, 0
 	if n := b.dropped; n > 0 && b.Alert != nil {
-		b.dropped = 0
+		b.dropped, b.alerted = 0, n
 		b.Alert(fmt.Sprintf("%d log lines dropped; the disk of standard error was full, or its reader too slow", n))
 		return true
 	}
@@ -76,7 +77,10 @@ func (b *Buffer) lose() {
 		half = true
 		b.dropped--
 	}
-	b.lines, b.sent = b.lines[:0], 0
+	if b.alerted > 0 && !bytes.Contains(b.lines[:b.sent], []byte{'\n'}) {
+		b.dropped += b.alerted - 1 // the report itself is lost
+	}
+	b.lines, b.sent, b.alerted = b.lines[:0], 0, 0
 	if half {
 		b.lines = append(b.lines, '\n')
 	}

@@ -129,6 +129,44 @@ func TestBufferOnFullDisk(t *testing.T) {
 	}
 }
 
+// A report of dropped lines that the disk refuses too is repeated with their number.
+func TestBufferReportsAgain(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	b := NewBuffer(f)
+	b.Alert = func(line string) { b.Write([]byte(line + "\n")) }
+	disk := b.out
+	refusing, err := ShareOutlet(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer refusing.Close()
+	b.out = refusing
+	b.Write([]byte("a\nb\nc\n"))
+	b.Flush()
+	b.out = disk // there is room for a line only
+	b.Write([]byte("d\n"))
+	b.Flush()
+	b.out = refusing
+	b.Flush()
+	b.out = disk
+	b.Write([]byte("e\n"))
+	for b.Flush() {
+	}
+	got, err := os.ReadFile(f.Name())
+	if text, found := strings.CutPrefix(string(got), "d\ne\n3 log lines dropped; "); err != nil || !found || strings.Count(text, "\n") != 1 {
+		t.Errorf("the file has %q, error %v; want the number of lines dropped", got, err)
+	}
+}
+
 // pipe returns the ends of a pipe.
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
