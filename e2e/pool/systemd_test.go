@@ -15,17 +15,24 @@ import (
 	"phalanx/e2e/harness"
 )
 
+// notifySocket opens a socket for notifications of sd_notify(3).
+func notifySocket(t *testing.T) (l *net.UnixConn, path string) {
+	t.Helper()
+	path = filepath.Join(harness.OpenDir(t), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l, path
+}
+
 // TestNotifySystemd receives the notifications of sd_notify(3) about the start, a reload, the watchdog and
 // the stop, and the sockets for systemd's descriptor store.
 func TestNotifySystemd(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	path := filepath.Join(harness.OpenDir(t), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l, path := notifySocket(t)
 	s := harness.Launch(t, harness.Plan{Args: append(harness.Verbosely(base), "--workers", "2"), Env: []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=1000000"}})
 	buf, rights := make([]byte, 4096), make([]byte, 256)
 	kept := map[string]bool{}
@@ -143,12 +150,7 @@ func TestKeptSocketNotNeeded(t *testing.T) {
 func TestKeptSocketRenamed(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	path := filepath.Join(harness.OpenDir(t), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l, path := notifySocket(t)
 	kept, url := harness.Listening(t, "127.0.0.1:0")
 	s := harness.Launch(t, harness.Plan{
 		Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=phalanx-1-000 exec "$@"`, "sh"},

@@ -172,20 +172,28 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// stopped returns an authority, and the configuration of a client that has obtained the certificate of one.test and
+// was stopped.
+func stopped(t *testing.T, w *workers) (a *acmetest.Authority, cfg Config) {
+	t.Helper()
+	a = acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	cfg = setting(t, a, w, "one.test")
+	client := run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+	client.stop()
+	return a, cfg
+}
+
 // An account that the authority has lost is registered again, also if its address for mail has
 // changed.
 func TestAccountLost(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
-	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
-	cfg := setting(t, a, w, "one.test")
-	client := run(t, cfg, a.RootFile)
-	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
-	client.stop()
+	a, cfg := stopped(t, w)
 	a.Stop()
 	a.Restart()
 	cfg.Email, cfg.Hosts = "admin@one.test", []string{"two.test", "one.test"}
-	client = run(t, cfg, a.RootFile)
+	client := run(t, cfg, a.RootFile)
 	w.wait(t, "another certificate", func() bool { return len(w.hosts()) == 2 })
 	client.stop()
 	if kept, err := client.kept.account(); err != nil || kept.Email != cfg.Email || len(w.lines) > 0 {
@@ -235,11 +243,7 @@ func (r *running) failures() int {
 func TestLimited(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
-	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
-	cfg := setting(t, a, w, "one.test")
-	client := run(t, cfg, a.RootFile)
-	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
-	client.stop()
+	a, cfg := stopped(t, w)
 
 	cfg.Hosts = []string{"one.test", "two.test"}
 	cfg.Directory = hostile(t, a, nil, func(out http.ResponseWriter, _ *http.Request) {
@@ -248,7 +252,7 @@ func TestLimited(t *testing.T) {
 		out.WriteHeader(http.StatusTooManyRequests)
 		fmt.Fprint(out, `{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many registrations"}`)
 	})
-	client = run(t, cfg, a.RootFile)
+	client := run(t, cfg, a.RootFile)
 	w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
 	client.stop()
 	want := "certificate for one.test (account) put off by " + client.authority() + ": too many registrations (rateLimited); next attempt in 3 h"

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/fdtest"
 	"phalanx/internal/ipc"
 	"phalanx/internal/serve"
 )
@@ -309,20 +310,7 @@ func TestOrdersKeepTheirOrder(t *testing.T) {
 // A worker without a free descriptor continues to serve when its connections are requested.
 func TestNoFreeDescriptorForList(t *testing.T) {
 	b := newBench(t)
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	lowest, err := unix.FcntlInt(b.end.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(lowest)
-	few := before
-	few.Cur = uint64(lowest)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
-		t.Fatal(err)
-	}
+	restore := fdtest.FullTable(t, 0)
 	sent := errors.Join(b.master.SendFile(ipc.Show{ID: 1}, int(b.end.Fd())), b.master.Send(ipc.Serve{}))
 	select {
 	case <-b.granted:
@@ -331,8 +319,9 @@ func TestNoFreeDescriptorForList(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the worker receives nothing more")
 	}
-	if err := errors.Join(sent, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)); err != nil {
-		t.Fatal(err)
+	restore()
+	if sent != nil {
+		t.Fatal(sent)
 	}
 	if o, ok := b.Orders().Take(); ok {
 		t.Errorf("the order is %#v, want none", o)

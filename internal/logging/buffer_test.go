@@ -90,31 +90,41 @@ func TestBufferWithSlowReader(t *testing.T) {
 	}
 }
 
+// diskBuffer returns a buffer that writes to a file, and the outlet of a full disk.
+func diskBuffer(t *testing.T) (b *Buffer, path string, full *Outlet) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "log")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	device, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { device.Close() })
+	if full, err = ShareOutlet(device); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(full.Close)
+	return NewBuffer(f), path, full
+}
+
 // On a full disk lines are dropped and counted. Half a line at the end of the file is ended
 // before the next line.
 func TestBufferOnFullDisk(t *testing.T) {
-	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer full.Close()
-	b := NewBuffer(f)
-	said := ""
-	b.Alert = func(line string) { said = line }
+	b, path, full := diskBuffer(t)
+	alert := ""
+	b.Alert = func(line string) { alert = line }
 	disk := b.out
-	if b.out, err = ShareOutlet(full); err != nil {
-		t.Fatal(err)
-	}
-	defer b.out.Close()
+	b.out = full
 	b.Write([]byte("first\nsecond\n"))
-	if b.sent, err = f.WriteString("first\nsec"); err != nil { // as much as the disk had room for
+	const room = "first\nsec" // as much as the disk had room for
+	if err := os.WriteFile(path, []byte(room), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	b.sent = len(room)
 	for range 2 {
 		if b.Flush() {
 			t.Error("something is left for a disk that is full")
@@ -123,45 +133,30 @@ func TestBufferOnFullDisk(t *testing.T) {
 	}
 	b.out = disk
 	b.Flush()
-	got, err := os.ReadFile(f.Name())
-	if want := "first\nsec\nnext\n"; err != nil || string(got) != want || !strings.HasPrefix(said, "2 log lines dropped; ") {
-		t.Errorf("the file has %q, %v, want %q; reported %q, want 2 lines dropped", got, err, want, said)
+	got, err := os.ReadFile(path)
+	if want := "first\nsec\nnext\n"; err != nil || string(got) != want || !strings.HasPrefix(alert, "2 log lines dropped; ") {
+		t.Errorf("the file has %q, %v, want %q; reported %q, want 2 lines dropped", got, err, want, alert)
 	}
 }
 
 // A report of dropped lines that the disk refuses too is repeated with their number.
 func TestBufferReportsAgain(t *testing.T) {
-	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer full.Close()
-	b := NewBuffer(f)
+	b, path, full := diskBuffer(t)
 	b.Alert = func(line string) { b.Write([]byte(line + "\n")) }
 	disk := b.out
-	refusing, err := ShareOutlet(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer refusing.Close()
-	b.out = refusing
+	b.out = full
 	b.Write([]byte("a\nb\nc\n"))
 	b.Flush()
 	b.out = disk // there is room for a line only
 	b.Write([]byte("d\n"))
 	b.Flush()
-	b.out = refusing
+	b.out = full
 	b.Flush()
 	b.out = disk
 	b.Write([]byte("e\n"))
 	for b.Flush() {
 	}
-	got, err := os.ReadFile(f.Name())
+	got, err := os.ReadFile(path)
 	if text, found := strings.CutPrefix(string(got), "d\ne\n3 log lines dropped; "); err != nil || !found || strings.Count(text, "\n") != 1 {
 		t.Errorf("the file has %q, error %v; want the number of lines dropped", got, err)
 	}

@@ -117,10 +117,15 @@ func (r *Request) hostPort(head []byte) (host, port []byte) {
 		host = head[r.Target.Off:r.Path.Off]
 		host = host[bytes.IndexByte(host, ':')+len("://"):]
 	}
-	if i := bytes.LastIndexByte(host, ':'); i > bytes.LastIndexByte(host, ']') {
-		return host[:i], host[i+1:]
+	return CutPort(host)
+}
+
+// CutPort cuts the port off a host. It is empty if there is none.
+func CutPort(authority []byte) (host, port []byte) {
+	if i := bytes.LastIndexByte(authority, ':'); i > bytes.LastIndexByte(authority, ']') {
+		return authority[:i], authority[i+1:]
 	}
-	return host, nil
+	return authority, nil
 }
 
 // cutLine splits p at its first CRLF.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/fdtest"
 	"phalanx/internal/ipc"
 )
 
@@ -106,33 +107,10 @@ func TestTakeDescriptors(t *testing.T) {
 			t.Errorf("%d is not among %v", n, all)
 		}
 	}
-	withDescriptors(t, 2, func() {
-		if some := take(); len(some) == 0 || len(some) > 2 || !slices.Equal(some, all[:len(some)]) {
-			t.Errorf("%v, want the first of %v", some, all)
-		}
-	})
-}
-
-// withDescriptors calls f while this process may open one more descriptor, and at most n.
-func withDescriptors(t *testing.T, n int, f func()) {
-	t.Helper()
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	lowest, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(lowest)
-	few := before
-	few.Cur = uint64(lowest + n)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
-		t.Fatal(err)
-	}
-	f()
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
+	restore := fdtest.FullTable(t, 2)
+	defer restore()
+	if some := take(); len(some) == 0 || len(some) > 2 || !slices.Equal(some, all[:len(some)]) {
+		t.Errorf("%v, want the first of %v", some, all)
 	}
 }
 

@@ -204,10 +204,7 @@ func (m *Match) same(r Request) bool {
 // without a port is that of every port: behind a proxy, the port in the request may not be the
 // client's.
 func (r Request) at(authority []byte) bool {
-	host, port := authority, []byte(nil)
-	if i := bytes.LastIndexByte(authority, ':'); i > bytes.LastIndexByte(authority, ']') {
-		host, port = authority[:i], authority[i+1:]
-	}
+	host, port := proto.CutPort(authority)
 	switch {
 	case !bytes.EqualFold(host, r.Host):
 		return false

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/fdtest"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -36,7 +37,7 @@ func TestOutOfDescriptors(t *testing.T) {
 			}
 			defer unix.Close(sockets[i])
 		}
-		restore := servetest.FullTable(t, 0)
+		restore := fdtest.FullTable(t, 0)
 		defer restore()
 		port := first.RemoteAddr().(*net.TCPAddr).Port
 		for _, fd := range sockets {

@@ -206,6 +206,19 @@ func TestHTTP2ClientEndsItsSide(t *testing.T) {
 	})
 }
 
+// beforeDrain begins a download of /f over a socket with a small buffer, and then makes the server drain. It
+// returns the client and the number of bytes that it has received.
+func beforeDrain(t *testing.T, s *servetest.Server) (c *h2client, n int) {
+	t.Helper()
+	c = greetHTTP2(t, dialTight(t, s.Addr))
+	c.ask(1, "/f")
+	for n == 0 {
+		_, n = c.content()
+	}
+	s.Order(serve.Drain{})
+	return c, n
+}
+
 // A slow client of a draining worker receives all of its last response, which the kernel sends long after the
 // worker has passed it on, though the client opens windows meanwhile: a connection that is closed would answer
 // them with a reset.
@@ -215,13 +228,7 @@ func TestHTTP2DrainDeliversTheLastResponse(t *testing.T) {
 	servetest.Noise(t, filepath.Join(dir, "f"), size)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		s := servetest.Start(t, dir, run, speaksHTTP2)
-		c := greetHTTP2(t, dialTight(t, s.Addr))
-		c.ask(1, "/f")
-		n := 0
-		for n == 0 {
-			_, n = c.content()
-		}
-		s.Order(serve.Drain{})
+		c, n := beforeDrain(t, s)
 		pace := time.NewTicker(60 * time.Millisecond)
 		defer pace.Stop()
 		for n < size {
@@ -247,13 +254,7 @@ func TestLingeringClientBelowTheMinimumRate(t *testing.T) {
 			speaksHTTP2(cfg)
 			cfg.Conn.MinRate = 1 << 20
 		})
-		c := greetHTTP2(t, dialTight(t, s.Addr))
-		c.ask(1, "/f")
-		n := 0
-		for n == 0 {
-			_, n = c.content()
-		}
-		s.Order(serve.Drain{})
+		c, n := beforeDrain(t, s)
 		pace := time.NewTicker(500 * time.Millisecond)
 		defer pace.Stop()
 		for {

@@ -6,8 +6,8 @@ import (
 	"phalanx/internal/proto"
 )
 
-// index opens the index file of a directory, whose clean name is empty or ends with a slash. It
-// also returns the name of the file. ENOENT means that there is none.
+// index opens the index file of a directory, whose clean name is empty or ends with a slash, and
+// also returns the name of that file. If the directory has none, the error is ENOENT.
 func (r *Root) index(name []byte, access *proto.Access) (*File, []byte, error) {
 	for _, index := range r.policy.Index {
 		if len(name)+len(index) >= cap(name) {

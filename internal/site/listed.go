@@ -202,15 +202,13 @@ func (c *listed) sort() {
 	c.root.making.Go(func() {
 		slices.SortFunc(c.entries, c.compare) // nobody else uses them while making is set
 		c.made(nil)
+		c.release() // the sort is one of the users
 	})
 }
 
 // made sets the README, if it is known, and wakes the listings that wait.
 func (c *listed) made(readme []byte) {
 	c.mu.Lock()
-	if !c.ordered {
-		c.release() // the sort is one of the users
-	}
 	wakes := c.wakes
 	c.readme, c.making, c.wakes = readme, false, nil
 	c.mu.Unlock()

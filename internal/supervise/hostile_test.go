@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/fdtest"
 	"phalanx/internal/ipc"
 )
 
@@ -153,33 +154,11 @@ func TestNoFreeDescriptors(t *testing.T) {
 	if err := worker.Send(ipc.Alive{}); err != nil {
 		t.Fatal(err)
 	}
-	withoutDescriptors(t, func() {
-		if m, err := p.Receive(); m != (ipc.Alive{}) || err != nil {
-			t.Errorf("received %v, %v, want Alive", m, err)
-		}
-	})
-}
-
-// withoutDescriptors calls f while this process may open no descriptor.
-func withoutDescriptors(t *testing.T, f func()) {
-	t.Helper()
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	lowest, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(lowest)
-	few := before
-	few.Cur = uint64(lowest)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
-		t.Fatal(err)
-	}
-	f()
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
+	restore := fdtest.FullTable(t, 0)
+	m, err := p.Receive()
+	restore()
+	if m != (ipc.Alive{}) || err != nil {
+		t.Errorf("received %v, %v, want Alive", m, err)
 	}
 }
 

@@ -34,12 +34,17 @@ func TestKeeperEndsDuringUpgrade(t *testing.T) {
 	})
 }
 
-// A worker whose keeper has ended is replaced by one that has a keeper.
-func TestKeeperEnds(t *testing.T) {
+// keepingStubborn is keeping with workers that do not exit by themselves.
+func keepingStubborn() *rig {
 	r := keeping()
 	tweak := r.tweak
 	r.tweak = func(f *fake) { tweak(f); f.stubborn = true }
-	runRig(t, 1, r, func(r *rig) {
+	return r
+}
+
+// A worker whose keeper has ended is replaced by one that has a keeper.
+func TestKeeperEnds(t *testing.T) {
+	runRig(t, 1, keepingStubborn(), func(r *rig) {
 		r.hello(0)
 		r.procs[0].kept.EndKeeper()
 		synctest.Wait()
@@ -56,10 +61,7 @@ func TestKeeperEnds(t *testing.T) {
 
 // If the replacement of a worker whose keeper has ended dies, another follows.
 func TestReplacementWithoutKeeperDies(t *testing.T) {
-	r := keeping()
-	tweak := r.tweak
-	r.tweak = func(f *fake) { tweak(f); f.stubborn = true }
-	runRig(t, 1, r, func(r *rig) {
+	runRig(t, 1, keepingStubborn(), func(r *rig) {
 		r.hello(0)
 		r.procs[0].kept.EndKeeper()
 		synctest.Wait()

@@ -222,7 +222,7 @@ func (l *Loop) serve(p *peer) {
 				l.park(p)
 				return
 			case p.handshaking():
-				l.shakeLater(p)
+				l.queueHandshake(p)
 				return
 			case p.step == conn.Read && l.dry(p):
 				l.throttle(p)

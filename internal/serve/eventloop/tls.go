@@ -177,8 +177,8 @@ func (l *Loop) sent(p *peer) {
 	p.unsent = nil
 }
 
-// shakeLater queues a peer whose handshake can continue.
-func (l *Loop) shakeLater(p *peer) {
+// queueHandshake queues a peer whose handshake can continue.
+func (l *Loop) queueHandshake(p *peer) {
 	if !p.turn.linked() {
 		l.tls.handshaking.push(&p.turn)
 	}
@@ -200,7 +200,7 @@ func (l *Loop) continueHandshakes() {
 		}
 		p.turn.remove()
 		l.cfg.Records.Serving(int(p.fd))
-		if l.shakeOne(p) {
+		if l.continueHandshake(p) {
 			l.serve(p)
 		}
 		if l.clock.Mono() >= until {
@@ -209,8 +209,8 @@ func (l *Loop) continueHandshakes() {
 	}
 }
 
-// shakeOne continues one handshake. It returns false if the peer has ended.
-func (l *Loop) shakeOne(p *peer) bool {
+// continueHandshake continues one handshake. It returns false if the peer has ended.
+func (l *Loop) continueHandshake(p *peer) bool {
 	for len(p.unsent) == 0 && p.handshaking() && (p.more || p.readable) && l.tls.turn.Budget > 0 {
 		if !l.receive(p) {
 			return false

@@ -247,27 +247,3 @@ func Await(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
-
-// FullTable leaves this process only free unused descriptors until restore is called.
-func FullTable(t *testing.T, free int) (restore func()) {
-	t.Helper()
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	var lowest []int
-	for range free + 1 {
-		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		lowest = append(lowest, fd)
-	}
-	full := before
-	full.Cur = uint64(lowest[free])
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &full); err != nil {
-		t.Fatal(err)
-	}
-	return func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
-}
