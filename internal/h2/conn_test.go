@@ -35,6 +35,9 @@ func TestResponses(t *testing.T) {
 		{"a long head", getFields("/", "x", strings.Repeat("x", 17000)), "431", -1},
 		{"a head over the announced limit", getFields("/", "x", strings.Repeat("\\", 21000)), "431", -1},
 		{"HEAD over the announced limit", []string{":method", "HEAD", ":scheme", "http", ":path", "/", ":authority", "x", "x", strings.Repeat("\\", 21000)}, "431", 0},
+		{"HEAD of a path over the announced limit", []string{":method", "HEAD", ":scheme", "http", ":path", "/" + strings.Repeat("\\", 21000), ":authority", "x"}, "431", 0},
+		{"HEAD behind a path over the announced limit", []string{":path", "/" + strings.Repeat("\\", 21000), ":method", "HEAD", ":scheme", "http"}, "431", 0},
+		{"HEAD of a long target", []string{":method", "HEAD", ":scheme", "http", ":path", "/" + strings.Repeat("x", 9000), ":authority", "x"}, "414", 0},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c := connect(t)

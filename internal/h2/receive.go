@@ -240,7 +240,7 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 		return c.streamError(out, id, ProtocolError), NoError
 	case verdictTooLarge:
 		c.spend(costStreamError, ReasonHeaderLists)
-		s.parser.Parse(s.head) // as far as it was decoded: a response to HEAD has no content
+		s.parser.Parse(s.head) // it has no more than the method
 		s.fault, s.ended = tooMany, end
 		c.complete(s, now)
 		return out, NoError

@@ -62,12 +62,13 @@ func (c *Conn) decode(s *stream, block []byte) verdict {
 		}
 		if r.size > MaxHeaderList && result == verdictRequest {
 			result = verdictTooLarge
-			if !begun {
-				r.begin(s) // the response depends on the method
-			}
 		}
 		if result != verdictRequest {
-			continue // only the table matters
+			// Only the table matters, and the method: a response to HEAD has no content.
+			if string(f.Name) == ":method" && string(f.Value) == "HEAD" {
+				r.pseudo(f.Name, f.Value)
+			}
+			continue
 		}
 		switch {
 		case len(f.Name) > 0 && f.Name[0] == ':':
@@ -87,6 +88,10 @@ func (c *Conn) decode(s *stream, block []byte) verdict {
 	}
 	if result == verdictRequest && !begun && !r.begin(s) {
 		result = verdictMalformed
+	}
+	if result == verdictTooLarge && r.seen&seenMethod != 0 {
+		// Not the rest: it is incomplete, and the path may not have fitted.
+		s.head = append(append(s.head[:0], r.method...), " * HTTP/1.1\r\n"...)
 	}
 	s.head = append(s.head, "\r\n"...)
 	return result

@@ -73,11 +73,12 @@ func (p *Parser) Parse(buf []byte) Result {
 			if end < limit {
 				return NeedMore
 			}
-			p.refuseLong()
+			p.refuseLong(buf[p.line:end])
 			break
 		}
 		lf := int(p.scan) + i
 		if lf == int(p.line) || buf[lf-1] != '\r' {
+			p.recognize(buf[p.line:lf])
 			p.refuse(StatusBadRequest, "RFC 9112 §2.2", "a line ends with LF alone")
 			break
 		}
@@ -109,12 +110,21 @@ func (p *Parser) limit() int {
 	return MaxHead
 }
 
-func (p *Parser) refuseLong() {
+func (p *Parser) refuseLong(line []byte) {
 	if p.state == stateStart {
+		p.recognize(line)
 		p.refuse(StatusURITooLong, "RFC 9112 §3", "the request line is too long")
 		return
 	}
 	p.refuse(StatusHeaderFieldsTooLarge, "RFC 6585 §5", "the head is too long")
+}
+
+// recognize sets the method of a request line that is refused before it is parsed: a response
+// to HEAD has no content (RFC 9110 §9.3.2).
+func (p *Parser) recognize(line []byte) {
+	if sp := bytes.IndexByte(line, ' '); sp > 0 && p.state == stateStart {
+		p.req.Method = lookupMethod(line[:sp])
+	}
 }
 
 func (p *Parser) refuse(s Status, rule, reason string) {

@@ -237,10 +237,12 @@ func TestRefusedMethodIsKnown(t *testing.T) {
 		"HEAD / http\r\n\r\n",
 		"HEAD /\x01 HTTP/1.1\r\n\r\n",
 		"HEAD * HTTP/1.1\r\n\r\n",
+		"HEAD / HTTP/1.1\n\n",
+		"\r\nHEAD /" + strings.Repeat("a", MaxRequestLine),
 		"HEAD / HTTP/1.1\r\n\r\n",
 	} {
-		if o := parseCut([]byte(raw), len(raw)); o.result != Refused || o.req.Method != MethodHead {
-			t.Errorf("%q: %+v", raw, o)
+		if o := parseEverySplit(t, []byte(raw)); o.result != Refused || o.req.Method != MethodHead {
+			t.Errorf("%.50q: %+v", raw, o)
 		}
 	}
 }
