@@ -2,11 +2,12 @@ package logging
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/human"
 )
 
 // Buffer collects lines and writes them to a file on demand, without ever waiting for a
@@ -61,7 +62,7 @@ func (b *Buffer) Flush() (left bool) {
 	b.lines, b.sent, b.alerted = b.lines[:0], 0, 0
 	if n := b.dropped; n > 0 && b.Alert != nil {
 		b.dropped, b.alerted = 0, n
-		b.Alert(fmt.Sprintf("%d log lines dropped; the disk of standard error was full, or its reader too slow", n))
+		b.Alert(human.Plural(n, "log line", "log lines") + " dropped; the disk of standard error was full, or its reader too slow")
 		return true
 	}
 	return false

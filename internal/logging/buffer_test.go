@@ -2,10 +2,10 @@ package logging
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,11 +40,7 @@ func TestBufferWithStalledReader(t *testing.T) {
 	b := NewBuffer(w)
 	noted := 0
 	b.Alert = func(line string) {
-		n := 0
-		if _, err := fmt.Sscanf(line, "%d log lines dropped", &n); err != nil {
-			t.Error(err)
-		}
-		noted += n
+		noted += reported(t, line)
 		b.Write([]byte("note\n"))
 	}
 	line := strings.Repeat("y", 99) + "\n"
@@ -137,6 +133,34 @@ func TestBufferOnFullDisk(t *testing.T) {
 	if want := "first\nsec\nnext\n"; err != nil || string(got) != want || !strings.HasPrefix(alert, "2 log lines dropped; ") {
 		t.Errorf("the file has %q, %v, want %q; reported %q, want 2 lines dropped", got, err, want, alert)
 	}
+}
+
+// One dropped line is reported in the singular.
+func TestBufferReportsOneLine(t *testing.T) {
+	b, _, full := diskBuffer(t)
+	alert := ""
+	b.Alert = func(line string) { alert = line }
+	disk := b.out
+	b.out = full
+	b.Write([]byte("lost\n"))
+	b.Flush()
+	b.out = disk
+	b.Write([]byte("next\n"))
+	b.Flush()
+	if !strings.HasPrefix(alert, "1 log line dropped; ") {
+		t.Errorf("reported %q, want 1 log line dropped", alert)
+	}
+}
+
+// reported returns the number of dropped lines, 2 or more, that a report begins with.
+func reported(t *testing.T, report string) int {
+	t.Helper()
+	number, _, found := strings.Cut(report, " log lines dropped; ")
+	n, err := strconv.Atoi(strings.ReplaceAll(number, ",", ""))
+	if !found || err != nil {
+		t.Errorf("%.200q does not say how many lines were dropped", report)
+	}
+	return n
 }
 
 // A report of dropped lines that the disk refuses too is repeated with their number.

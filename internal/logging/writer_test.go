@@ -40,11 +40,8 @@ func TestWriterNeverWaits(t *testing.T) {
 	out.Close()
 	w.Close()
 	got := <-read
-	var dropped int
-	i := strings.Index(got, "phalanx: ")
-	if _, err := fmt.Sscanf(got[max(i, 0):], "phalanx: %d log lines dropped", &dropped); err != nil {
-		t.Fatalf("no line in %d bytes says what was dropped: %v", len(got), err)
-	}
+	_, report, _ := strings.Cut(got, "phalanx: ")
+	dropped := reported(t, report)
 	if kept := strings.Count(got, line); kept+dropped != writers*lines {
 		t.Errorf("%d lines are kept and %d dropped, of %d", kept, dropped, writers*lines)
 	}
