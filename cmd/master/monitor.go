@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -310,8 +309,7 @@ func check(o options.Options, stdout *os.File) error {
 			return err
 		}
 	}
-	secure := slices.ContainsFunc(o.Addresses(), func(a listen.Address) bool { return a.Secure })
-	if err := o.CheckHTTPS(secure); err != nil {
+	if err := o.CheckHTTPS(encrypted(o.Addresses())); err != nil {
 		warning = err.Error() + ", unless systemd passes a socket for HTTPS"
 	}
 	if warning != "" {

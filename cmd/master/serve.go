@@ -62,7 +62,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 		Queue: sockets.Queue, Alert: out.alert, Deaths: out.deaths(o), Sockets: scalable(o, sockets),
 	}
 	enableUpgrade(&pool, before, upgrade.Upgrader{
-		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { return certs.settings(reread(read, o)) }, Keys: certs.state,
+		Name: os.Args[0], Args: args, Env: os.Environ(), Settings: func() error { return certs.settings(reread(read, o, sockets.Addresses())) }, Keys: certs.state,
 		Sockets: sockets, Board: monitor.Board, Admin: monitor.descriptor(), Doorbell: monitor.doorbell(), Log: monitor.Log, Leave: monitor.leave(out.leave),
 		Started: monitor.Started, Signals: signals, Nohup: hungUp == nil, Execve: reduced.execve,
 	})

@@ -89,20 +89,21 @@ func openSites(o options.Options) (*website.Sites, error) {
 	return sites, nil
 }
 
-// reread reads the options again for a reload or an upgrade. before are those in force.
-func reread(read func() (options.Options, string, error), before options.Options) (o options.Options, worker string, err error) {
+// reread reads the options again for a reload or an upgrade. before are those in force, addresses
+// those that the server listens on, which may be known only from systemd.
+func reread(read func() (options.Options, string, error), before options.Options, addresses []listen.Address) (o options.Options, worker string, err error) {
 	if o, worker, err = read(); err != nil {
 		return o, "", err
 	}
 	if name := options.NeedsRestart(before, o); name != "" {
 		return o, "", fmt.Errorf("--%s has changed; restart to apply it", name)
 	}
-	return o, worker, nil
+	return o, worker, o.CheckHTTPS(encrypted(addresses))
 }
 
 // reloaded returns the settings of a reload.
 func reloaded(read func() (options.Options, string, error), before options.Options, spawner supervise.Spawner, sockets *listen.Set, m *monitor, c *certificates) (supervise.Settings, error) {
-	o, worker, err := reread(read, before)
+	o, worker, err := reread(read, before, sockets.Addresses())
 	if err == nil {
 		err = m.check(o)
 	}

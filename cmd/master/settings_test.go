@@ -6,8 +6,40 @@ import (
 	"strings"
 	"testing"
 
+	"phalanx/internal/listen"
 	"phalanx/internal/options"
 )
+
+// Options that the server's addresses do not allow are refused at a reload and an upgrade, as they are
+// at a start: the new program of an upgrade could not start with them.
+func TestRereadChecksHTTPS(t *testing.T) {
+	parse := func(args string) options.Options {
+		t.Helper()
+		o, err := options.ParseMaster(strings.Fields(args), func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	for _, tt := range []struct {
+		args   string
+		secure bool
+		want   string // how the error begins; empty: there is none
+	}{
+		{"--expires 1h", false, ""},
+		{"--tls-self-signed", true, ""},
+		{"--tls-self-signed", false, "certificates: no HTTPS address"},
+		{"--hsts 1h", false, "--hsts: "},
+		{"--plain serve", false, "--plain serve: "},
+		{"--expires 1h", true, "https: no certificate"},
+	} {
+		read := func() (options.Options, string, error) { return parse(tt.args), "worker", nil }
+		_, _, err := reread(read, parse(""), []listen.Address{{Port: 8080, Secure: tt.secure}})
+		if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s, HTTPS %v: %v, want %q", tt.args, tt.secure, err, tt.want)
+		}
+	}
+}
 
 // --no-rules helps only against an error in a file, and is named only there.
 func TestCureOfRules(t *testing.T) {

@@ -57,6 +57,25 @@ func TestUpgradeFails(t *testing.T) {
 		badProgram{"#!/bin/sh\necho no such flag\nexit 64", fmt.Sprintf(line, "no such flag")})
 }
 
+// TestUpgradeWithoutHTTPS upgrades with an option that the server's addresses do not allow, so that the new
+// program could not start: the master keeps running unchanged.
+func TestUpgradeWithoutHTTPS(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"index.html": "front"})
+	config := filepath.Join(t.TempDir(), "config")
+	harness.Write(t, config, []byte("workers = 2\n"))
+	s := harness.ServeAs(t, harness.Plan{Args: append(harness.Verbosely(base), "--config", config)})
+	old := s.Workers()
+	harness.Write(t, config, []byte("workers = 2\nhsts = 1h\n"))
+	s.Signal(syscall.SIGUSR2)
+	s.AwaitText("upgrade: --hsts: browsers obey it over HTTPS only")
+	s.MustServe("/", "front")
+	if now := s.Workers(); !slices.Equal(now, old) {
+		t.Errorf("the workers are %v, want %v", now, old)
+	}
+	s.Stop(5 * time.Second)
+}
+
 // TestCheckFlag checks the options with --check, which starts nothing.
 func TestCheckFlag(t *testing.T) {
 	t.Parallel()
