@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -55,7 +57,7 @@ func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
 	}
 	defer cache.Close()
 	c := exec.Command(path, "helper")
-	p := &helperProcess{cmd: c}
+	p := &helperProcess{cmd: c, began: time.Now()}
 	c.Env = []string{helperKey + "=" + o.Identity, helperSizeKey + "=" + strconv.FormatInt(int64(o.CacheSize), 10), "GOMAXPROCS=1"}
 	if o.Confine == options.ConfineOff {
 		c.Env = append(c.Env, helperNoBox+"=1")
@@ -72,6 +74,7 @@ func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
 // helperProcess is a running helper.
 type helperProcess struct {
 	cmd   *exec.Cmd
+	began time.Time
 	words lastWords
 }
 
@@ -86,21 +89,37 @@ func (p *helperProcess) Wait() error {
 	state := p.cmd.ProcessState
 	switch {
 	case errors.Is(err, syscall.ECHILD):
-		return nil // as process 1 of a container, the master has reaped it with the orphans
+		return p.reaped()
 	case err == nil, state == nil:
 		return err
 	}
 	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
 		return fmt.Errorf("killed by %s", unix.SignalName(status.Signal()))
 	}
-	if line, _, _ := bytes.Cut(bytes.TrimSpace(p.words.text), []byte("\n")); len(line) > 0 {
-		return errors.New(human.Visible(string(line)))
+	if line := p.words.line(); line != "" {
+		return errors.New(line)
 	}
 	return fmt.Errorf("exit code %d", state.ExitCode())
 }
 
+// reaped returns why a helper has exited whose status is lost: as process 1 of a container the
+// master may reap it with the orphans, and the kernel does if SIGCHLD is ignored. It has died,
+// and must not be started again at once, unless it may have been idle.
+func (p *helperProcess) reaped() error {
+	if time.Since(p.began) >= helper.IdleTime {
+		return nil
+	}
+	return errors.New(cmp.Or(p.words.line(), "exit status unknown"))
+}
+
 // lastWords keeps the first 1000 bytes that a process writes.
 type lastWords struct{ text []byte }
+
+// line returns the first line, "" if there is none.
+func (w *lastWords) line() string {
+	line, _, _ := bytes.Cut(bytes.TrimSpace(w.text), []byte("\n"))
+	return human.Visible(string(line))
+}
 
 // Write implements [io.Writer].
 func (w *lastWords) Write(p []byte) (int, error) {

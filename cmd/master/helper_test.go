@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"phalanx/internal/compress"
+	"phalanx/internal/helper"
 	"phalanx/internal/options"
 )
 
@@ -33,6 +36,39 @@ func TestHelperWait(t *testing.T) {
 		}
 		if text != want || len(p.words.text) > 1000 {
 			t.Errorf("%s: %q, want %q", script, text, want)
+		}
+	}
+}
+
+// A helper whose exit status somebody else has collected has died, unless it may have exited because
+// it was idle.
+func TestHelperReaped(t *testing.T) {
+	signal.Ignore(syscall.SIGCHLD) // so that the kernel reaps it
+	defer func() {                 // signal.Reset would leave it ignored
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGCHLD)
+		signal.Stop(c)
+	}()
+	for _, tt := range []struct {
+		script string
+		age    time.Duration
+		want   string
+	}{
+		{"exit 1", 0, "exit status unknown"},
+		{"echo broken >&2; exit 1", 0, "broken"},
+		{"exit 0", helper.IdleTime, ""},
+	} {
+		p := &helperProcess{cmd: exec.Command("sh", "-c", tt.script), began: time.Now().Add(-tt.age)}
+		p.cmd.Stderr = &p.words
+		if err := p.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		if err := p.Wait(); err != nil {
+			text = err.Error()
+		}
+		if text != tt.want {
+			t.Errorf("%s after %v: %q, want %q", tt.script, tt.age, text, tt.want)
 		}
 	}
 }

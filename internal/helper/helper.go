@@ -28,16 +28,16 @@ type Job struct {
 	from int         // pid of the worker
 }
 
-// idleTime is how long a helper waits for a job before it exits. The next job starts
+// IdleTime is how long a helper waits for a job before it exits. The next job starts
 // another.
-const idleTime = time.Minute
+const IdleTime = time.Minute
 
 // Work does jobs until the channel ends, or none has arrived for a while. It calls a
 // function for each job, completes the result and sends it to the master; the function
 // has to stop when its context ends. At most that many jobs wait, because each holds a
 // descriptor.
 func Work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobDone) error {
-	return work(channel, most, do, idleTime)
+	return work(channel, most, do, IdleTime)
 }
 
 func work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobDone, idle time.Duration) error {
