@@ -50,8 +50,8 @@ type monitor struct {
 
 	readmes *renderer
 
-	helper     *helper.Runner // nil: there is no cache directory
-	compresses atomic.Bool    // --compress is set
+	helper *helper.Runner // nil: there is no cache directory
+	caches atomic.Bool    // the options give the helper something to do
 }
 
 // newMonitor creates the monitor, or restores it after an upgrade. After an upgrade errors are
@@ -187,18 +187,18 @@ func (m *monitor) close() {
 	m.Log.Close()
 }
 
-// help returns the function that passes jobs of workers to the helper; nil: there is no
-// helper.
+// help returns the function that passes jobs of workers to the helper; nil: the options give
+// it nothing to do.
 func (m *monitor) help(o options.Options) func(int, ipc.Job, *os.File) {
-	if m.helper == nil || !o.Compress {
+	if m.helper == nil || !o.Caches() {
 		return nil
 	}
 	return m.helper.Give
 }
 
-// helps returns the status of the helper; nil: there is no helper, or --compress is not set.
+// helps returns the status of the helper; nil: the options give it nothing to do.
 func (m *monitor) helps() *status.Helper {
-	if m.helper == nil || !m.compresses.Load() {
+	if m.helper == nil || !m.caches.Load() {
 		return nil
 	}
 	return m.helper.Status()
@@ -221,7 +221,7 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 
 // describe updates the description of the pool in snapshots.
 func (m *monitor) describe(o options.Options) {
-	m.compresses.Store(o.Compress)
+	m.caches.Store(o.Caches())
 	base := ""
 	if o.Default() {
 		base = string(o.Base)

@@ -67,6 +67,14 @@ func TestETagContent(t *testing.T) {
 	}
 }
 
+// TestETagWithoutCompress makes entity tags of large files in the background, without compressing any.
+func TestETagWithoutCompress(t *testing.T) {
+	t.Parallel()
+	base := harness.Tree(t, map[string]string{"film.bin": string(harness.Noise("film", 100<<10))})
+	s := harness.Serve(t, base, "--etag", "content", "--file-cache", "0", "--cache-dir", filepath.Join(harness.OpenDir(t), "cache"))
+	awaitTag(t, s, "/film.bin")
+}
+
 // awaitTag requests a path, written as coding:path for a coding, until it has an entity tag, and
 // compares the digest with openssl's.
 func awaitTag(t *testing.T, s *harness.Server, path string) (tag string) {
