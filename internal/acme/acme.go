@@ -125,7 +125,7 @@ func (c *Client) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.change()
 		c.saveAgain()
-		if c.Now().Sub(c.published) >= maxSleep {
+		if c.Now().Sub(c.published) >= repeatTime {
 			c.publish() // it may have failed, or a certificate was left out by a wrong clock
 		}
 		c.progress()
@@ -139,9 +139,13 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// maxSleep limits a sleep, so that changes of the clock are noticed, and what has failed to be
-// stored or published is tried again.
-const maxSleep = time.Hour
+const (
+	// maxSleep limits a sleep: timers stand still while the machine is suspended, and do not notice
+	// that the clock was set. What has failed to be stored is tried again then.
+	maxSleep = time.Minute
+	// repeatTime is the time after which certificates are published again.
+	repeatTime = time.Hour
+)
 
 // sleep waits until there is something to do.
 func (c *Client) sleep(ctx context.Context, due bool, wait time.Duration) {

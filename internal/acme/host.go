@@ -186,7 +186,7 @@ func (c *Client) obtained(h *host, cert *held) {
 	c.counts.Issued++
 	c.mu.Unlock()
 	if err := c.save(h); err != nil {
-		c.Alert(fmt.Sprintf("certificate for %s is in use, but was not stored: %v; this is retried every hour, and a restart before then orders another one", h.name, err))
+		c.Alert(fmt.Sprintf("certificate for %s is in use, but was not stored: %v; this is retried every minute, and a restart before then orders another one", h.name, err))
 	}
 	c.Log.Info().Str("host", h.name).Bool("renewed", renewed).Time("expires", cert.notAfter()).Msg("certificate obtained")
 	c.publish()

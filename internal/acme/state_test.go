@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -305,11 +306,43 @@ func TestPublishedAgain(t *testing.T) {
 		ctx, end := context.WithCancel(t.Context())
 		ran := make(chan struct{})
 		go func() { defer close(ran); c.Run(ctx) }()
-		time.Sleep(3*maxSleep + time.Minute)
+		time.Sleep(3*repeatTime + time.Minute)
 		end()
 		<-ran
 		if published != 4 {
 			t.Errorf("published %d times at the start and in three hours, want 4", published)
+		}
+	})
+}
+
+// The clock is looked at every minute: timers stand still while the machine is suspended, but
+// certificates expire.
+func TestSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, err := OpenState(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer state.Close()
+		published := 0
+		var suspended atomic.Int64
+		c, err := New(Config{
+			State: state, Directory: "https://ca.test/", Publish: func(Published) { published++ }, Inform: func(string) {},
+			Now: func() time.Time { return time.Now().Add(time.Duration(suspended.Load())) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { defer close(ran); c.Run(ctx) }()
+		time.Sleep(time.Second)
+		suspended.Store(int64(repeatTime))
+		time.Sleep(time.Minute)
+		end()
+		<-ran
+		if published != 2 {
+			t.Errorf("published %d times a minute after a suspension, want 2", published)
 		}
 	})
 }
