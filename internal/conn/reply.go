@@ -243,7 +243,7 @@ func (r *Reply) get(out []byte, now Now) []byte {
 		return r.redirect(out, now)
 	}
 	set := r.rules()
-	if set.Forced() && set.Find(&r.cfg.match, r.ruled(path)) && r.cfg.match.Forced() {
+	if set.Forced() && set.Find(&r.cfg.match, r.ruled(path)) && r.cfg.match.Forced() && !r.undone(path) {
 		if r.locked(path) {
 			return r.fail(out, proto.StatusUnauthorized, now)
 		}

@@ -33,21 +33,47 @@ func (r *Reply) ruled(path []byte) rules.Request {
 // matches its own target decides only if there is something at the target.
 func (r *Reply) decides(set *rules.Set, path []byte) bool {
 	m := &r.cfg.match
-	if !set.Find(m, r.ruled(path)) {
+	if !set.Find(m, r.ruled(path)) || r.undone(path) {
 		return false
 	}
 	if !m.Grows() {
 		return true
 	}
+	status := r.at(targetPath(m))
+	return status < proto.StatusBadRequest || status == proto.StatusUnauthorized // the client may not learn what is there
+}
+
+// undone reports whether the site would redirect the client back from the target of the rule that
+// was found, because that only lacks the slash of a directory, or has one more than a clean URL.
+func (r *Reply) undone(path []byte) bool {
+	m := &r.cfg.match
+	if !m.Moves() || m.External() {
+		return false
+	}
+	target := targetPath(m)
+	if !bytes.Equal(bytes.TrimRight(target, "/"), bytes.TrimRight(path, "/")) {
+		return false
+	}
+	status := r.at(target)
+	return status == proto.StatusMovedPermanently || status == proto.StatusPermanentRedirect
+}
+
+// targetPath returns the path of a rule's target.
+func targetPath(m *rules.Match) []byte {
 	target := m.Target()
 	if end := bytes.IndexAny(target, "?#"); end >= 0 {
 		target = target[:end]
 	}
-	f, status := r.x.site.Open(target, proto.Codings{}, &r.x.access)
+	return target
+}
+
+// at returns the status of what is at a path of the site.
+func (r *Reply) at(path []byte) proto.Status {
+	f, status := r.x.site.Open(path, proto.Codings{}, &r.x.access)
 	if f != nil && status == proto.StatusOK {
 		f.Close()
 	}
-	return status < proto.StatusBadRequest || status == proto.StatusUnauthorized // the client may not learn what is there
+	return status
 }
 
 // obey answers as the rule that was found says.

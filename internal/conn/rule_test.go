@@ -134,6 +134,28 @@ func (s *changingSite) Rules() *rules.Set {
 	return set
 }
 
+// TestRuleAgainstSlash checks that no rule takes the slash from the path of a directory, or adds one to a
+// clean URL: the site would redirect the client back, without end. Elsewhere it may.
+func TestRuleAgainstSlash(t *testing.T) {
+	for _, test := range []struct{ rule, path, want string }{
+		{"/dir/ /dir", "/dir/", "403 Forbidden"},
+		{"/dir/ /dir 301!", "/dir/", "403 Forbidden"},
+		{"/dir/ /dir 301!", "/dir", "301 Moved Permanently"}, // to /dir/, by the site
+		{"/a /a/ 301!", "/a", "200 OK"},
+		{"/a /a/ 301!", "/a/", "308 Permanent Redirect"}, // to /a, by the site
+		{"/none/ /none", "/none/", "301 Moved Permanently"},
+		{"/none/ /none 302!", "/none/", "302 Found"},
+		{"/none /none/ 302!", "/none", "302 Found"},
+	} {
+		cfg := ruledConfig(t, test.rule, "")
+		site := cfg.Site.(*fakeSite)
+		site.status["/dir/"], site.status["/a/"] = proto.StatusForbidden, proto.StatusPermanentRedirect
+		if got := answerTo(cfg, get(test.path)); !strings.HasPrefix(got, "HTTP/1.1 "+test.want+"\r\n") {
+			t.Errorf("%q: %s gets\n%s\nwant %s", test.rule, test.path, got, test.want)
+		}
+	}
+}
+
 // TestGrowingRule checks that a rule that matches its own target ends at a file that exists.
 func TestGrowingRule(t *testing.T) {
 	cfg := ruledConfig(t, "/docs/* /docs/new/:splat", "")
