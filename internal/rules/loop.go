@@ -12,7 +12,8 @@ const maxHops = 20
 
 // checkLoops refuses redirect loops. It follows each rule from one sample path that it
 // matches, as if there were no files. A rule whose targets only become longer is marked, and
-// refused if it is forced, because no file could end it.
+// refused if it is forced, because no file could end it. Several rules that make each other's
+// targets longer are refused too.
 func (s *Set) checkLoops() error {
 	var m Match
 	for i := range s.redirects {
@@ -22,6 +23,7 @@ func (s *Set) checkLoops() error {
 		}
 		path := rule.from.sample()
 		seen := []string{path}
+		var applied []*redirect
 		for forced := true; ; {
 			if !s.Find(&m, Request{Path: []byte(path)}) || !m.rule.moves() || m.external {
 				break
@@ -33,13 +35,14 @@ func (s *Set) checkLoops() error {
 				rule.grows = true
 			}
 			forced = forced && m.rule.forced
+			applied = append(applied, m.rule)
 			path, _, _ = strings.Cut(string(m.target), "?")
 			path, _, _ = strings.Cut(path, "#")
 			if slices.Contains(seen, path) {
 				return rule.errorf("these redirects never end: %s", strings.Join(append(seen, path), " → "))
 			}
 			if seen = append(seen, path); len(seen) > maxHops {
-				if forced {
+				if forced || alternate(applied) {
 					return rule.errorf("these redirects never end: %s → …", strings.Join(seen[:3], " → "))
 				}
 				break
@@ -47,6 +50,12 @@ func (s *Set) checkLoops() error {
 		}
 	}
 	return nil
+}
+
+// alternate reports whether the last of the rules has been applied before, with others between.
+func alternate(rules []*redirect) bool {
+	last := len(rules) - 1
+	return rules[last] != rules[last-1] && slices.Contains(rules[:last], rules[last])
 }
 
 // sample returns a path that the pattern matches.

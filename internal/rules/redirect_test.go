@@ -254,6 +254,8 @@ func TestRefused(t *testing.T) {
 		{"/a /b\n/b /a", "_redirects:1: these redirects never end: /a → /b → /a"},
 		{"/a /b\n/b /c 302\n/c /a?x=1 308", "/a → /b → /c → /a"},
 		{"/docs/* /docs/new/:splat 301!", "these redirects never end"},
+		{"/a/* /b/x/:splat\n/b/* /a/y/:splat", "_redirects:1: these redirects never end: /a/sample → /b/x/sample → /a/y/x/sample → …"},
+		{"/old/* /a/:splat\n/a/* /b/x/:splat\n/b/* /a/:splat 302", "these redirects never end: /old/sample → /a/sample → /b/x/sample → …"},
 		{"/* /" + strings.Repeat(":splat/", 70), "more than 64 pieces"},
 		{"/" + strings.Repeat("x", 5000) + " /y", "longer than 4000 bytes"},
 	} {
@@ -313,7 +315,7 @@ func TestNoLoops(t *testing.T) {
 		}
 	}
 	var m rules.Match
-	s := parse(t, "/docs/* /docs/latest/:splat 302\n/a/* /b/:splat")
+	s := parse(t, "/docs/* /docs/latest/:splat 302\n/a/* /b/:splat\n/b/* /docs/:splat")
 	for path, want := range map[string]bool{"/docs/x": true, "/a/x": false} {
 		if !s.Find(&m, rules.Request{Path: []byte(path)}) || m.Grows() != want {
 			t.Errorf("%s grows: %v", path, m.Grows())
