@@ -132,6 +132,7 @@ func (c *Cache) recall(access *proto.Access, look func() (*File, proto.Status)) 
 		}
 		f.Close()
 		e.looked, e.realms = now, realms
+		c.makeRoom(e)
 		c.loadLate(e.file)
 		return e.open(access)
 	case e != nil:
@@ -184,10 +185,27 @@ func (c *Cache) load(f *File) bool {
 }
 
 // loadLate is load for a cached file, which may not have been in the page cache before, if
-// there is room for it.
+// there is room for it. The next check of the file makes room.
 func (c *Cache) loadLate(f *File) {
 	if f.body != nil || c.bytes+int(f.size) <= maxBodies {
 		c.load(f)
+	}
+}
+
+// makeRoom evicts entries until there is room for the content of a cached small file that is in the
+// page cache by now. It is called when the file is checked again, so that files that take turns
+// cost a fraction of what opening them does.
+func (c *Cache) makeRoom(e *cached) {
+	f := e.file
+	if f.body != nil || f.size > MaxBody || c.bytes+int(f.size) <= maxBodies || !Resident(f.fd, 0, f.size) {
+		return
+	}
+	for c.bytes+int(f.size) > maxBodies {
+		if v := c.found.victim(); v != e {
+			c.forget(v)
+		} else {
+			v.used = true
+		}
 	}
 }
 

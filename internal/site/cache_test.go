@@ -133,10 +133,10 @@ func TestCacheIsBounded(t *testing.T) {
 	_ = dir
 }
 
-// The bodies of files that are read into memory late are bounded too.
-func TestCacheIsBoundedInBytes(t *testing.T) {
-	dir, c, now := settledRoot(t)
-	const files = maxBodies/MaxBody + 10
+// lookAtCold puts files of MaxBody bytes, "/0" to the last, into the cache as if they had not been in the
+// page cache when they were opened, and looks at each.
+func lookAtCold(t *testing.T, dir string, c *Cache, files int) {
+	t.Helper()
 	for i := range files {
 		path := fmt.Sprintf("/%d", i)
 		if err := os.WriteFile(dir+path, make([]byte, MaxBody), 0o644); err != nil {
@@ -146,11 +146,36 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 		if status != proto.StatusOK {
 			t.Fatal(status)
 		}
-		c.found.put(&cached{store: &c.found, key: path, file: f, status: status, looked: *now}) // as if it was not in the page cache
+		c.found.put(&cached{store: &c.found, key: path, file: f, status: status, looked: c.root.Now()})
 	}
 	for i := range files {
 		look(t, c, fmt.Sprintf("/%d", i))
 	}
+}
+
+// A small file that was not in the page cache when it was opened, and for which there was no room later,
+// gets room when it is checked again: the least used file makes place for it.
+func TestCacheMakesRoom(t *testing.T) {
+	dir, c, now := settledRoot(t)
+	const full = maxBodies / MaxBody
+	lookAtCold(t, dir, c, full+1)
+	*now = now.Add(c.MaxAge)
+	for range 2 {
+		f, status := c.Open(fmt.Appendf(nil, "/%d", full), proto.Codings{}, new(proto.Access))
+		if status != proto.StatusOK {
+			t.Fatal(status)
+		}
+		if n := len(f.Body()); n != MaxBody || c.bytes != maxBodies || len(c.found.ring) != full {
+			t.Errorf("%d bytes of the file are held, %d bytes of %d files", n, c.bytes, len(c.found.ring))
+		}
+		f.Close()
+	}
+}
+
+// The bodies of files that are read into memory late are bounded too.
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	dir, c, _ := settledRoot(t)
+	lookAtCold(t, dir, c, maxBodies/MaxBody+10)
 	if c.bytes > maxBodies || c.bytes < maxBodies-MaxBody {
 		t.Errorf("%d bytes are held, want up to %d", c.bytes, maxBodies)
 	}
