@@ -9,23 +9,28 @@ import (
 // multipart is a response with several ranges (RFC 9110 §15.3.7.2): the ranges that are not
 // sent yet, and the boundary between them.
 type multipart struct {
-	ranges   []proto.Range
-	boundary string
+	ranges      []proto.Range
+	boundary    string
+	contentType []byte // of the file; empty: the parts have none
 }
 
 // manyRanges answers with several parts of the file. The head of each part is made when the
 // part is sent; the total length is known now.
 func (r *Reply) manyRanges(out []byte, e *proto.Entity, now Now) []byte {
+	out = r.startFile(out, proto.StatusPartialContent, now)
 	m := &multipart{
-		ranges:   r.x.Ranges,
-		boundary: boundary(now, e),
+		ranges:      r.x.Ranges,
+		boundary:    boundary(now, e),
+		contentType: []byte(r.segment.File.ContentType()),
+	}
+	if r.x.Fields != nil {
+		m.contentType = r.x.Fields.ContentType(m.contentType)
 	}
 	var space [512]byte
 	length := int64(len(m.appendEnd(space[:0])))
 	for _, part := range m.ranges {
 		length += int64(len(m.appendPart(space[:0], r.segment.File, part))) + part.Len
 	}
-	out = r.startFile(out, proto.StatusPartialContent, now)
 	out = append(out, e.Fields[:e.Part]...)
 	out = proto.AppendField(out, "Content-Type", "multipart/byteranges; boundary="+m.boundary)
 	out = proto.AppendInt(out, "Content-Length: ", length)
@@ -50,8 +55,9 @@ func (r *Reply) nextPart(out []byte) []byte {
 func (m *multipart) appendPart(out []byte, f File, part proto.Range) []byte {
 	out = append(out, "\r\n--"...)
 	out = append(out, m.boundary...)
-	out = append(out, "\r\nContent-Type: "...)
-	out = append(out, f.ContentType()...)
+	if len(m.contentType) > 0 {
+		out = append(append(out, "\r\nContent-Type: "...), m.contentType...)
+	}
 	out = append(out, "\r\nContent-Range: "...)
 	out = proto.AppendContentRange(out, part, f.Size())
 	return append(out, "\r\n\r\n"...)

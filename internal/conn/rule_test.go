@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,26 @@ func TestRules(t *testing.T) {
 			if strings.Contains(got, missing) == negative {
 				t.Errorf("%q lacks or has %q:\n%s", test.raw, want, got)
 			}
+		}
+	}
+}
+
+// TestRuledParts checks that each part of a response with several ranges has the media type that a rule
+// gives the file, and that the length is right.
+func TestRuledParts(t *testing.T) {
+	for headers, want := range map[string]string{
+		"/a\n  X-All: yes\n":                              "\r\nContent-Type: text/plain\r\nContent-Range: ",
+		"/a\n  Content-Type: text/x-own; charset=utf-8\n": "\r\nContent-Type: text/x-own; charset=utf-8\r\nContent-Range: ",
+		"/a\n  ! Content-Type\n":                          "\r\nContent-Range: ",
+	} {
+		got := answerTo(ruledConfig(t, "", headers), get("/a", "Range: bytes=1-2,4-5"))
+		head, body, _ := strings.Cut(got, "\r\n\r\n")
+		types := strings.Count(want, "Content-Type") * 2
+		if strings.Count(body, want) != 2 || strings.Count(body, "Content-Type: ") != types || strings.Count(head, "Content-Type: multipart/byteranges; ") != 1 {
+			t.Errorf("%q: want parts with %q:\n%s", headers, want, got)
+		}
+		if length := fmt.Sprintf("\r\nContent-Length: %d", len(body)); !strings.Contains(head, length) {
+			t.Errorf("%q: want %q:\n%s", headers, length, got)
 		}
 	}
 }

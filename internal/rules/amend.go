@@ -74,6 +74,20 @@ func (m *Match) Amend(out []byte, from int, about About) []byte {
 	return append(out, empty...)
 }
 
+// ContentType returns the media type that [Match.Amend] gives a file whose own type this is; nil: none.
+// It is for the parts of a file, whose types are not in the head. The next Amend is unaffected.
+func (m *Match) ContentType(own []byte) []byte {
+	const name = "Content-Type: "
+	head := append(append([]byte("\r\n"+name), own...), "\r\n\r\n"...) // instead of a status line, an empty one
+	head = m.Amend(head, 0, File)
+	at := find(head, "content-type")
+	if at < 0 {
+		return nil
+	}
+	value, _, _ := bytes.Cut(head[at+len(name):], []byte("\r"))
+	return value
+}
+
 // drop deletes all lines of the field, and returns the new offset of the rules' lines.
 func (f *field) drop(out *[]byte, from, own int) int {
 	own = f.dropOwn(out, from, own)
