@@ -30,8 +30,14 @@ func compareNames(a, b string) int {
 	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(a, b))
 }
 
-// digits returns the number of digits at the beginning of a name.
-func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
+// digits returns the number of digits at the beginning of a name. It is called for each character:
+// strings.TrimLeft would build a set of digits every time.
+func digits(s string) (n int) {
+	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+		n++
+	}
+	return n
+}
 
 // compareNumbers compares two decimal numbers of any length.
 func compareNumbers(a, b string) int {

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -32,4 +33,16 @@ func FuzzCompareNames(f *testing.F) {
 			t.Errorf("%q < %q < %q, but not the first and the last", a, b, c)
 		}
 	})
+}
+
+// BenchmarkSortNames sorts 100,000 names, the length of a long listing.
+func BenchmarkSortNames(b *testing.B) {
+	names := make([]string, 100_000)
+	for i := range names {
+		names[i] = fmt.Sprintf("entry-%06d.html", i)
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	for b.Loop() {
+		slices.SortFunc(slices.Clone(names), compareNames)
+	}
 }
