@@ -106,6 +106,7 @@ type Config struct {
 	MinRate  int
 	Expires  time.Duration // freshness lifetime of a file
 	Single   bool          // close after the first reply (the serial model)
+	Alone    bool          // one connection has it, and keeps little memory for its next requests
 	HTTP2    bool          // accept HTTP/2 with prior knowledge on connections without TLS; see [Switch]
 	List     bool          // list directories without an index
 	Fallback bool          // answer navigation to unknown paths with a file

@@ -175,8 +175,9 @@ func (x *Exchange) hold() {
 }
 
 const (
-	spareMax  = 256     // exchanges kept for reuse
-	spareHead = 2 << 10 // size in bytes of the longest head whose memory is kept with its exchange
+	spareMax   = 256     // exchanges kept for reuse
+	spareAlone = 8       // with Config.Alone
+	spareHead  = 2 << 10 // size in bytes of the longest head whose memory is kept with its exchange
 )
 
 // open makes the exchange of a request.
@@ -221,7 +222,11 @@ func (r *Reply) release() {
 	if r.cfg.Sites != nil && x.site != nil {
 		r.cfg.Sites.Done(x.site, x.Site)
 	}
-	if r.x = nil; len(r.cfg.spare) < spareMax {
+	most := spareMax
+	if r.cfg.Alone {
+		most = spareAlone
+	}
+	if r.x = nil; len(r.cfg.spare) < most {
 		x.reset()
 		r.cfg.spare = append(r.cfg.spare, x)
 	}

@@ -90,3 +90,22 @@ func TestExchangeIsFresh(t *testing.T) {
 		t.Errorf("%d exchanges were allocated for two connections, one after the other, want 1", len(cfg.spare))
 	}
 }
+
+// A connection that shares its configuration with no other keeps the memory of a few exchanges.
+func TestSpareExchanges(t *testing.T) {
+	for alone, want := range map[bool]int{false: 100, true: spareAlone} {
+		cfg := newConfig()
+		cfg.Alone = alone
+		replies := make([]Reply, 100) // at the same time, as HTTP/2 has them
+		for i := range replies {
+			replies[i] = NewReply(cfg, nil)
+			replies[i].OpenRefused(new(proto.Request), HTTP2, 0)
+		}
+		for i := range replies {
+			replies[i].Leave()
+		}
+		if n := len(cfg.spare); n != want {
+			t.Errorf("alone %v: %d exchanges are kept, want %d", alone, n, want)
+		}
+	}
+}

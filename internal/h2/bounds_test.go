@@ -89,3 +89,27 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%d bytes are held without a stream", held)
 	}
 }
+
+// A connection that shares its configuration with no other keeps the memory of a few of its streams, however
+// many it has had.
+func TestAlone(t *testing.T) {
+	http := newConfig()
+	http.Alone = true
+	c := newClient(t, http, nil)
+	c.hello(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	const streams = 100
+	for id := uint32(1); id < 2*streams; id += 2 {
+		c.get(id, "/page")
+	}
+	c.flush()
+	if n := len(c.conn.streams); n != streams {
+		t.Fatalf("%d streams are open, want %d", n, streams)
+	}
+	for id := uint32(1); id < 2*streams; id += 2 {
+		c.framer.WriteRSTStream(id, http2.ErrCodeCancel)
+	}
+	c.flush()
+	if n := len(c.cfg.spare); n != spareAlone || c.open() != 0 || len(c.goaway) > 0 {
+		t.Errorf("the memory of %d streams is kept, want %d; %d files open, GOAWAY %v", n, spareAlone, c.open(), c.goaway)
+	}
+}

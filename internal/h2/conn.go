@@ -21,6 +21,7 @@ type Config struct {
 	http    *conn.Config
 	bounds  *Bounds
 	spare   []*stream   // free list
+	most    int         // length of spare
 	lists   [][]*stream // free list
 	scratch hpack.Scratch
 	request request
@@ -30,7 +31,11 @@ type Config struct {
 // NewConfig returns a configuration for connections that respond as HTTP/1.1 connections with
 // the configuration http do.
 func NewConfig(http *conn.Config, bounds *Bounds) *Config {
-	return &Config{http: http, bounds: bounds}
+	c := &Config{http: http, bounds: bounds, most: spareStreams}
+	if http.Alone {
+		c.most = spareAlone
+	}
+	return c
 }
 
 type phase uint8

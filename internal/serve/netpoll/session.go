@@ -78,6 +78,7 @@ type session struct {
 // ended.
 func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, counted bool) (s *session, ended <-chan struct{}) {
 	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Copies: e.cfg.Copies, Sites: e.cfg.SiteNames != nil, Clock: &e.clock, Limits: e.limits}}
+	s.cfg.Alone = true
 	s.raw, _ = s.file.SyscallConn() // nil only if the file is closed
 	e.cfg.Row.Accepted.Add(1)
 	s.log = serve.NewJournal(&e.cfg, &s.tally, client, fd)
