@@ -46,9 +46,9 @@ func Interfaces() ([]Interface, error) {
 }
 
 // Addresses returns the addresses of a server that listens on bind, or on all interfaces if
-// bind is empty. url returns the URL of an IP address or a name. IPv4 comes first, because it
-// is shorter to type. IPv6 link-local addresses are left out, because browsers do not accept
-// their zone.
+// bind is empty; 0.0.0.0 and :: are those of one family only. url returns the URL of an IP
+// address or a name. IPv4 comes first, because it is shorter to type. IPv6 link-local addresses
+// are left out, because browsers do not accept their zone.
 func Addresses(url func(host string) string, bind string, all []Interface) []Address {
 	ip, err := netip.ParseAddr(bind)
 	switch {
@@ -64,7 +64,7 @@ func Addresses(url func(host string) string, bind string, all []Interface) []Add
 	for _, i := range all {
 		for _, a := range i.Addrs {
 			usable := !a.IsLoopback() && !(a.Is6() && a.IsLinkLocalUnicast()) && !a.IsMulticast()
-			if usable && (bind == "" || ip.Is6() || a.Is4()) {
+			if usable && (bind == "" || ip.Is4() == a.Is4()) {
 				lan = append(lan, a)
 			}
 		}

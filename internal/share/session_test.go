@@ -183,7 +183,7 @@ func TestAddresses(t *testing.T) {
 	}
 	for bind, want := range map[string]string{
 		"":             "http://localhost:81/x/ this machine, http://192.0.2.5:81/x/ eth0, http://198.51.100.7:81/x/ wlan0, http://[2001:db8::5]:81/x/ eth0",
-		"::":           "http://localhost:81/x/ this machine, http://192.0.2.5:81/x/ eth0, http://198.51.100.7:81/x/ wlan0, http://[2001:db8::5]:81/x/ eth0",
+		"::":           "http://localhost:81/x/ this machine, http://[2001:db8::5]:81/x/ eth0",
 		"0.0.0.0":      "http://localhost:81/x/ this machine, http://192.0.2.5:81/x/ eth0, http://198.51.100.7:81/x/ wlan0",
 		"127.0.0.1":    "http://127.0.0.1:81/x/ this machine",
 		"198.51.100.7": "http://198.51.100.7:81/x/ wlan0",
