@@ -127,13 +127,24 @@ func (c *Client) query(ctx context.Context, path string, query url.Values) (resp
 	return a, nil
 }
 
-// do sends one request. Its errors are those of net/http; explain turns them into
-// sentences.
+// do sends a request, whose host is that of the endpoint. Over the loopback interface the server
+// accepts no name but localhost, and the name of this machine may have such an address: the
+// request is then sent again to localhost.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values) (response, error) {
 	host := "localhost"
 	if !c.addr.Unix() {
 		host = string(c.addr)
 	}
+	a, err := c.send(ctx, host, method, path, query)
+	if err == nil && a.code == http.StatusMisdirectedRequest {
+		return c.send(ctx, "localhost", method, path, query)
+	}
+	return a, err
+}
+
+// send sends one request. Its errors are those of net/http; explain turns them into
+// sentences.
+func (c *Client) send(ctx context.Context, host, method, path string, query url.Values) (response, error) {
 	target := url.URL{Scheme: "http", Host: "localhost", Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
 	if err != nil {

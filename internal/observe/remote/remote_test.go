@@ -121,6 +121,22 @@ func TestNoProxy(t *testing.T) {
 	}
 }
 
+// The name of this machine may have an address of the loopback interface, where the server accepts
+// no name but localhost.
+func TestNameOfThisMachine(t *testing.T) {
+	mux := pool(4711)
+	addr, _ := endpoint(t, "tcp", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "localhost" {
+			http.Error(w, "not accepted on the loopback interface", http.StatusMisdirectedRequest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	if p, err := New(address.Address(addr)).Pool(t.Context()); err != nil || p.PID != 4711 {
+		t.Errorf("pool %+v, %v", p, err)
+	}
+}
+
 // closed returns an address at which a server listened a moment ago.
 func closed(t *testing.T) string {
 	t.Helper()
