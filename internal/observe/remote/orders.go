@@ -85,7 +85,7 @@ func (c *Client) order(ctx context.Context, path string, query url.Values) (stat
 			return outcome, c.notPhalanx("unexpected JSON")
 		}
 		return status.Outcome{OK: outcome.OK && a.code == http.StatusOK, Message: human.Visible(outcome.Message)}, nil
-	case http.StatusForbidden:
+	case http.StatusForbidden, http.StatusUnauthorized: // with a token they are refused over TCP too
 		return outcome, c.fail(fs.ErrPermission, "reload, stop and scale need a unix socket; start the server with --admin /PATH/TO/SOCKET and give the same path here")
 	case http.StatusBadRequest:
 		if c.decode(a, &outcome) == nil && outcome.Message != "" {

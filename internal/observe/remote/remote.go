@@ -73,6 +73,8 @@ func (c *Client) Pool(ctx context.Context) (status.Pool, error) {
 	switch {
 	case err != nil:
 		return p, err
+	case a.code == http.StatusServiceUnavailable:
+		return p, c.fail(nil, "the pool did not respond; it hangs, or is about to exit")
 	case a.code != http.StatusOK:
 		return p, c.notPhalanx(fmt.Sprintf("status %q", a.status))
 	}

@@ -265,14 +265,26 @@ func TestNoHTTP(t *testing.T) {
 	}
 }
 
+// Over TCP orders are refused, whether the server wants a token first or not.
 func TestOrdersNeedTheSocket(t *testing.T) {
-	mux := pool(1)
-	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "orders need the unix socket", http.StatusForbidden)
-	})
-	addr, _ := endpoint(t, "tcp", mux)
-	_, err := New(address.Address(addr)).Stop(t.Context())
-	expect(t, err, "admin endpoint "+addr+": reload, stop and scale need a unix socket; start the server with --admin /PATH/TO/SOCKET and give the same path here")
+	for _, code := range []int{http.StatusForbidden, http.StatusUnauthorized} {
+		mux := pool(1)
+		mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "orders need the unix socket", code)
+		})
+		addr, _ := endpoint(t, "tcp", mux)
+		_, err := New(address.Address(addr)).Stop(t.Context())
+		expect(t, err, "admin endpoint "+addr+": reload, stop and scale need a unix socket; start the server with --admin /PATH/TO/SOCKET and give the same path here")
+	}
+}
+
+// An endpoint whose pool does not respond is one of Phalanx.
+func TestPoolDoesNotRespond(t *testing.T) {
+	addr, _ := endpoint(t, "unix", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "the pool did not respond", http.StatusServiceUnavailable)
+	}))
+	_, err := New(address.Address(addr)).Pool(t.Context())
+	expect(t, err, "admin endpoint "+addr+": the pool did not respond; it hangs, or is about to exit")
 }
 
 func TestSlowLook(t *testing.T) {
