@@ -8,6 +8,7 @@ import (
 	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/options"
+	"phalanx/internal/proto"
 	"phalanx/internal/site"
 )
 
@@ -41,6 +42,18 @@ func TestClientSteps(t *testing.T) {
 			if !strings.Contains(text, want) {
 				t.Errorf("from %q, named %q: no %q in\n%s", tt.from, tt.named, want, text)
 			}
+		}
+	}
+}
+
+// A request over a unix socket is not redirected to HTTPS.
+func TestUnixSocketBesideHTTPS(t *testing.T) {
+	for from, want := range map[string]proto.Status{"192.0.2.1": proto.StatusPermanentRedirect, "unix": proto.StatusOK} {
+		cfg, root := open(t, plant(t), https)
+		r := asking(t, "GET", "http://example.org/a%20b.txt")
+		r.From, _ = clientip.Parse(from)
+		if report := reportOf(t, cfg, []*site.Root{root}, r, fixed); report.Status != want {
+			t.Errorf("from %s: status %d, want %d", from, report.Status, want)
 		}
 	}
 }

@@ -121,8 +121,11 @@ func rootFor(cfg conn.Config, roots []*site.Root, head []byte) *site.Root {
 func (s *server) exchange(r Request, head []byte) (conn.Step, error) {
 	c := conn.New(s.cfg, s, s.now)
 	c.From(&s.from)
-	if r.Scheme == "https" {
+	switch {
+	case r.Scheme == "https":
 		c.Secure()
+	case s.from == clientip.Unix():
+		c.Local()
 	}
 	s.conn = &c
 	step := s.receive(head)
