@@ -111,8 +111,9 @@ func (p *pool) view() View {
 			Slot: w.slot.index, PID: w.pid, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
 		}, w.row})
 	}
+	// A slot in backoff comes before its draining workers: it has the accept queue.
 	slices.SortStableFunc(v.Workers, func(a, b WorkerView) int {
-		return cmp.Or(cmp.Compare(a.Slot, b.Slot), -cmp.Compare(a.Generation, b.Generation))
+		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(min(a.PID, 1), min(b.PID, 1)), -cmp.Compare(a.Generation, b.Generation))
 	})
 	for i := range v.Workers {
 		w := &v.Workers[i]

@@ -155,6 +155,27 @@ func TestView(t *testing.T) {
 	})
 }
 
+// The accept queue of a slot in backoff is in the view while an earlier worker of the slot drains.
+func TestQueueInBackoff(t *testing.T) {
+	r := &rig{tweak: stubborn}
+	_, d := r.controller(func(c *Config) { c.Queue = func(int) (int, int) { return 5, 128 } })
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Draining{}, 0)
+		for _, i := range []int{1, 2} { // the first that dies is replaced at once
+			r.hello(i)
+			r.die(i, Exit{Code: 1})
+		}
+		got, v := r.look(*d)
+		if want := "serving 0:0 backoff g0 row-1, 0:101 draining g1 row0"; got != want || v.Workers[0].Queue != 5 {
+			t.Errorf("the pool is %s, with %d connections in the queue\nwant %s, with 5", got, v.Workers[0].Queue, want)
+		}
+		r.pass(time.Second)
+		r.hello(3)
+		r.stop()
+	})
+}
+
 // A worker serves even if no row is free for it.
 func TestNoRow(t *testing.T) {
 	r := &rig{}
