@@ -269,8 +269,11 @@ func (o *Observer) compare(p *status.Pool, s sample) {
 		if !ok {
 			continue
 		}
-		was := before.workers[w.PID] // zero for a process started since
-		took := min(seconds, max(s.at.Sub(w.Started).Seconds(), 0.001))
+		was, known := before.workers[w.PID]
+		took := seconds
+		if !known { // started since
+			took = min(seconds, max(s.at.Sub(w.Started).Seconds(), 0.001))
+		}
 		since(&w.Figures, &now.Totals, &was.Totals, took)
 		w.CPU = max(0, now.cpu-was.cpu) / took
 	}

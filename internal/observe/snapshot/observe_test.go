@@ -30,7 +30,8 @@ func newObserver(t *testing.T) *Observer {
 }
 
 // Rates and latencies are those of the window, not of the whole lifetime. Those of a process
-// that started later are of its own lifetime.
+// that started later are of its own lifetime. If the clock was set back since a process started,
+// which an upgraded master knows by the wall clock, its rates stay those of the window.
 func TestCompare(t *testing.T) {
 	o := newObserver(t)
 	began := time.Unix(1000, 0)
@@ -45,14 +46,15 @@ func TestCompare(t *testing.T) {
 	}
 	o.samples = []sample{{
 		at: began, total: totals(1000, 5000, time.Second),
-		workers: map[int]figures{7: {Totals: totals(1000, 5000, time.Second), cpu: 3}},
+		workers: map[int]figures{7: {Totals: totals(1000, 5000, time.Second), cpu: 3}, 9: {}},
 	}}
 	p := status.Pool{Workers: []status.Worker{
 		{PID: 7, Started: began.Add(-time.Hour)}, {PID: 8, Started: began.Add(8 * time.Second)}, {PID: 0},
+		{PID: 9, Started: began.Add(time.Hour)},
 	}}
 	o.compare(&p, sample{
 		at: began.Add(10 * time.Second), total: totals(3000, 25000, time.Second, time.Millisecond, time.Millisecond),
-		workers: map[int]figures{7: {Totals: totals(2000, 15000, time.Second, time.Millisecond), cpu: 8}, 8: {Totals: totals(1000, 10000, time.Millisecond), cpu: 1}},
+		workers: map[int]figures{7: {Totals: totals(2000, 15000, time.Second, time.Millisecond), cpu: 8}, 8: {Totals: totals(1000, 10000, time.Millisecond), cpu: 1}, 9: {Totals: totals(100, 1000), cpu: 1}},
 	})
 	if p.Window != 10 || p.Total.Rate != 200 || p.Total.Bandwidth != 2000 {
 		t.Errorf("the pool: window %v, rate %v, bandwidth %v", p.Window, p.Total.Rate, p.Total.Bandwidth)
@@ -68,6 +70,9 @@ func TestCompare(t *testing.T) {
 	}
 	if w := p.Workers[2]; w.Rate != 0 || w.CPU != 0 {
 		t.Errorf("no worker: %+v", w)
+	}
+	if w := p.Workers[3]; w.Rate != 10 || w.Bandwidth != 100 || w.CPU != 0.1 {
+		t.Errorf("the worker of before the change of the clock: %v requests, %v bytes a second, %v CPUs", w.Rate, w.Bandwidth, w.CPU)
 	}
 }
 
