@@ -86,8 +86,12 @@ func (s *Session) advice(addresses []Address) []string {
 		lines = append(lines, "Everyone in your network can see this; --password asks for a password.")
 	}
 	end := "Ctrl-C stops when the downloads under way have finished."
-	if !s.cfg.Until.IsZero() {
-		end = "Stops at " + s.cfg.Until.Format(time.TimeOnly) + "; Ctrl-C stops earlier. Downloads under way finish."
+	if until := s.cfg.Until; !until.IsZero() {
+		layout := time.TimeOnly
+		if until.Format(time.DateOnly) != s.cfg.Now().Format(time.DateOnly) {
+			layout = time.DateTime
+		}
+		end = "Stops at " + until.Format(layout) + "; Ctrl-C stops earlier. Downloads under way finish."
 	}
 	return append(lines, end, "")
 }

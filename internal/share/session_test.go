@@ -86,6 +86,16 @@ Downloaded 4 files, 5.51 MB, by 2 clients:
 	}
 }
 
+// A share that stops on another day says on which.
+func TestStopsAt(t *testing.T) {
+	for after, want := range map[time.Duration]string{time.Hour: "Stops at 13:00:00; ", 48 * time.Hour: "Stops at 2026-01-04 12:00:00; "} {
+		s := New(Config{Until: noon().Add(after), Now: noon})
+		if got := s.advice(nil)[0]; !strings.HasPrefix(got, want) {
+			t.Errorf("after %v: %q, want %q", after, got, want)
+		}
+	}
+}
+
 func TestNothingDownloaded(t *testing.T) {
 	var out writer
 	s := New(Config{Out: &out, Now: noon})
