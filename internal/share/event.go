@@ -52,10 +52,10 @@ func (e *event) kind() kind {
 		return refused
 	case e.Method != "GET" || e.Status != 200 && e.Status != 206:
 		return other
-	case e.Reason != "":
-		return interrupted
 	case page(e.Path):
 		return viewed
+	case e.Reason != "":
+		return interrupted
 	}
 	return downloaded
 }

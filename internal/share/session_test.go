@@ -96,11 +96,14 @@ func TestStopsAt(t *testing.T) {
 	}
 }
 
+// A page is no download, even if the client leaves before its end.
 func TestNothingDownloaded(t *testing.T) {
 	var out writer
 	s := New(Config{Out: &out, Now: noon})
+	s.Read(strings.NewReader(request("192.0.2.1:5", "/", 200, 900, "") + request("192.0.2.1:6", "/", 200, 500, reset)))
 	s.End()
-	if got := out.String(); got != "Nothing was downloaded.\n" {
+	const visit = "12:00:00  192.0.2.1        viewed       /\n"
+	if got := out.String(); got != visit+visit+"Nothing was downloaded.\n" {
 		t.Error(got)
 	}
 }
