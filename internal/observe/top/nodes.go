@@ -162,7 +162,9 @@ func (n *nodes) press(key string) tea.Cmd {
 			n.open = nil
 			return nil
 		}
-		return n.of(slices.Index(n.models, m), m.press(key))
+		cmd := m.press(key)
+		n.pause(m.paused)
+		return n.of(slices.Index(n.models, m), cmd)
 	}
 	switch key {
 	case "q", "Q", "ctrl+c":
@@ -170,10 +172,7 @@ func (n *nodes) press(key string) tea.Cmd {
 	case "ctrl+z":
 		return tea.Suspend
 	case "p", "space":
-		n.paused = !n.paused
-		for _, m := range n.models {
-			m.paused = n.paused
-		}
+		n.pause(!n.paused)
 	case "enter", "c", "right", "l":
 		n.open = n.models[n.rows[n.cursor.at]]
 	case "s", ">", ".":
@@ -187,6 +186,14 @@ func (n *nodes) press(key string) tea.Cmd {
 		n.cursor.press(key, max(1, n.height-8), len(n.rows))
 	}
 	return nil
+}
+
+// pause pauses or resumes the refreshing of all nodes.
+func (n *nodes) pause(paused bool) {
+	n.paused = paused
+	for _, m := range n.models {
+		m.paused = paused
+	}
 }
 
 // resort sorts by the next visible column, or by the previous one if step is -1.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +173,12 @@ func TestNodesPaused(t *testing.T) {
 	c.press("p")
 	c.fetch()
 	c.expect("1 of 3 nodes ready", "draining")
+	c.press("enter", "p", "esc") // in the view of one node
+	c.expect("PAUSED")
+	c.press("p")
+	if slices.ContainsFunc(c.models, func(m *model) bool { return m.paused }) {
+		t.Error("a node is still paused")
+	}
 }
 
 // The view of several nodes restores the terminal in whatever way it ends. It does not begin
