@@ -272,15 +272,21 @@ func (w *Writer) isParked(o *order) bool {
 func (w *Writer) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.sources {
-		if s.ring == nil {
-			w.dropped += uint64(lines(s.rest))
-		}
-	}
+	w.dropped += w.left()
 	if w.next != nil {
 		w.next.Close()
 		w.next = nil
 	}
+}
+
+// left returns the number of unwritten lines of detached rings.
+func (w *Writer) left() (n uint64) {
+	for _, s := range w.sources {
+		if s.ring == nil {
+			n += uint64(lines(s.rest))
+		}
+	}
+	return n
 }
 
 // wait waits until a time (zero: no limit), an interruption, room in the outlet (if room

@@ -120,6 +120,31 @@ func TestNextWriterGoesOn(t *testing.T) {
 	}
 }
 
+// Lines of a worker that has exited are lost in an upgrade if its Suspend cannot write them, and are
+// counted then.
+func TestLeftOfExitedWorkers(t *testing.T) {
+	path, _ := fifo(t)
+	w := open(t, path, Config{})
+	running, _ := newRing(t, MinRing)
+	exited, _ := newRing(t, 512<<10)
+	running.Write([]byte("line\n"))
+	const lines = 300 // more than a pipe holds
+	for range lines {
+		exited.Write([]byte(strings.Repeat("x", 999) + "\n"))
+	}
+	w.Attach(0, exited)
+	w.Detach(0)
+	until(t, "the first lines", func() bool { return w.Left() < lines })
+	if err := w.suspend(20 * time.Millisecond); err == nil {
+		t.Fatal("more lines were written than a pipe holds")
+	}
+	w.Attach(1, running)
+	if n := w.Left(); n == 0 || n >= lines || w.Lost() != 0 {
+		t.Errorf("%d lines are left of %d, %d lost", n, lines, w.Lost())
+	}
+	w.Resume()
+}
+
 // If the disk does not respond to a Suspend, all lines are written after Resume, once it does.
 func TestSuspendOnSilentDisk(t *testing.T) {
 	var fds [2]int // a blocking pipe stands for the disk

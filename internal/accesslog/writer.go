@@ -228,6 +228,14 @@ func (w *Writer) Lost() uint64 {
 	return w.full + w.dropped
 }
 
+// Left returns the number of unwritten lines that only this process has, because their workers
+// have exited: an upgrade loses them. Other lines are in their rings.
+func (w *Writer) Left() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.left()
+}
+
 // Fault returns why lines cannot be written at the moment, in one line; "" if they can.
 func (w *Writer) Fault() string {
 	w.mu.Lock()

@@ -78,7 +78,8 @@ type Upgrader struct {
 
 // Log is the access log, which must not read the workers' rings during execve.
 type Log interface {
-	Lost() uint64
+	Lost() uint64 // lines so far
+	Left() uint64 // lines that execve loses
 	Suspend()
 	Resume()
 }
@@ -91,7 +92,7 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	unwritten, dropped, resume := u.Leave()
 	defer resume()
 	board := u.Board.State()
-	c := Carried{Pool: pool, Listen: u.Sockets.State(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Doorbell: u.Doorbell, Lost: u.Log.Lost(), Started: u.Started, Unwritten: unwritten, Dropped: dropped}
+	c := Carried{Pool: pool, Listen: u.Sockets.State(), Nohup: u.Nohup, Board: &board, Admin: u.Admin, Doorbell: u.Doorbell, Lost: u.Log.Lost() + u.Log.Left(), Started: u.Started, Unwritten: unwritten, Dropped: dropped}
 	if u.Keys != nil {
 		c.Keys = u.Keys()
 	}

@@ -50,10 +50,11 @@ func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 	}, pool
 }
 
-// quiet is a log that has lost three lines.
+// quiet is a log that has lost three lines, and loses two in an upgrade.
 type quiet struct{}
 
 func (quiet) Lost() uint64 { return 3 }
+func (quiet) Left() uint64 { return 2 }
 func (quiet) Suspend()     {}
 func (quiet) Resume()      {}
 
@@ -89,7 +90,7 @@ func TestExec(t *testing.T) {
 	}
 	board := u.Board.State()
 	u.Admin = pool.Workers[0].Output // any descriptor would do
-	want := Carried{Pool: pool, Listen: sockets, Sockets: fds, Slots: slots, Nohup: true, Unwritten: []byte("late\n"), Dropped: 2, Board: &board, Admin: u.Admin, Lost: 3, Keys: u.Keys()}
+	want := Carried{Pool: pool, Listen: sockets, Sockets: fds, Slots: slots, Nohup: true, Unwritten: []byte("late\n"), Dropped: 2, Board: &board, Admin: u.Admin, Lost: 5, Keys: u.Keys()}
 	stay := append(slices.Clone(fds), pool.Workers[0].Channel, pool.Workers[0].Output, board.Fd)
 	u.Execve = func(path string, argv, env []string) error {
 		if path != u.Path || !slices.Equal(argv, []string{"phalanx", "--port", "0"}) {
