@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/human"
 )
 
 const (
@@ -235,7 +237,7 @@ func (w *Writer) unfinished(err error) error {
 	if n == 0 && err == errBurst {
 		return nil
 	}
-	return fmt.Errorf("write %s: %w; %d lines not written", w.out.name, err, n)
+	return fmt.Errorf("write %s: %w; %s not written", w.out.name, err, human.Plural(n, "line", "lines"))
 }
 
 // takeOrder returns the order of Close or Suspend, nil if there is none.

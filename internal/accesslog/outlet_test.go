@@ -140,7 +140,7 @@ func TestAlertsOnceAMinute(t *testing.T) {
 	}
 	// Each is an attempt that fails.
 	for range 3 {
-		if err := w.suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; 1 lines not written") {
+		if err := w.suspend(time.Second); err == nil || !strings.Contains(err.Error(), "no space left on device; 1 line not written") {
 			t.Errorf("Suspend: %v", err)
 		}
 		w.Resume()
