@@ -153,3 +153,18 @@ func TestFlagsAreInTheManual(t *testing.T) {
 		}
 	}
 }
+
+// docs/signals.md has every flag that a reload cannot change.
+func TestFlagsThatNeedARestartAreInTheManual(t *testing.T) {
+	page, err := os.ReadFile("../../docs/signals.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, reload, _ := strings.Cut(string(page), "\n## Reload\n")
+	reload, _, _ = strings.Cut(reload, "\n## ")
+	for field := range reflect.TypeFor[Options]().Fields() {
+		if name := field.Tag.Get("long"); field.Tag.Get("reload") == "no" && !strings.Contains(reload, "`--"+name+"`") {
+			t.Errorf("docs/signals.md does not say that --%s needs a restart", name)
+		}
+	}
+}
