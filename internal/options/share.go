@@ -110,7 +110,7 @@ func (s start) share(c *Command) (*Command, error) {
 	for _, path := range e.Args.Paths {
 		c.Share.Paths = append(c.Share.Paths, string(path))
 	}
-	if len(c.Share.Paths) > 0 && given("base") {
+	if len(c.Share.Paths) > 0 && !p.FindOptionByLongName("base").IsSetDefault() { // paths override the variable
 		return nil, usage(human.Quoted(c.Share.Paths[0]) + ": --base names the directory already; leave one of them out")
 	}
 	if len(c.Options.Auth) > 0 {

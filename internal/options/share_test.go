@@ -47,6 +47,18 @@ func TestParseShare(t *testing.T) {
 	}
 }
 
+// Paths override PHALANX_BASE, which container images set, as a directory of the server does.
+func TestSharedPathsOverrideVariable(t *testing.T) {
+	env := func(key string) string { return map[string]string{"PHALANX_BASE": "/srv/www"}[key] }
+	c, err := ParseCommand("phalanx", []string{"share", "a"}, env)
+	if err != nil || !slices.Equal(c.Share.Paths, []string{"a"}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = ParseCommand("phalanx", []string{"share"}, env); err != nil || c.Options.Base != "/srv/www" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // An error names the flag, and never contains what may be a password.
 func TestParseShareErrors(t *testing.T) {
 	for args, want := range map[string]string{
