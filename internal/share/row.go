@@ -2,6 +2,7 @@ package share
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -112,7 +113,7 @@ func (s style) progress(name string, t Transfer, rate float64, width int) string
 	var parts []string
 	if t.Size > 0 {
 		share = min(1, float64(t.Sent)/float64(t.Size))
-		parts = append(parts, left(human.Percent(share), 5))
+		parts = append(parts, left(human.Percent(math.Floor(share*100)/100), 5)) // only a complete file has 100 %
 	}
 	parts = append(parts, left(human.Bytes(rate)+"/s", 10))
 	if t.Size > 0 {

@@ -175,6 +175,13 @@ func TestTerminalSession(t *testing.T) {
 	}
 }
 
+// A download under way has less than 100 percent.
+func TestAlmostComplete(t *testing.T) {
+	if got := (style{}).progress("a.iso", Transfer{Sent: 999e6, Size: 1e9}, 0, 80); !strings.Contains(got, " 99 %") {
+		t.Errorf("%q", got)
+	}
+}
+
 // A client that requests new names without end does not exhaust memory.
 func TestLedgerBound(t *testing.T) {
 	var l ledger
