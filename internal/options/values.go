@@ -168,7 +168,7 @@ func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) err
 	} else if unit != "" {
 		digits = ""
 	}
-	n, err := strconv.ParseUint(digits, 10, 40)
+	n, err := strconv.ParseUint(digits, 10, 63)
 	bytes := int64(n) << shift
 	if err != nil || bytes>>shift != int64(n) || !ok(bytes) {
 		return invalid(flag, v, cure)
