@@ -109,7 +109,7 @@ type Options struct {
 
 	// Verbose counts: 0 silent, 1 requests, 2 connections and heads, 3 each recv.
 	Verbose   int       `no-flag:"counted by line.More"`
-	LogFormat LogFormat `group:"Output" long:"log-format" value-name:"FORMAT" default:"auto" description:"log format: auto, console or json" detail:"auto is console on a terminal and json elsewhere. With json, errors in silent mode are JSON too."`
+	LogFormat LogFormat `group:"Output" long:"log-format" reload:"no" value-name:"FORMAT" default:"auto" description:"log format: auto, console or json" detail:"auto is console on a terminal and json elsewhere. With json, errors in silent mode are JSON too."`
 
 	Shared Shared `no-flag:"of the command share"`
 
@@ -140,6 +140,9 @@ func NeedsRestart(a, b Options) string {
 		if tag.Get("reload") == "no" && !reflect.DeepEqual(before.Field(i).Interface(), after.Field(i).Interface()) {
 			return tag.Get("long")
 		}
+	}
+	if a.Verbose != b.Verbose { // the master accepts no lines of workers beyond its own verbosity
+		return "verbose"
 	}
 	if (len(a.ACME) == 0) != (len(b.ACME) == 0) {
 		return "acme"

@@ -67,6 +67,8 @@ func TestNeedsRestart(t *testing.T) {
 		"lame-duck":     func(o *Options) { o.LameDuck = 1 },
 		"drain-timeout": func(o *Options) { o.DrainTimeout = 1 },
 		"hang-timeout":  func(o *Options) { o.HangTimeout = 0 },
+		"log-format":    func(o *Options) { o.LogFormat = LogJSON },
+		"verbose":       func(o *Options) { o.Verbose = 1 },
 	} {
 		o := defaults()
 		change(&o)
