@@ -2,6 +2,7 @@ package top
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -77,17 +78,17 @@ func (c *client) share() (float64, bool) {
 // response keeps its samples.
 func merge(before []*client, list []status.Connection, at time.Time) []*client {
 	list = list[:min(len(list), status.MaxConnections)]
-	known := make(map[string]*client, len(before))
+	known := make(map[string][]*client, len(before))
 	for _, c := range before {
-		known[c.Client] = c
+		known[c.Client] = append(known[c.Client], c)
 	}
 	now := make([]*client, len(list))
 	for i, conn := range list {
 		c := &client{Connection: conn}
 		c.past[0], c.seen = sample{at, conn.Sent}, 1
-		if b, ok := known[conn.Client]; ok {
-			c.addr = b.addr
-			if b.State == conn.State && b.Line == conn.Line && b.Size == conn.Size && conn.Sent >= b.Sent && conn.Age >= b.Age {
+		if all := known[conn.Client]; len(all) > 0 {
+			c.addr = all[0].addr
+			if b := earlier(all, conn, at); b != nil {
 				c.seen = min(b.seen+1, maxSamples)
 				copy(c.past[1:], b.past[:])
 			}
@@ -97,6 +98,29 @@ func merge(before []*client, list []status.Connection, at time.Time) []*client {
 		now[i] = c
 	}
 	return now
+}
+
+// maxAlike is the number of clients with the same address among which one is found.
+const maxAlike = 100
+
+// earlier returns which client of an earlier list, of those with the same address, is receiving
+// the response of conn; nil if none is, or there are too many. There may be several: all clients
+// of a unix socket have one address. Their requests began at different times.
+func earlier(all []*client, conn status.Connection, at time.Time) (found *client) {
+	if len(all) > maxAlike {
+		return nil
+	}
+	least := 0.0
+	for _, b := range all {
+		if b.State != conn.State || b.Line != conn.Line || b.Size != conn.Size || conn.Sent < b.Sent || conn.Age < b.Age {
+			continue
+		}
+		began := math.Abs(at.Sub(b.past[0].at).Seconds() - (conn.Age - b.Age)) // the difference
+		if found == nil || began < least {
+			found, least = b, began
+		}
+	}
+	return found
 }
 
 // The orders of the list of connections.

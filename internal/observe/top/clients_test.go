@@ -60,6 +60,24 @@ func TestSpeed(t *testing.T) {
 	}
 }
 
+// All clients of a unix socket have one address. Each has its own rate.
+func TestSpeedOverUnixSocket(t *testing.T) {
+	list := []status.Connection{
+		{Client: "unix:", State: status.ConnSending, Line: "GET /a", Sent: 90e6, Size: 100e6, Age: 50},
+		{Client: "unix:", State: status.ConnSending, Line: "GET /a", Sent: 10e6, Size: 100e6, Age: 5},
+	}
+	b := listBench(t, &list, 80, 24)
+	b.press("s") // by age, the oldest first
+	list[0].Sent, list[1].Sent = 92e6, 11e6
+	list[0].Age, list[1].Age = 51, 6
+	b.wait(time.Second)
+	for i, want := range []float64{2e6, 1e6} {
+		if got, ok := b.clients.all[i].rate(); !ok || got != want {
+			t.Errorf("client %d: %v bytes a second, known %v; want %v", i, got, ok, want)
+		}
+	}
+}
+
 func TestSortClients(t *testing.T) {
 	list := []status.Connection{
 		{Client: "192.0.2.9:1", State: status.ConnIdle, Age: 50},
