@@ -122,7 +122,7 @@ func (s style) progress(name string, t Transfer, rate float64, width int) string
 	} else {
 		parts = append(parts, left(human.Bytes(t.Sent)+" so far", 15))
 	}
-	parts = append(parts, human.Host(t.Client))
+	parts = append(parts, human.Visible(human.Host(t.Client)))
 	room, shown := width-1, ""
 	for _, part := range parts {
 		if n := ansi.StringWidth(part) + 2; room-n >= least {

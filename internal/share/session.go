@@ -114,7 +114,7 @@ func (s *Session) show(e *event) {
 	if !e.request() {
 		return
 	}
-	k, name, client := e.kind(), file(e.Path, s.cfg.Prefix, s.root()), human.Host(e.Client)
+	k, name, client := e.kind(), file(e.Path, s.cfg.Prefix, s.root()), human.Visible(human.Host(e.Client))
 	if k == downloaded || k == interrupted {
 		s.ledger.add(name, client, e.Bytes, k == downloaded && e.Status == 200)
 		delete(s.active, e.Client)

@@ -182,6 +182,18 @@ func TestAlmostComplete(t *testing.T) {
 	}
 }
 
+// A compromised worker, which may report any client, does not control the terminal.
+func TestHostileClient(t *testing.T) {
+	var out writer
+	s := New(Config{Out: &out, Width: func() int { return 140 }, Now: noon})
+	s.Read(strings.NewReader(`{"client":"\u001b[2J:5","method":"GET","path":"/a","status":200,"bytes":5,"message":"request"}` + "\n"))
+	s.End()
+	shown := out.String() + (style{}).progress("a", Transfer{Client: "\x1b[2J:5"}, 0, 140)
+	if strings.Contains(shown, "\x1b[2J") || strings.Count(shown, `\x1b[2J`) != 3 {
+		t.Errorf("%q", shown)
+	}
+}
+
 // A client that requests new names without end does not exhaust memory.
 func TestLedgerBound(t *testing.T) {
 	var l ledger
