@@ -37,12 +37,13 @@ const (
 	helperNoBox   = "HELPER_NOT_CONFINED"
 )
 
-// newHelper returns the runner of helpers; nil if there is no cache directory.
-func newHelper(o options.Options, log func(string)) *helper.Runner {
-	if o.CacheDir == "" {
+// newHelper returns the runner of helpers; nil if there is no cache directory. A helper is started
+// with the options that are then in force.
+func newHelper(o func() options.Options, log func(string)) *helper.Runner {
+	if o().CacheDir == "" {
 		return nil
 	}
-	return helper.NewRunner(helper.Config{Start: func(channel *os.File) (helper.Process, error) { return startHelper(o, channel) }, Log: log})
+	return helper.NewRunner(helper.Config{Start: func(channel *os.File) (helper.Process, error) { return startHelper(o(), channel) }, Log: log})
 }
 
 // startHelper starts a helper.

@@ -43,6 +43,7 @@ type monitor struct {
 	alert func(string)
 	info  atomic.Pointer[snapshot.Info]
 	token atomic.Pointer[token.Token]
+	used  atomic.Pointer[options.Options] // in force
 
 	endpoint   *admin.Listener // nil: there is no admin endpoint
 	server     *admin.Server
@@ -51,7 +52,6 @@ type monitor struct {
 	readmes *renderer
 
 	helper *helper.Runner // nil: there is no cache directory
-	caches atomic.Bool    // the options give the helper something to do
 }
 
 // newMonitor creates the monitor, or restores it after an upgrade. After an upgrade errors are
@@ -68,8 +68,9 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 	m := &monitor{
 		board: os.NewFile(uintptr(board.Descriptor()), "scoreboard"), rings: bell.In, bell: os.NewFile(uintptr(bell.Out), "doorbell"),
 		where: where(addresses), alert: alert, readmes: newRenderer(o.Identity),
-		helper: newHelper(o, alert),
 	}
+	m.used.Store(&o)
+	m.helper = newHelper(func() options.Options { return *m.used.Load() }, alert)
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	cfg := snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
@@ -187,8 +188,7 @@ func (m *monitor) close() {
 	m.Log.Close()
 }
 
-// help returns the function that passes jobs of workers to the helper; nil: the options give
-// it nothing to do.
+// help returns the function that passes jobs of workers to the helper; nil: they have none.
 func (m *monitor) help(o options.Options) func(int, ipc.Job, *os.File) {
 	if m.helper == nil || !o.Caches() {
 		return nil
@@ -196,9 +196,10 @@ func (m *monitor) help(o options.Options) func(int, ipc.Job, *os.File) {
 	return m.helper.Give
 }
 
-// helps returns the status of the helper; nil: the options give it nothing to do.
+// helps returns the status of the helper; nil: there is no helper, or workers have no jobs for
+// it.
 func (m *monitor) helps() *status.Helper {
-	if m.helper == nil || !m.caches.Load() {
+	if m.helper == nil || !m.used.Load().Caches() {
 		return nil
 	}
 	return m.helper.Status()
@@ -221,7 +222,7 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 
 // describe updates the description of the pool in snapshots.
 func (m *monitor) describe(o options.Options) {
-	m.caches.Store(o.Caches())
+	m.used.Store(&o)
 	base := ""
 	if o.Default() {
 		base = string(o.Base)

@@ -1,10 +1,65 @@
 package main
 
 import (
+	"os"
+	"strings"
 	"testing"
 
+	"phalanx/internal/helper"
+	"phalanx/internal/ipc"
+	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/observe/snapshot"
 	"phalanx/internal/options"
 )
+
+// The helper makes digests without --compress too.
+func TestHelpWithDigests(t *testing.T) {
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &monitor{Observer: &snapshot.Observer{Config: snapshot.Config{Board: board}}, helper: helper.NewRunner(helper.Config{})}
+	for _, c := range []struct {
+		compress bool
+		tags     options.ETag
+		want     bool
+	}{
+		{true, options.ETagTimes, true},
+		{false, options.ETagContent, true},
+		{false, options.ETagAuto, true},
+		{false, options.ETagTimes, false},
+	} {
+		o := options.Options{CacheDir: "/var/cache/phalanx", Compress: c.compress, ETag: c.tags}
+		m.describe(o)
+		if (m.help(o) != nil) != c.want || (m.helps() != nil) != c.want {
+			t.Errorf("compress %v, etag %s: jobs %v, status %v; want %v", c.compress, c.tags, m.help(o) != nil, m.helps() != nil, c.want)
+		}
+	}
+}
+
+// A helper is started with the options in force, such as the user after a reload.
+func TestHelperAfterReload(t *testing.T) {
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &monitor{Observer: &snapshot.Observer{Config: snapshot.Config{Board: board}}}
+	o := options.Options{CacheDir: options.CacheDir(t.TempDir()), Compress: true}
+	m.describe(o)
+	told := ""
+	m.helper = newHelper(func() options.Options { return *m.used.Load() }, func(line string) { told = line })
+	o.Identity = "12345:12345"
+	m.describe(o)
+	file, err := os.Open(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.helper.Give(1, ipc.Job{Kind: ipc.JobGzip}, file)
+	if !strings.Contains(told, "workers run as user 12345") {
+		t.Errorf("%q", told)
+	}
+	m.helper.Suspend()
+}
 
 // After an upgrade that is postponed, for instance because of a signal, the log and READMEs
 // continue.
@@ -21,25 +76,6 @@ func TestUpgradePutOff(t *testing.T) {
 		resume()
 		if resumed != i+1 {
 			t.Errorf("resumed %d times, want %d", resumed, i+1)
-		}
-	}
-}
-
-// The helper gets jobs if it compresses, and if it only makes digests.
-func TestHelp(t *testing.T) {
-	for _, tt := range []struct {
-		o    options.Options
-		want bool
-	}{
-		{options.Options{CacheDir: "/cache", ETag: options.ETagContent}, true},
-		{options.Options{CacheDir: "/cache", ETag: options.ETagAuto}, true},
-		{options.Options{CacheDir: "/cache", ETag: options.ETagTimes, Compress: true}, true},
-		{options.Options{CacheDir: "/cache", ETag: options.ETagTimes}, false},
-		{options.Options{ETag: options.ETagAuto}, false},
-	} {
-		m := &monitor{helper: newHelper(tt.o, nil)}
-		if got := m.help(tt.o) != nil; got != tt.want {
-			t.Errorf("%+v: jobs are passed on: %v, want %v", tt.o, got, tt.want)
 		}
 	}
 }
