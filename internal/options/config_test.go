@@ -118,6 +118,16 @@ func TestConfigFileErrorsAtOnce(t *testing.T) {
 	}
 }
 
+// Each line with -v adds to the others, as on the command line.
+func TestConfigFileVerbose(t *testing.T) {
+	for text, want := range map[string]int{"verbose\n": 1, "--verbose # requests\nverbose\n": 2, "verbose\nverbose = true\n": 2} {
+		o, err := ParseMaster([]string{"--config", saved(t, text)}, noEnv)
+		if err != nil || o.Verbose != want {
+			t.Errorf("%q: %d, %v; want %d", text, o.Verbose, err, want)
+		}
+	}
+}
+
 // A file is read as editors of any system write it, with comments in the usual places.
 func TestConfigFileForms(t *testing.T) {
 	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist\r\nclean-urls # a = b\r\ncors = # too\r\nverbose = 2"

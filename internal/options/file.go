@@ -80,7 +80,7 @@ func fromLine(p *flags.Parser, line string) (flag string, err error) {
 		return "", errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
 		return "", errors.New(flag + ": only on the command line")
-	case !ok && all[i].Field().Type.Kind() == reflect.Bool && alone:
+	case !ok && (all[i].Field().Type.Kind() == reflect.Bool || flag == "verbose") && alone:
 		return flag, assign(all[i], "true") // as on the command line
 	case !ok && all[i].Field().Type.Kind() == reflect.Bool:
 		return "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
