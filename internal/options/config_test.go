@@ -120,7 +120,7 @@ func TestConfigFileErrorsAtOnce(t *testing.T) {
 
 // Each line with -v adds to the others, as on the command line.
 func TestConfigFileVerbose(t *testing.T) {
-	for text, want := range map[string]int{"verbose\n": 1, "--verbose # requests\nverbose\n": 2, "verbose\nverbose = true\n": 2} {
+	for text, want := range map[string]int{"verbose\n": 1, "--verbose # requests\nverbose\n": 2, "verbose\nverbose = true\n": 2, "verbose = false\n": 0} {
 		o, err := ParseMaster([]string{"--config", saved(t, text)}, noEnv)
 		if err != nil || o.Verbose != want {
 			t.Errorf("%q: %d, %v; want %d", text, o.Verbose, err, want)

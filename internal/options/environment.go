@@ -70,8 +70,10 @@ func assign(o *flags.Option, values ...string) error {
 	kind := o.Field().Type.Kind()
 	v := strings.Join(values, "\n")
 	if n, err := strconv.Atoi(v); o.LongName == "verbose" {
-		if on, bad := strconv.ParseBool(v); err != nil && bad == nil && on {
-			n, err = 1, nil
+		if on, bad := strconv.ParseBool(v); err != nil && bad == nil {
+			if n, err = 0, nil; on {
+				n = 1
+			}
 		}
 		if err != nil || n < 0 || n > MaxVerbose {
 			return invalid(o.LongName, v, "must be a count, 0 to 3")
