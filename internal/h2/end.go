@@ -246,7 +246,8 @@ func (c *Conn) stalled(now conn.Now) conn.Timer {
 	return timer
 }
 
-// Unsent reports that n of the bytes that Next returned are not sent yet; 0: all are.
+// Unsent reports that n of the bytes that Next returned are not sent yet; 0: all are. What follows
+// the last response has its time from then.
 func (c *Conn) Unsent(n int, now conn.Now) {
 	switch taken := int64(c.unsent) - int64(n); {
 	case taken > 0:
@@ -254,8 +255,8 @@ func (c *Conn) Unsent(n int, now conn.Now) {
 	case taken < 0 && (c.answering == 0 || c.cfg.http.Rate(c.draining) == 0):
 		c.since = now.Mono // they were just made
 	}
-	if n == 0 && c.unsent > 0 && c.phase == phaseLinger {
-		c.since = now.Mono
+	if n == 0 && c.unsent > 0 && c.answering == 0 {
+		c.since, c.came = now.Mono, now.Mono // what comes next has its own time
 	}
 	c.unsent = int32(n)
 }

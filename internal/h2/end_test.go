@@ -164,27 +164,6 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// A connection lingers from when its last bytes have been sent, also while it drains, when a minimum rate applies.
-func TestLingerAfterUnsent(t *testing.T) {
-	c := connect(t)
-	c.conn.Drain(c.now)
-	c.get(1, "/big")
-	c.flush()
-	c.now.Mono += conn.DrainGrace
-	c.framer.WriteWindowUpdate(0, 1<<20)
-	c.framer.WriteWindowUpdate(1, 1<<20)
-	c.flush()
-	if c.answered(1, "200", 100<<10); c.step != conn.Linger {
-		t.Fatalf("step %d after the last response", c.step)
-	}
-	c.conn.Unsent(20_000, c.now)
-	c.now.Mono += 20 * time.Second
-	c.conn.Unsent(0, c.now)
-	if after := c.conn.Deadline() - c.now.Mono; c.conn.Timer() != conn.TimerLinger || after != conn.LingerTimeout {
-		t.Errorf("timer %d after %v, want %d after %v", c.conn.Timer(), after, conn.TimerLinger, conn.LingerTimeout)
-	}
-}
-
 // A stream whose window stays closed is reset, although others continue.
 func TestStalledStream(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
