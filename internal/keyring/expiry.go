@@ -28,7 +28,7 @@ func warnings(c *certificate.Info, now time.Time) (n int) {
 }
 
 // warnExpiry warns of each certificate that is about to expire or has expired, once for each
-// time in warnBefore.
+// time in warnBefore, and again if the clock was set back in between.
 func (k *Keyring) warnExpiry() {
 	now := k.Now()
 	k.mu.Lock()
@@ -38,7 +38,7 @@ func (k *Keyring) warnExpiry() {
 		c := &k.list[i]
 		key := c.Fingerprint.String()
 		due := warnings(c, now)
-		if warned[key] = max(due, k.warned[key]); due > k.warned[key] {
+		if warned[key] = max(due, warned[key]); due > k.warned[key] {
 			k.Alert(expiryText(c, now))
 		}
 	}

@@ -44,6 +44,22 @@ func TestExpiryOfShort(t *testing.T) {
 	}
 }
 
+// A clock that was ahead for a while does not use the warnings up.
+func TestExpiryAfterClockAhead(t *testing.T) {
+	p := files(t, issue(t, "a.test", start, 90*day))
+	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
+	r.now = start.Add(100 * day)
+	r.poll()
+	r.expectAlerts(fmt.Sprintf("certificate %q for a.test expired on 2027-02-24T00:00:00Z: clients refuse it; renew it", p.Certificate))
+	r.now = start
+	r.poll()
+	r.expectAlerts()
+	r.now = start.Add(70 * day)
+	r.poll()
+	r.poll()
+	r.expectAlerts(fmt.Sprintf("certificate %q for a.test expires in 20 days, on 2027-02-24T00:00:00Z; renew it", p.Certificate))
+}
+
 // A self-signed certificate is replaced before there is a warning, for the same names.
 func TestSelfSignedRenewed(t *testing.T) {
 	r := newRing(t, Settings{SelfSigned: true}, nil)
