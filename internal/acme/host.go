@@ -32,7 +32,7 @@ type host struct {
 type held struct {
 	source certificate.Source
 	leaf   *x509.Certificate
-	got    time.Time // when it was obtained
+	got    time.Time // when it was obtained, by the wall clock
 }
 
 func (h *held) notAfter() time.Time { return h.leaf.NotAfter }
@@ -50,7 +50,7 @@ func newHeld(host string, source certificate.Source, got time.Time) (*held, erro
 	if err := leaf.VerifyHostname(host); err != nil {
 		return nil, fmt.Errorf("certificate %q: it is not valid for %s", source.Name, host)
 	}
-	return &held{source: source, leaf: leaf, got: got}, nil
+	return &held{source: source, leaf: leaf, got: got.Round(0)}, nil
 }
 
 // load replaces the list of hosts. Hosts that were in it keep their state, but failed ones are
@@ -148,9 +148,14 @@ func (c *Client) due(h *host) time.Time {
 	return renew
 }
 
-// renewAt returns when to renew a host's certificate.
+// renewAt returns when to renew a host's certificate. If it was obtained in the future, the clock
+// was ahead then, and the time does not count, as after a restart.
 func (c *Client) renewAt(h *host) time.Time {
-	at := renewal(h.cert, h.window)
+	cert := *h.cert
+	if cert.got.After(c.Now()) {
+		cert.got = cert.leaf.NotBefore
+	}
+	at := renewal(&cert, h.window)
 	if at.Before(h.retryAt) {
 		return h.retryAt
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"testing"
 	"time"
+
+	"phalanx/internal/certificate"
 )
 
 var calendar = time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
@@ -67,6 +69,27 @@ func TestRenewalOfNew(t *testing.T) {
 				t.Errorf("obtained %v after its beginning: renewed after %v", age, in)
 			}
 		}
+	}
+}
+
+// A certificate that was obtained while the clock was ahead is renewed before it expires.
+func TestObtainedAhead(t *testing.T) {
+	const day = 24 * time.Hour
+	c := &Client{Config: Config{Now: func() time.Time { return calendar.Add(2 * time.Hour) }}}
+	cert := lasting(6*day, 0)
+	want := c.renewAt(&host{cert: cert})
+	cert.got = calendar.Add(10 * day)
+	if got := c.renewAt(&host{cert: cert}); !got.Equal(want) || !got.Before(cert.notAfter()) {
+		t.Errorf("renewed at %v, want %v", got, want)
+	}
+	source, err := certificate.SelfSigned([]string{"one.test"}, calendar, day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	// With a reading of the monotonic clock the time would not be in the future once the clock is set back.
+	if cert, err = newHeld("one.test", source, now); err != nil || cert.got != now.Round(0) {
+		t.Errorf("obtained at %v, %v", cert, err)
 	}
 }
 
