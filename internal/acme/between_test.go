@@ -32,13 +32,7 @@ func between(t *testing.T, a *acmetest.Authority, inPlace func(r *http.Request, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := os.ReadFile(a.RootFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(root)
-	onward := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	onward := trusting(t, a)
 	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{
 		// The host stays the client's: it is in what the client signs.
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -58,8 +52,22 @@ func between(t *testing.T, a *acmetest.Authority, inPlace func(r *http.Request, 
 	})
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	server.StartTLS()
-	t.Cleanup(func() { server.Close(); onward.CloseIdleConnections() })
+	t.Cleanup(server.Close)
 	return server.URL + to.Path
+}
+
+// trusting returns a transport that trusts an authority.
+func trusting(t *testing.T, a *acmetest.Authority) *http.Transport {
+	t.Helper()
+	root, err := os.ReadFile(a.RootFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(root)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -124,6 +132,42 @@ func TestReplacesRefused(t *testing.T) {
 	client.stop()
 	if len(w.lines) > 0 || len(answers) > 0 {
 		t.Errorf("lines %q, %d answers left, want none", w.lines, len(answers))
+	}
+}
+
+// An order whose completion was requested, but whose response was lost, is not followed by another one.
+func TestFinalizedUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorkers(t)
+	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})
+	cfg := setting(t, a, w, "one.test")
+	onward := trusting(t, a)
+	finalized := map[string]int{} // by path, which is different for each order
+	lost := 0
+	cfg.Directory = between(t, a, func(r *http.Request, _ string) *http.Response {
+		if !strings.HasPrefix(r.URL.Path, "/finalize-order/") {
+			return nil
+		}
+		if finalized[r.URL.Path]++; lost > 0 {
+			return nil
+		}
+		answer, err := onward.RoundTrip(r)
+		if err != nil {
+			t.Error(err)
+			return problem(http.StatusInternalServerError, "serverInternal")
+		}
+		if answer.StatusCode != http.StatusOK { // the authority refuses some nonces
+			return answer
+		}
+		lost++
+		answer.Body.Close()
+		return response(http.StatusBadGateway, "text/plain", "bad gateway")
+	})
+	client := run(t, cfg, a.RootFile)
+	w.wait(t, "a certificate", func() bool { return len(w.hosts()) == 1 })
+	client.stop()
+	if s := client.Status(); lost != 1 || len(finalized) != 1 || s.Issued != 1 || s.Unreachable > 0 || len(w.lines) > 0 {
+		t.Errorf("%d lost, requests %v, %+v, lines %q", lost, finalized, s, w.lines)
 	}
 }
 

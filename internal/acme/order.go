@@ -168,7 +168,7 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 	if err != nil {
 		return nil, err
 	}
-	order, err = c.library.FinalizeOrder(ctx, account, order, request)
+	order, err = c.finalize(ctx, account, order, request)
 	if err != nil && order.Status == protocol.StatusProcessing { // it may still be issued
 		return nil, possiblyIssued("its order was accepted, but not completed: ", classify(err, c.calls.retryAfter()))
 	}
@@ -185,6 +185,25 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 		return nil, &refusal{class: useless, what: "certificate", detail: "it sent one that is not usable: " + err.Error()}
 	}
 	return cert, nil
+}
+
+// finalize finalizes an order. If the response is lost and the library repeats the request, the
+// authority refuses it, because the order is no longer "ready" (RFC 8555 §7.4), and the library
+// believes the status from before. So the authority is asked for the status: the order may have been
+// completed, and each further one would count against rate limits.
+func (c *Client) finalize(ctx context.Context, account protocol.Account, order protocol.Order, request []byte) (protocol.Order, error) {
+	done, err := c.library.FinalizeOrder(ctx, account, order, request)
+	if _, refused := problemIn(err); err == nil || refused || done.Status == protocol.StatusProcessing {
+		return done, err
+	}
+	now, failed := c.library.GetOrder(ctx, account, order)
+	switch {
+	case failed == nil && now.Status == protocol.StatusValid:
+		return now, nil
+	case failed == nil && now.Status == protocol.StatusProcessing:
+		return c.library.FinalizeOrder(ctx, account, now, request) // waits for a status that is final
+	}
+	return done, err
 }
 
 // download downloads an issued certificate. It retries as long as the attempt has time, because
