@@ -76,6 +76,7 @@ type Conn struct {
 	in    []byte        // received and not yet used
 	skip  int           // bytes of a payload that are to be discarded
 	end   uint32        // the stream whose request ends after skip bytes; 0: none
+	body  bool          // they are of a request's content
 	since time.Duration // when the current state, or its last progress, began
 	came  time.Duration // when the first byte of the incomplete frame or header block was received
 	drain time.Duration // when draining began
@@ -83,6 +84,7 @@ type Conn struct {
 
 	unsent int32     // bytes that are not yet written to the socket
 	pace   conn.Pace // of responses
+	upload conn.Pace // of requests' content
 
 	block         []byte // of a header block that is not complete
 	blockStream   uint32 // 0: there is none

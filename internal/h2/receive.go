@@ -22,7 +22,9 @@ func (c *Conn) read(out []byte, now conn.Now) []byte {
 	for c.phase == phaseOpen && c.calm == ReasonNone {
 		if c.skip > 0 {
 			n := min(c.skip, len(c.in))
-			c.in, c.skip = c.in[n:], c.skip-n
+			if c.in, c.skip = c.in[n:], c.skip-n; c.body {
+				c.uploaded(int64(n), now)
+			}
 			if c.skip > 0 {
 				return out
 			}
@@ -50,7 +52,7 @@ func (c *Conn) read(out []byte, now conn.Now) []byte {
 		}
 		payload := c.in[headerLen:need]
 		c.in = c.in[need:]
-		c.skip = headerLen + f.length - need
+		c.skip, c.body = headerLen+f.length-need, false
 		var code Code
 		if out, code = c.take(out, f, payload, now); code != NoError {
 			c.fail(code, ReasonProtocol)

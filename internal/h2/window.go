@@ -51,6 +51,7 @@ func (c *Conn) data(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) 
 	if s.credit -= int32(f.length); s.credit < 0 {
 		return c.streamError(out, s.id, FlowControlError), NoError
 	}
+	c.body = s.phase == streamReceiving
 	if s.left -= int64(content); s.left < 0 || end && s.sized && s.left > 0 {
 		if s.sized {
 			return c.streamError(out, s.id, ProtocolError), NoError // RFC 9113 §8.1.1
@@ -70,6 +71,20 @@ func (c *Conn) data(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) 
 		s.credit = receiveWindow
 	}
 	return out, NoError
+}
+
+// uploaded notes that n bytes of a request's content were received. Without a minimum rate the whole
+// content must come within HeadTimeout.
+func (c *Conn) uploaded(n int64, now conn.Now) {
+	if rate := c.cfg.http.MinRate; rate == 0 || !c.upload.Moved(n, rate, conn.HeadTimeout) {
+		return
+	}
+	c.came = now.Mono
+	for _, s := range c.streams {
+		if s.phase == streamReceiving {
+			s.since = now.Mono
+		}
+	}
 }
 
 // contentDone completes the request whose last byte was received.
