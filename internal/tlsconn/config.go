@@ -66,6 +66,9 @@ func NewConfig(o Options) (*Config, error) {
 		if !c.ClientCAs.AppendCertsFromPEM(o.ClientCA) {
 			return nil, errors.New("no certificate in PEM form in the client CA file")
 		}
+		if o.Challenges != nil {
+			c.GetConfigForClient = o.exempt(c.Clone())
+		}
 	}
 	return &Config{tls: c}, nil
 }
@@ -80,9 +83,26 @@ const (
 // challenge.
 const protocolChallenge = "acme-tls/1"
 
+// challenged reports whether the client is a certificate authority that makes a challenge.
+func (o *Options) challenged(hello *tls.ClientHelloInfo) bool {
+	return o.Challenges != nil && slices.Equal(hello.SupportedProtos, []string{protocolChallenge})
+}
+
+// exempt returns a GetConfigForClient by which a certificate authority needs no client certificate
+// (RFC 8737 §3): it gets nothing but the certificate of its challenge.
+func (o *Options) exempt(c *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	c.ClientAuth = tls.NoClientCert
+	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if o.challenged(hello) {
+			return c, nil
+		}
+		return nil, nil // the client gets the usual configuration
+	}
+}
+
 // choose returns the certificate for a client.
 func (o *Options) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if o.Challenges != nil && slices.Equal(hello.SupportedProtos, []string{protocolChallenge}) {
+	if o.challenged(hello) {
 		return o.Challenges.Exactly(hello.ServerName)
 	}
 	return o.Certificates.Choose(hello)

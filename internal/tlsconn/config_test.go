@@ -61,33 +61,44 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-// A certificate authority gets the certificate of its challenge, and nothing else. No other client
-// gets it.
+// A certificate authority gets the certificate of its challenge, and nothing else, also if clients need
+// a certificate. No other client gets it.
 func TestChallenge(t *testing.T) {
 	src, pool := selfSigned(t, "example.org")
 	challenges, err := certificate.Parse([]certificate.Source{src})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, client := setup(t, func(o *Options) { o.Challenges = challenges })
-	talk(t, newServer(cfg), client)
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		authority := &tls.Config{ServerName: "example.org", RootCAs: pool, Time: today, NextProtos: []string{"acme-tls/1"}, MaxVersion: version}
-		s := newServer(cfg)
-		c := tls.Client(s, authority)
-		if err := c.Handshake(); err != nil {
-			t.Fatal(err)
+	pair, clients := clientCertificate(t)
+	for _, needed := range [][]byte{nil, clients} {
+		cfg, client := setup(t, func(o *Options) { o.Challenges, o.ClientCA = challenges, needed })
+		client.Certificates = []tls.Certificate{pair}
+		talk(t, newServer(cfg), client)
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			authority := &tls.Config{ServerName: "example.org", RootCAs: pool, Time: today, NextProtos: []string{"acme-tls/1"}, MaxVersion: version}
+			s := newServer(cfg)
+			c := tls.Client(s, authority)
+			if err := c.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(c, "one\n")
+			if got, err := io.ReadAll(c); len(got) > 0 || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+			if reason := s.end(); reason != ReasonNone || c.ConnectionState().NegotiatedProtocol != "acme-tls/1" {
+				t.Errorf("%v", reason)
+			}
+			authority.ServerName = "example.net"
+			if err, _ := fails(t, newServer(cfg), authority); err.Reason != ReasonCertificate {
+				t.Errorf("another host: %v", err)
+			}
 		}
-		io.WriteString(c, "one\n")
-		if got, err := io.ReadAll(c); len(got) > 0 || err != nil {
-			t.Errorf("%q, %v", got, err)
+		if client.Certificates = nil; needed == nil {
+			continue
 		}
-		if reason := s.end(); reason != ReasonNone || c.ConnectionState().NegotiatedProtocol != "acme-tls/1" {
-			t.Errorf("%v", reason)
-		}
-		authority.ServerName = "example.net"
-		if err, _ := fails(t, newServer(cfg), authority); err.Reason != ReasonCertificate {
-			t.Errorf("another host: %v", err)
+		client.NextProtos = append(client.NextProtos, "acme-tls/1")
+		if err, _ := fails(t, newServer(cfg), client); err.Reason != ReasonUnauthorized {
+			t.Errorf("a client without a certificate: %v", err)
 		}
 	}
 }
