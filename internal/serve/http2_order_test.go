@@ -206,6 +206,39 @@ func TestHTTP2ClientEndsItsSide(t *testing.T) {
 	})
 }
 
+// A drain is announced during a long response with open windows, whose client could otherwise request more and
+// more on the connection.
+func TestHTTP2DrainDuringResponse(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
+	for name, secure := range map[string]bool{"in the clear": false, "over TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(t *testing.T, run servetest.Run) {
+				c, s := tight(t, dir, run, secure, func(*serve.Config) {})
+				c.ask(1, "/huge")
+				for n := 0; n == 0; {
+					_, n = c.content()
+				}
+				s.Order(serve.Drain{})
+				for n := 0; ; {
+					f, k := c.content()
+					if f.Header().Type == http2.FrameGoAway {
+						break
+					}
+					if n += k; n > 1<<30 {
+						t.Fatal("no GOAWAY during the response")
+					}
+					if k > 0 {
+						c.must(c.WriteWindowUpdate(0, uint32(k)))
+					}
+				}
+				c.conn.Close()
+				s.Wait()
+			})
+		})
+	}
+}
+
 // beforeDrain begins a download of /f over a socket with a small buffer, and then makes the server drain. It
 // returns the client and the number of bytes that it has received.
 func beforeDrain(t *testing.T, s *servetest.Server) (c *h2client, n int) {

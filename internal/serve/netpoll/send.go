@@ -160,9 +160,7 @@ func (s *session) disarmSend() {
 // connection has ended, if the client timed out.
 func (s *session) progresses() bool {
 	now := s.engine.clock.Now()
-	if s.engine.drain.Load() != nil {
-		s.conn.Drain(now)
-	}
+	s.checkDrain(now)
 	s.conn.Progress(s.acknowledged(), now)
 	s.tally.Expired(s.conn.Expire(now))
 	if now.Mono < s.conn.Deadline() {

@@ -191,9 +191,7 @@ func (s *session) releaseBuffers() {
 func (s *session) turn() bool {
 	err := s.recv()
 	now := s.engine.clock.Now()
-	if s.engine.drain.Load() != nil { // perhaps since the wait began
-		s.conn.Drain(now)
-	}
+	s.checkDrain(now) // perhaps since the wait began
 	switch {
 	case err == nil:
 		s.log.Bytes(s.n)
@@ -328,6 +326,14 @@ func (s *session) reply(now conn.Now) bool {
 			return true
 		}
 		now = s.engine.clock.Now()
+		s.checkDrain(now)
+	}
+}
+
+// checkDrain makes the connection drain if the worker drains.
+func (s *session) checkDrain(now conn.Now) {
+	if s.engine.drain.Load() != nil {
+		s.conn.Drain(now)
 	}
 }
 

@@ -173,7 +173,8 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 		case step == conn.Read && ended:
 			step = conn.Close
 		case step == conn.Send:
-			s.sending(now)
+			s.left.Store(s.conn.Left())
+			s.show()
 		}
 		if (step == conn.Close || step == conn.Linger) && !s.conn.Aborted() {
 			out = s.tls.CloseNotify(out)
@@ -185,16 +186,7 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 			return true
 		}
 		out, now = nil, s.engine.clock.Now()
-	}
-}
-
-// sending publishes the progress of a file. While the worker drains, it also applies the
-// stricter minimum rate.
-func (s *session) sending(now conn.Now) {
-	s.left.Store(s.conn.Left())
-	s.show()
-	if s.engine.drain.Load() != nil {
-		s.conn.Drain(now)
+		s.checkDrain(now)
 	}
 }
 
