@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -234,6 +235,31 @@ func TestHTTP2DrainDuringResponse(t *testing.T) {
 				}
 				c.conn.Close()
 				s.Wait()
+			})
+		})
+	}
+}
+
+// A long response is listed as one that is being sent.
+func TestHTTP2ResponseIsListed(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
+	for name, secure := range map[string]bool{"in the clear": false, "over TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(t *testing.T, run servetest.Run) {
+				c, s := tight(t, dir, run, secure, func(*serve.Config) {})
+				c.ask(1, "/huge")
+				for n := 0; n == 0; {
+					_, n = c.content()
+				}
+				servetest.Await(t, "the response in the list", func() bool {
+					list := make(chan []serve.Seen, 1)
+					s.Order(serve.List{Reply: list})
+					all := <-list
+					return len(all) == 1 && all[0].State == conn.Sending && string(all[0].Line) == "GET /huge"
+				})
+				c.conn.Close()
+				s.Stop()
 			})
 		})
 	}

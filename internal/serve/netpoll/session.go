@@ -319,10 +319,15 @@ func (s *session) reply(now conn.Now) bool {
 		if cap(out) > serve.OutSize {
 			*s.out = out // it has grown; keep it
 		}
+		if step == conn.Send || step == conn.Flush { // more follows
+			s.left.Store(s.conn.Left())
+			s.show()
+		}
 		if !s.step(out, step) {
 			return false
 		}
 		if step == conn.Read {
+			s.left.Store(0)
 			return true
 		}
 		now = s.engine.clock.Now()
