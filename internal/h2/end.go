@@ -271,7 +271,13 @@ func (c *Conn) Progress(n int64, now conn.Now) {
 // Waited extends the current deadline by the time since then, when the server was slow and not
 // the client.
 func (c *Conn) Waited(then time.Duration, now conn.Now) {
-	c.since = min(now.Mono, c.since+now.Mono-then)
+	extend := func(since time.Duration) time.Duration { return min(now.Mono, since+now.Mono-then) }
+	c.since, c.came = extend(c.since), extend(c.came)
+	for _, s := range c.streams {
+		if s.phase == streamReceiving {
+			s.since = extend(s.since)
+		}
+	}
 }
 
 // offered starts the client's timeout when a response can be sent and no other could before.

@@ -164,6 +164,26 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// The time in which the server waited is not the client's, whichever deadline applies.
+func TestWaited(t *testing.T) {
+	for name, do := range map[string]func(c *client){
+		"idle":         func(c *client) {},
+		"half a frame": func(c *client) { c.send.WriteString("\x00\x00") },
+		"content":      func(c *client) { c.headers(1, false, getFields("/")...) },
+		"a response":   func(c *client) { c.get(1, "/huge") },
+	} {
+		c := connect(t)
+		do(c)
+		c.flush()
+		due := c.conn.Deadline()
+		c.now.Mono += 8 * time.Second
+		c.conn.Waited(c.now.Mono-5*time.Second, c.now)
+		if got := c.conn.Deadline(); got != due+5*time.Second {
+			t.Errorf("%s: %v later, want 5 s", name, got-due)
+		}
+	}
+}
+
 // A stream whose window stays closed is reset, although others continue.
 func TestStalledStream(t *testing.T) {
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
