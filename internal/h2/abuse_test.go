@@ -2,7 +2,6 @@ package h2
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +105,7 @@ var attacks = []struct {
 	}},
 	{"PRIORITY", ReasonPriorities, budgetPoints + 1, func(c *client, i int) { c.framer.WritePriority(1, http2.PriorityParam{Weight: 1}) }},
 	{"PRIORITY_UPDATE", ReasonPriorities, budgetPoints + 1, func(c *client, i int) {
-		c.framer.WriteRawFrame(0x10, 0, 0, []byte(fmt.Sprintf("\x00\x00\x00%cu=%d", i%100*2+1, i%8)))
+		c.framer.WriteRawFrame(0x10, 0, 0, []byte{0, 0, 0, byte(i%100*2 + 1), 'u', '=', '0' + byte(i%8)})
 	}},
 	{"unknown frames", ReasonFrames, budgetPoints + 1, func(c *client, i int) { c.framer.WriteRawFrame(0xbb, 0, 0, nil) }},
 	{"GOAWAY", ReasonFrames, budgetPoints + 2, func(c *client, i int) {

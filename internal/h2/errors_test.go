@@ -111,6 +111,7 @@ func violationsOfConnections() []violation {
 		{"RFC 9218 §7.1 PRIORITY_UPDATE on a stream", ProtocolError, []func(*client){raw(0x10, 0, 1, "\x00\x00\x00\x01u=1")}},
 		{"RFC 9218 §7.1 a short PRIORITY_UPDATE", FrameSizeError, []func(*client){raw(0x10, 0, 0, "\x00")}},
 		{"RFC 9218 §7.1 PRIORITY_UPDATE of no stream", ProtocolError, []func(*client){raw(0x10, 0, 0, "\x00\x00\x00\x00u=1")}},
+		{"RFC 9218 §7.1 PRIORITY_UPDATE of an even stream", ProtocolError, []func(*client){begin(3), raw(0x10, 0, 0, "\x00\x00\x00\x02u=1")}},
 	}
 }
 

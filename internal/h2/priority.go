@@ -151,8 +151,8 @@ func (c *Conn) priorityUpdate(f frame, p []byte) Code {
 		return FrameSizeError
 	}
 	id := streamID(p)
-	if id == 0 {
-		return ProtocolError
+	if id&1 == 0 {
+		return ProtocolError // no stream, or one of server push, which is idle
 	}
 	c.spend(1, ReasonPriorities)
 	c.prioritized = true
