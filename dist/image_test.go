@@ -60,7 +60,8 @@ func TestImage(t *testing.T) {
 	run(t, root, image.Config.Env, image.Config.Entrypoint, image.Config.Healthcheck.Test[1:])
 }
 
-// run starts the server, requests its page and runs the health check.
+// run checks that no variable of the image excludes a flag, such as --listen for HTTPS. Then it starts the server,
+// requests its page and runs the health check.
 func run(t *testing.T, root string, env, entry, health []string) {
 	t.Helper()
 	port, admin := freePort(t), "127.0.0.1:"+freePort(t)
@@ -78,6 +79,9 @@ func run(t *testing.T, root string, env, entry, health []string) {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 65532, HostID: os.Geteuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 65532, HostID: os.Getegid(), Size: 1}}
 		return cmd
+	}
+	if text, err := inside(append(entry, "--listen", "http://:8080", "--worker", "/usr/lib/phalanx/worker", "--check")...).CombinedOutput(); err != nil {
+		t.Errorf("--listen is refused in the container: %v\n%s", err, text)
 	}
 	server := inside(append(entry, "--port", port, "--admin", admin, "--worker", "/usr/lib/phalanx/worker")...)
 	var printed strings.Builder

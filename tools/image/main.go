@@ -99,11 +99,9 @@ func image(dir, version, arch string, made time.Time) (v1.Image, error) {
 	file.Config = v1.Config{
 		User:       fmt.Sprintf("%d:%d", user, user),
 		Entrypoint: []string{"/usr/bin/phalanx"},
-		// Environment variables, so that flags given to the container add to them.
-		Env: []string{
-			"PATH=/usr/bin", "PHALANX_BASE=/srv/www", "PHALANX_PORT=8080",
-			"PHALANX_ADMIN=127.0.0.1:9090", "PHALANX_ACCESS_LOG=-",
-		},
+		// Environment variables, so that flags given to the container add to them. The port is
+		// the default one: if its variable were set, --listen would be refused.
+		Env:          []string{"PATH=/usr/bin", "PHALANX_BASE=/srv/www", "PHALANX_ADMIN=127.0.0.1:9090", "PHALANX_ACCESS_LOG=-"},
 		WorkingDir:   "/srv/www",
 		ExposedPorts: map[string]struct{}{"8080/tcp": {}},
 		StopSignal:   "SIGTERM",
