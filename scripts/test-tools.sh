@@ -4,6 +4,9 @@
 set -u
 . "$(dirname "$0")/apt.sh"
 
+# go test -race needs a C compiler.
+need cc gcc
+need cc libc6-dev
 need siege siege
 need strace strace
 need systemd-analyze systemd
