@@ -2,10 +2,12 @@ package serve
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"phalanx/internal/clientip"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/proxyproto"
 )
 
 // An IPv4 address is a network of its own, IPv6 addresses share a /64.
@@ -90,5 +92,15 @@ func TestWorkerShares(t *testing.T) {
 	l := NewLimits(&Config{MaxConnections: 1, Slot: 1})
 	if l.Share(2); l.Most != 1 {
 		t.Errorf("a worker's share of one connection is %d, want 1", l.Most)
+	}
+}
+
+// The alert about a PROXY header that is too long has the limits of both versions.
+func TestAlertOfLongHeader(t *testing.T) {
+	var alert string
+	l := NewLimits(&Config{Row: new(scoreboard.Row), Alert: func(line string) { alert = line }})
+	l.unproxied(proxyproto.ReasonTooLong, clientip.From(netip.MustParseAddrPort("192.0.2.1:1")), 0)
+	if !strings.Contains(alert, "192.0.2.1 sent a PROXY header of more than 107 bytes (version 1) or 4096 (version 2)") {
+		t.Errorf("alert %q", alert)
 	}
 }
