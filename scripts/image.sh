@@ -14,5 +14,5 @@ trap 'exit 130' INT TERM HUP
 for arch in amd64 arm64; do
 	GOARCH=$arch make --no-print-directory install BIN="$work/bin-$arch" VERSION="$version" DESTDIR="$work/$arch" PREFIX=/usr >/dev/null
 done
-$go -C tools/image build -o "$work/image" .
+$go -C tools/image build -buildvcs=false -o "$work/image" .
 "$work/image" "$version" "$(sh scripts/epoch.sh)" "$out" "$work/amd64" "$work/arm64"
