@@ -28,7 +28,7 @@ Ctrl-C drains; a second Ctrl-C stops immediately, without finishing downloads.
 '%[1]s help TOPIC' explains a command or a flag, such as 'help port'.
 `
 	helpTail = `
-Every flag can be set in the environment: --log-format as PHALANX_LOG_FORMAT,
+Flags can be set in the environment: --log-format as PHALANX_LOG_FORMAT,
 -vv as PHALANX_VERBOSE=2. A flag overrides its variable, and a variable the file
 of --config, which has one flag per line, without dashes: port = 80
 %[2]s
