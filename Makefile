@@ -46,7 +46,7 @@ check: build lint
 
 # Checks the main module, and those of the tools, which have their own dependencies.
 lint:
-	@unformatted="$$(gofmt -l cmd internal e2e dist tools)"; test -z "$$unformatted" || \
+	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l cmd internal e2e dist tools)" || exit 1; test -z "$$unformatted" || \
 		{ echo "run gofmt -w on: $$unformatted"; exit 1; }
 	for module in . tools tools/pebble tools/image; do (cd $$module && $(GO) mod tidy -diff && $(GO) vet ./... && \
 		$(GO) run $(STATICCHECK) ./...) || exit 1; done

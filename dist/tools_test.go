@@ -41,3 +41,13 @@ func TestMissingTools(t *testing.T) {
 		t.Errorf("output %q, want a list of packages with gcc, libc6-dev and nginx", out)
 	}
 }
+
+// TestLintWithoutGofmt checks that make lint fails if there is no gofmt, instead of taking all files for formatted.
+func TestLintWithoutGofmt(t *testing.T) {
+	// Instead of go, echo names a GOROOT that does not exist; with an empty one, /bin/gofmt might be found.
+	cmd := exec.Command(tool(t, "make"), "--no-print-directory", "-C", "..", "lint", "GO=echo")
+	cmd.Env = []string{"PATH=" + t.TempDir()}
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "gofmt") {
+		t.Errorf("output %q, error %v; want an error about gofmt", out, err)
+	}
+}
