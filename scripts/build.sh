@@ -5,7 +5,8 @@
 # endpoint does not use. The master has its own entry point, which changes a table of
 # the runtime (internal/upgrade/signals.go): -checklinkname=0 lets the linker accept that.
 # With -buildvcs=false the same source gives the same bytes with and without a repository,
-# and builds in one that git refuses, such as another user's.
+# and builds in one that git refuses, such as another user's. Without a .git of its own it
+# may be in a repository of something else, whose commits do not count.
 set -eu
 to=$1
 shift
@@ -28,7 +29,7 @@ esac
 release=
 if [ -n "${VERSION:-}" ]; then
 	release=" -X phalanx/internal/options.Version=$VERSION"
-	if day=$(git log -1 --format=%cs 2>/dev/null); then
+	if [ -e "$(dirname "$0")/../.git" ] && day=$(git log -1 --format=%cs 2>/dev/null); then
 		release="$release -X phalanx/internal/options.Released=$day"
 	fi
 fi

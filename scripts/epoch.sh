@@ -5,6 +5,6 @@ set -eu
 cd "$(dirname "$0")/.."
 if [ -n "${SOURCE_DATE_EPOCH:-}" ]; then
 	echo "$SOURCE_DATE_EPOCH"
-else
-	git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s
+elif ! [ -e .git ] || ! git log -1 --format=%ct 2>/dev/null; then
+	date -r CHANGELOG.md +%s
 fi
