@@ -303,7 +303,7 @@ func TestSeveralActivatedSockets(t *testing.T) {
 			early = append(early, c)
 		}
 		s := harness.Launch(t, harness.Plan{
-			Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=http:other:http exec "$@"`, "sh"},
+			Before: []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=http:phalanx-other.socket:http exec "$@"`, "sh"},
 			Args:   []string{"--base", base, "--port", "1", "--workers", "3", "-v", "--log-format", "json"},
 			Files:  files,
 		})

@@ -24,8 +24,15 @@ type Kept struct {
 
 const keptName = "phalanx-"
 
-// IsKept reports whether a name was given by [Set.Kept].
-func IsKept(name string) bool { return strings.HasPrefix(name, keptName) }
+// IsKept reports whether a name was given by [Set.Kept]. The beginning does not suffice: a
+// socket that systemd passes has by default the name of its unit, such as phalanx-http.socket.
+func IsKept(name string) bool {
+	numbers, ok := strings.CutPrefix(name, keptName)
+	address, socket, more := strings.Cut(numbers, "-")
+	return ok && more && isNumber(address) && isNumber(socket)
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // Kept returns the sockets to store, except those that another process keeps open anyway. The
 // set keeps its descriptors.

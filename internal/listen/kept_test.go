@@ -25,6 +25,19 @@ func keptBy(t *testing.T, s *Set) []Kept {
 	return kept
 }
 
+// Only the names of kept sockets are taken for such: systemd names a passed socket after its unit, unless
+// FileDescriptorName= does.
+func TestIsKept(t *testing.T) {
+	for name, want := range map[string]bool{
+		"phalanx-0-000": true, "phalanx-15-1023": true, "phalanx-http.socket": false, "phalanx-0.socket": false, "phalanx-0-0.socket": false,
+		"phalanx.socket": false, "phalanx-": false, "phalanx-0": false, "phalanx-0-": false, "phalanx--0": false, "https": false, "": false,
+	} {
+		if got := IsKept(name); got != want {
+			t.Errorf("%q is taken for a kept socket: %v, want %v", name, got, want)
+		}
+	}
+}
+
 // Clients that connect while no server runs are served by the next one, however many slots
 // it has, and although the previous one refused new connections.
 func TestKept(t *testing.T) {
