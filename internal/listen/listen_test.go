@@ -300,6 +300,15 @@ func TestBind(t *testing.T) {
 	}
 }
 
+// Package net gets the index of an interface, whose name it would look up by netlink: the systemd unit forbids that.
+func TestInterfaceByIndex(t *testing.T) {
+	for _, zone := range []string{"lo", "1"} {
+		if _, host, err := resolve(Address{Host: "fe80::1%" + zone}); host != "fe80::1%1" || err != nil {
+			t.Errorf("%s is resolved to host %q, error %v; want fe80::1%%1", zone, host, err)
+		}
+	}
+}
+
 func TestPrivilegedPort(t *testing.T) {
 	err := explain(Address{Port: 80, Short: true}, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", unix.EACCES)})
 	if exitcode.Code(err) != exitcode.Config || !strings.HasPrefix(err.Error(), "--port 80: permission denied") {

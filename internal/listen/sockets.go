@@ -154,20 +154,41 @@ func resolve(a Address) (network, host string, err error) {
 	if ip = ip.Unmap(); ip.Is4() {
 		return "tcp4", ip.String(), nil
 	}
-	// Package net ignores an unknown interface.
-	if zone := ip.Zone(); zone != "" && !hasInterface(zone) {
-		return "", "", errNoInterface
+	// Package net ignores an unknown interface, and finds a known one by netlink, which a systemd
+	// unit may forbid. An index needs no search.
+	if zone := ip.Zone(); zone != "" {
+		index := interfaceIndex(zone)
+		if index == 0 {
+			return "", "", errNoInterface
+		}
+		ip = ip.WithZone(strconv.Itoa(index))
 	}
 	return "tcp6", ip.String(), nil
 }
 
-// hasInterface reports whether an interface with this name or index exists.
-func hasInterface(zone string) bool {
-	_, err := net.InterfaceByName(zone)
-	if index, bad := strconv.Atoi(zone); err != nil && bad == nil {
-		_, err = net.InterfaceByIndex(index)
+// interfaceIndex returns the index of the interface with a name or index; 0 if there is none. Any
+// socket serves to ask (netdevice(7)).
+func interfaceIndex(zone string) int {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0
 	}
-	return err == nil
+	defer unix.Close(fd)
+	if ifr, err := unix.NewIfreq(zone); err == nil && unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr) == nil {
+		return int(ifr.Uint32())
+	}
+	index, err := strconv.ParseUint(zone, 10, 31)
+	if err != nil {
+		return 0
+	}
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return 0
+	}
+	if ifr.SetUint32(uint32(index)); unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr) != nil {
+		return 0
+	}
+	return int(index)
 }
 
 // claim opens the socket that claims the port. Two servers that start at the same time can
