@@ -26,7 +26,8 @@ func (p *pool) resize(n int) {
 }
 
 // scale opens or closes the last slots until there are as many as wanted. A slot can be closed only
-// while it has a worker that accepts the connections on their way to it, unless it is quarantined.
+// while it has a worker that accepts the connections on their way to it, unless it is quarantined, and
+// not if all others are quarantined.
 func (p *pool) scale() {
 	for len(p.slots) < p.wanted {
 		if !p.grow() {
@@ -37,6 +38,12 @@ func (p *pool) scale() {
 		s := p.slots[len(p.slots)-1]
 		if s.want && (s.state != ready || s.worker.killed) {
 			return // until it has one
+		}
+		if s.want && !p.others(s) { // without it no worker would serve
+			p.wanted = len(p.slots)
+			p.wantedReason = fmt.Sprintf("number of workers stays %d: all slots but the last are quarantined; correct the cause, and send SIGHUP first", p.wanted)
+			p.Alert(p.wantedReason)
+			return
 		}
 		p.shrink(s)
 	}

@@ -144,6 +144,32 @@ func TestShrinkWaits(t *testing.T) {
 	})
 }
 
+// The last slot is not closed if all others are quarantined: no worker would serve any more, and the
+// pool would end.
+func TestOnlyServingSlotStays(t *testing.T) {
+	s := &sockets{open: 2}
+	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+		r.hello(0, 1)
+		r.die(0, killed)
+		r.die(2, Exit{Code: exitcode.Config, LastWords: "no root"}) // slot 0 is in quarantine
+		r.signal(syscall.SIGTTOU)
+		r.told(1, ipc.Serve{})
+		const want = "number of workers stays 2: all slots but the last are quarantined; correct the cause, and send SIGHUP first"
+		if last := r.diary[len(r.diary)-1]; last != want {
+			t.Errorf("reported %q, want %q", last, want)
+		}
+		r.signal(syscall.SIGHUP)
+		r.hello(3)
+		r.hello(4)
+		if !slices.Equal(r.slots, []int{0, 1, 0, 1, 0}) {
+			t.Errorf("workers were started in slots %v, want [0 1 0 1 0]", r.slots)
+		}
+		r.signal(syscall.SIGTTOU)
+		r.told(3, ipc.Serve{}, ipc.Drain{Queue: true})
+		r.stop()
+	})
+}
+
 // If the worker of a slot that is being closed is killed, another one serves the queue of
 // the slot, and drains like the first.
 func TestDeathInClosingSlot(t *testing.T) {
