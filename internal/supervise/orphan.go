@@ -193,10 +193,15 @@ func (p *pool) orphansOf(w *worker) *orphaned {
 	return p.firstOrphans(func(o *orphaned) bool { return o.of == w })
 }
 
-// orphansFor returns the connections that the next worker in a slot takes over first;
-// nil if there are none.
+// orphansFor returns the connections that the next worker in a slot takes over first; nil if there
+// are none. While the pool stops, a replacement in the slot may be taking others over.
 func (p *pool) orphansFor(s *slot) *orphaned {
-	return p.firstOrphans(func(o *orphaned) bool { return o.slot == s })
+	return p.firstOrphans(func(o *orphaned) bool { return o.slot == s && !p.isTaken(o) })
+}
+
+// isTaken reports whether a worker is taking connections over.
+func (p *pool) isTaken(o *orphaned) bool {
+	return slices.ContainsFunc(p.workers(), func(w *worker) bool { return w.rescuing == o })
 }
 
 func (p *pool) firstOrphans(match func(*orphaned) bool) *orphaned {

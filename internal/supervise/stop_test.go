@@ -107,6 +107,34 @@ func TestDetachedDeathInStop(t *testing.T) {
 	})
 }
 
+// If a worker is killed while the pool stops and its replacement is taking over the connections of
+// another, the next worker in the slot takes over those of the killed one, and not the same again.
+func TestDeathBesideRescueInStop(t *testing.T) {
+	runRig(t, 1, keepingStubborn(), func(r *rig) {
+		r.hello(0)
+		transfers := 0
+		r.procs[0].kept.(*fakeKept).transfer = func() { transfers++ }
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.hello(1)
+		r.die(0, killed)
+		r.hello(2)
+		r.signal(syscall.SIGTERM)
+		r.die(1, killed)
+		r.hello(3)
+		for i := 2; i <= 3; i++ {
+			r.told(i, ipc.Rescue{})
+			r.say(ipc.Rescued{Connections: 1}, i)
+			r.told(i, ipc.Rescue{}, ipc.Serve{})
+		}
+		if transfers != 1 {
+			t.Errorf("the connections of one worker were given to %d others, want one", transfers)
+		}
+		r.die(2, Exit{})
+		r.die(3, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // Connections are not rescued after an immediate stop nor after the drain timeout, which
 // limits a rescue too.
 func TestNoRescueInStop(t *testing.T) {
