@@ -70,6 +70,29 @@ func TestQueueLeftInStop(t *testing.T) {
 	})
 }
 
+// If the replacement of such a worker is taking over the connections of another, it serves the queue.
+func TestQueueLeftToRescuer(t *testing.T) {
+	runRig(t, 1, keepingStubborn(), func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.hello(1)
+		r.die(0, killed)
+		r.hello(2)
+		r.signal(syscall.SIGTERM)
+		r.say(ipc.QueueLeft{}, 1)
+		r.say(ipc.Draining{}, 1)
+		if len(r.procs) != 3 {
+			t.Fatalf("%d processes were started, want 3", len(r.procs))
+		}
+		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.told(2, ipc.Rescue{}, ipc.Serve{})
+		r.signalled(2, syscall.SIGINT)
+		r.die(1, Exit{})
+		r.die(2, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // The pool stops even if each worker leaves its accept queue to the next one.
 func TestQueueLeftAgainAndAgain(t *testing.T) {
 	run(t, 1, func(r *rig) {

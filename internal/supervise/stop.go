@@ -78,10 +78,15 @@ func (p *pool) leaveQueue(w *worker) {
 		return
 	}
 	p.free(s)
-	if s.next != nil { // it has been told to exit
+	s.want = true
+	switch {
+	case s.next == nil:
+	case s.next.rescuing != nil: // it serves the accept queue too
+		p.promote(s)
+	default: // it has been told to exit
 		p.detached = append(p.detached, s.next)
+		s.next = nil
 	}
-	s.next, s.want = nil, true
 }
 
 // serveQueue makes sure that, during a drain, another worker serves the accept queue of a dead one, or
