@@ -163,6 +163,39 @@ func TestDeathDuringReload(t *testing.T) {
 	}
 }
 
+// If a worker is killed while its replacement starts, and then the replacement too, the reload
+// continues with the worker that follows.
+func TestTwoDeathsDuringReload(t *testing.T) {
+	applied := 0
+	var reloading []bool
+	r := &rig{}
+	r.change = func(c *Config) {
+		settings := Settings{Slots: 1, Spawn: c.Spawn, Applied: func() { applied++ }}
+		c.Reload = func() (Settings, error) { return settings, nil }
+		c.OnReload = func(begun bool) { reloading = append(reloading, begun) }
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.die(0, killed)
+		r.die(1, killed)
+		if !slices.Equal(reloading, []bool{true}) {
+			t.Errorf("the reload was reported as %v, want begun and not ended", reloading)
+		}
+		r.restarted(2)
+		if applied > 0 {
+			t.Error("the settings are in force before a worker was ready with them")
+		}
+		r.hello(3)
+		r.told(2, ipc.Serve{}, ipc.Drain{})
+		if applied != 1 {
+			t.Errorf("the settings were put in force %d times, want once", applied)
+		}
+		r.die(2, Exit{})
+		r.stop()
+	})
+}
+
 // A second reload replaces the workers that the first one has started, too.
 func TestReloadTwice(t *testing.T) {
 	run(t, 2, func(r *rig) {
