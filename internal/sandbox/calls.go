@@ -26,7 +26,11 @@ func calls() []allowed {
 		{unix.SYS_SETSOCKOPT, []test{is(1, unix.SOL_SOCKET), is(2, unix.SO_LINGER, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO, unix.SO_ATTACH_FILTER)}},
 		{unix.SYS_SHUTDOWN, []test{is(1, unix.SHUT_WR)}}, // SHUT_WR does nothing to a listening socket
 		// No signals to other processes, no leases, seals or pipe sizes.
-		{unix.SYS_FCNTL, []test{is(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC, unix.F_GET_SEALS)}},
+		{unix.SYS_FCNTL, []test{is(1, unix.F_GETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC, unix.F_GET_SEALS)}},
+		// Workers share open files, such as the doorbell of the access log, and with them
+		// O_NONBLOCK: all would wait. Package os clears it for files that cannot be polled, and
+		// ignores the error.
+		{unix.SYS_FCNTL, []test{is(1, unix.F_SETFL), {arg: 2, set: unix.O_NONBLOCK}}},
 		{unix.SYS_TGKILL, []test{is(0, self)}},
 		{unix.SYS_KILL, []test{is(0, self)}},
 		{unix.SYS_PRLIMIT64, []test{{arg: 2, null: true}}}, // reading only

@@ -21,6 +21,7 @@ type test struct {
 	arg  uint32   // index of the argument, from 0
 	is   []uint32 // it must be one of these
 	not  uint32   // none of these bits may be set
+	set  uint32   // this bit must be set; otherwise the call fails with EPERM
 	null bool     // it must be a null pointer, in all 64 bits
 }
 
@@ -78,7 +79,8 @@ func (c allowed) block() program {
 	return rest
 }
 
-// code returns the instructions of a test. If it fails, they skip the following instructions.
+// code returns the instructions of a test. If it fails, they skip the following instructions, or
+// make the call fail.
 func (t test) code(following int) program {
 	var p program
 	low := offsetArgs + 8*t.arg
@@ -90,6 +92,9 @@ func (t test) code(following int) program {
 		p.jump(unix.BPF_JEQ, 0, 0, following)
 	case t.not != 0:
 		p.jump(unix.BPF_JSET, t.not, following, 0)
+	case t.set != 0:
+		p.jump(unix.BPF_JSET, t.set, 1, 0)
+		p.end(unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM))
 	}
 	for i, v := range t.is {
 		left := len(t.is) - 1 - i

@@ -89,6 +89,27 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// A call without a bit that must be set fails, and does not end the process.
+func TestRequiredBit(t *testing.T) {
+	p := assemble(7, []allowed{
+		{4, []test{{arg: 1, is: []uint32{3}}, {arg: 2, set: 8}}},
+		{4, []test{{arg: 1, is: []uint32{5}}}},
+	})
+	const refused = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	for args, want := range map[[3]uint64]uint32{
+		{0, 3, 8}: unix.SECCOMP_RET_ALLOW,
+		{0, 3, 9}: unix.SECCOMP_RET_ALLOW,
+		{0, 3, 0}: refused,
+		{0, 3, 7}: refused,
+		{0, 5, 0}: unix.SECCOMP_RET_ALLOW,
+		{0, 4, 8}: unix.SECCOMP_RET_KILL_PROCESS,
+	} {
+		if got := decide(t, p, 7, 4, args[:]...); got != want {
+			t.Errorf("call with %v: %#x, want %#x", args, got, want)
+		}
+	}
+}
+
 // The kernel accepts at most 4096 instructions, and jumps over at most 255.
 func TestFilterIsSmall(t *testing.T) {
 	if n := len(assemble(arch, calls())); n > 400 {

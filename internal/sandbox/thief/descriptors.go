@@ -14,6 +14,7 @@ func descriptors() []Attempt {
 	const (
 		steer  = "shut down a listening socket, change its queue, or steer the connections of siblings with it"
 		fcntl  = "have a signal sent by a descriptor; change seals, leases or the size of a pipe"
+		block  = "clear O_NONBLOCK of a descriptor that workers share, so that they wait for it"
 		shared = "write into the counters of a sibling, or into certificates and keys from the master"
 		tty    = "type into the terminal of the master"
 	)
@@ -39,6 +40,7 @@ func descriptors() []Attempt {
 		{"seal-records", fcntl, true, calls(unix.SYS_FCNTL, ipc.RecordsFD, unix.F_ADD_SEALS, unix.F_SEAL_WRITE)},
 		{"shorten-records", fcntl, true, calls(unix.SYS_FTRUNCATE, ipc.RecordsFD, 0)},
 		{"punch-records", fcntl, true, calls(unix.SYS_FALLOCATE, ipc.RecordsFD, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, 4096)},
+		{"block", block, false, calls(unix.SYS_FCNTL, 1, unix.F_SETFL, 0)},
 		{"counters", shared, false, writeMemory},
 		{"type", tty, true, calls(unix.SYS_IOCTL, ipc.LogFD, unix.TIOCSTI)},
 		{"hang-up", tty, true, calls(unix.SYS_IOCTL, ipc.LogFD, unix.TIOCNOTTY)},
