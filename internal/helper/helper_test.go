@@ -223,6 +223,22 @@ func TestStrange(t *testing.T) {
 	}
 }
 
+// The delay grows as long as no helper can be started, also if the last one ended long ago.
+func TestStartFails(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	log := &lines{}
+	s := &starter{refuse: os.ErrPermission}
+	r := NewRunner(Config{Start: s.start, Log: log.add, Now: func() time.Time { return now }})
+	for _, delay := range []string{"1s", "2s", "4s", "8s", "16s", "32s", "1m0s", "1m0s"} {
+		r.Give(1, ipc.Job{Kind: ipc.JobGzip}, file(t, 1))
+		want := "helper not started: permission denied; the next one in " + delay + " at the earliest"
+		if text := log.text(); !strings.HasSuffix(text, want) {
+			t.Errorf("log %q, want %q at its end", text, want)
+		}
+		now = now.Add(maxBackoff)
+	}
+}
+
 // A helper that died or could not be started is not started again at once.
 func TestDeath(t *testing.T) {
 	var mu sync.Mutex

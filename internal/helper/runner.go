@@ -103,9 +103,6 @@ func (r *Runner) runs() bool {
 
 // later puts off the next start.
 func (r *Runner) later(line string) {
-	if r.Now().Sub(r.began) > healthy {
-		r.backoff = minBackoff
-	}
 	r.retry = r.Now().Add(r.backoff)
 	r.Log(fmt.Sprintf("%s; the next one in %v at the earliest", line, r.backoff))
 	r.backoff = min(2*r.backoff, maxBackoff)
@@ -132,6 +129,9 @@ func (r *Runner) attend(p Process, channel *ipc.Channel) {
 	channel.Close()
 	r.process, r.channel = nil, nil
 	r.status.PID, r.status.Waiting = 0, 0
+	if r.Now().Sub(r.began) > healthy {
+		r.backoff = minBackoff
+	}
 	if err != nil && !r.suspended {
 		r.status.Deaths++
 		r.later(fmt.Sprintf("helper (pid %d) died: %v", p.PID(), err))
