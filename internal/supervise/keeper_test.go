@@ -34,6 +34,28 @@ func TestKeeperEndsDuringUpgrade(t *testing.T) {
 	})
 }
 
+// A worker that has lost its keeper before an upgrade is replaced in the end, also if the reload after
+// the upgrade fails.
+func TestNoKeeperAfterUpgrade(t *testing.T) {
+	r := keeping()
+	var old *fake
+	r.change = func(c *Config) {
+		kept := &fakeKept{gone: make(chan struct{})}
+		close(kept.gone)
+		old = &fake{mu: &r.mu, pid: 11, stubborn: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{{Handle: Handle{PID: 11}, Version: "1", Started: time.Now(), Ready: time.Now()}}}
+		c.Reattach = func(int, Handle) (Process, error) { return old, nil }
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.die(0, Exit{Code: 1})
+		r.pass(unkeptTime)
+		r.hello(1)
+		old.die(Exit{})
+		r.signal(syscall.SIGTERM)
+		r.ends(0, "")
+	})
+}
+
 // keepingStubborn is keeping with workers that do not exit by themselves.
 func keepingStubborn() *rig {
 	r := keeping()

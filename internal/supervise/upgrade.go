@@ -212,7 +212,11 @@ func (p *pool) resume() {
 			w.slot = p.slots[ws.Slot]
 			w.slot.worker, w.slot.state = w, ready
 		}
-		if kept := proc.Kept(); kept != nil && ws.Keeper != 0 {
+		switch kept := proc.Kept(); {
+		case kept == nil:
+		case ws.Keeper == 0: // the reload may fail to replace it
+			w.unkeptUntil = p.Now().Add(unkeptTime)
+		default:
 			_ = kept.Use(ws.Keeper) // if the keeper has exited, attendKeeper notices
 			p.attendKeeper(w, ws.Keeper)
 		}
