@@ -196,6 +196,11 @@ func closeOnExec(fds []int, on bool) error {
 // execute calls execve(2) while no signal is waiting in this program. Later signals are
 // delivered to the new one.
 func (u Upgrader) execute(env []string) (err error) {
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		// If syscall.Exec fails, it leaves the limit that was in force before the Go runtime has raised it.
+		defer unix.Setrlimit(unix.RLIMIT_NOFILE, &files)
+	}
 	free, heldErr := u.Signals.held(func() {
 		execve := u.Execve
 		if execve == nil {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"reflect"
@@ -135,6 +136,35 @@ func TestExec(t *testing.T) {
 	}
 	if hupBlocked(t) {
 		t.Error("SIGHUP stays blocked")
+	}
+}
+
+// After an upgrade that failed, as many files can be opened as before.
+func TestFailedExecKeepsLimit(t *testing.T) {
+	const lowered = "UPGRADE_TEST_LOWERED"
+	if os.Getenv(lowered) == "" { // a process whose limit the Go runtime raises
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command("/bin/sh", "-c", `ulimit -Sn 256 && exec "$0" -test.run='^TestFailedExecKeepsLimit$'`, self)
+		c.Env = append(os.Environ(), lowered+"=1")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	u, pool := rig(t)
+	u.Path = filepath.Join(t.TempDir(), "none")
+	var before, after unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Exec(pool); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("the upgrade failed with %v", err)
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &after); err != nil || after != before {
+		t.Errorf("the limit of files is %+v, %v, want %+v", after, err, before)
 	}
 }
 
