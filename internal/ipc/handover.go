@@ -80,3 +80,11 @@ func Waiting(fd int) bool {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	return err == nil && n > 0
 }
+
+// Ended reports whether all connections have been taken from a handover channel and no more come.
+// fd is the end of the worker that takes over.
+func Ended(fd int) bool {
+	var p [1]byte
+	n, _, err := unix.Recvfrom(fd, p[:], unix.MSG_DONTWAIT|unix.MSG_PEEK)
+	return n == 0 && err == nil
+}

@@ -23,11 +23,15 @@ func (p *pool) tendChannels() {
 	if p.transfers > 0 {
 		return
 	}
+	latest := make(map[*worker]*channel) // of the workers that hand over
+	for _, c := range p.channels {
+		latest[c.from] = c
+	}
 	p.channels = slices.DeleteFunc(p.channels, func(c *channel) bool {
-		if p.isOrphaned(c.from) || p.isOrphaned(c.to) || !c.from.exited && !c.to.exited {
+		if p.isOrphaned(c.from) || p.isOrphaned(c.to) {
 			return false
 		}
-		if c.from.exited && !ipc.Waiting(c.end) {
+		if c.from.exited && !ipc.Waiting(c.end) || latest[c.from] != c && ipc.Ended(c.end) {
 			ipc.Empty(c.end) // of what is no connection
 			unix.Close(c.end)
 			return true

@@ -160,6 +160,38 @@ func TestChannelsDuringSearch(t *testing.T) {
 	p.closeChannels()
 }
 
+// A worker that drains for long gets another channel with each successor. Those before are closed
+// once their connections have been taken.
+func TestChannelsOfEarlierSuccessors(t *testing.T) {
+	giver, taker := &worker{movable: true}, &worker{movable: true}
+	p := &pool{}
+	var from [2]int
+	for i := range from {
+		var end int
+		var err error
+		if from[i], end, err = ipc.Handover(); err != nil {
+			t.Fatal(err)
+		}
+		p.channels = append(p.channels, &channel{from: giver, to: taker, end: end})
+	}
+	defer p.closeChannels()
+	defer unix.Close(from[1])
+	tend := func(want int, what string) {
+		t.Helper()
+		if p.tendChannels(); len(p.channels) != want {
+			t.Fatalf("%s: %d channels, want %d", what, len(p.channels), want)
+		}
+	}
+	if err := ipc.SendConnection(from[0], []byte("state"), from[1], -1); err != nil {
+		t.Fatal(err)
+	}
+	tend(2, "the worker still hands over on the first")
+	unix.Close(from[0])
+	tend(2, "a connection waits")
+	ipc.NextConnection(p.channels[0].end)
+	tend(1, "the first has ended")
+}
+
 // No worker begins to hand its connections over during a search for connections.
 func TestHandoverWaitsForSearch(t *testing.T) {
 	runRig(t, 2, keeping(), func(r *rig) {
