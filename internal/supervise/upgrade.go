@@ -40,6 +40,7 @@ type WorkerState struct {
 	Version     string
 	Started     time.Time
 	Ready       time.Time
+	DrainBy     time.Time `json:",omitzero"` // time limit of its drain; zero: none, or of a version that did not pass it on
 }
 
 // ChannelState is a handover channel.
@@ -174,7 +175,7 @@ func (p *pool) state() (State, error) {
 		}
 		state.Workers = append(state.Workers, WorkerState{
 			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, QueueEmpty: w.queueEmpty, Movable: w.movable, Keeper: w.keeper, Sandbox: w.sandbox,
-			Version: w.version, Started: w.started, Ready: w.readySince,
+			Version: w.version, Started: w.started, Ready: w.readySince, DrainBy: w.drainBy,
 		})
 	}
 	for _, c := range p.channels {
@@ -207,7 +208,10 @@ func (p *pool) resume() {
 		w.proc = proc
 		if ws.Detached || ws.Slot >= len(p.slots) || p.slots[ws.Slot].worker != nil {
 			p.detached = append(p.detached, w)
-			p.limitDrain(w, false)
+			p.limitDrain(w, ws.LastOwner)
+			if !w.drainBy.IsZero() && !ws.DrainBy.IsZero() { // its time runs on
+				w.drainBy = p.Now().Add(ws.DrainBy.Sub(p.Now()))
+			}
 		} else {
 			w.slot = p.slots[ws.Slot]
 			w.slot.worker, w.slot.state = w, ready

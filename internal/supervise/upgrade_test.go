@@ -167,6 +167,49 @@ func TestResumeEmptyQueue(t *testing.T) {
 	})
 }
 
+// An upgrade does not give a draining worker more time.
+func TestUpgradeKeepsDrainTimeout(t *testing.T) {
+	var state State
+	r := &rig{tweak: stubborn, change: func(c *Config) {
+		c.DrainTimeout = time.Minute
+		c.Exec = func(s State) error { state = s; return syscall.ENOEXEC }
+	}}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.hello(1)
+		r.pass(20 * time.Second)
+		r.signal(syscall.SIGUSR2)
+		if left := time.Until(state.Workers[0].DrainBy); !state.Workers[0].Detached || left > 40*time.Second || left < 39*time.Second {
+			t.Errorf("the worker has %v left in %+v, want 40s", left, state.Workers[0])
+		}
+		r.stop()
+	})
+	old := map[int]*fake{}
+	r = &rig{tweak: stubborn}
+	r.change = func(c *Config) {
+		now := time.Now()
+		c.DrainTimeout, c.Reattach = time.Minute, r.adopt(old)
+		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{
+			{Handle: Handle{PID: 11}, Version: "1", Started: now, Ready: now},
+			{Handle: Handle{PID: 12}, Detached: true, Version: "1", Started: now, Ready: now, DrainBy: now.Add(40 * time.Second)},
+		}}
+	}
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		old[11].die(Exit{})
+		r.pass(39 * time.Second)
+		if len(old[12].signals) > 0 {
+			t.Errorf("the draining worker got signals %v too early", old[12].signals)
+		}
+		r.pass(time.Second)
+		if !slices.Equal(old[12].signals, []syscall.Signal{syscall.SIGKILL}) {
+			t.Errorf("the draining worker got signals %v, want SIGKILL", old[12].signals)
+		}
+		r.stop()
+	})
+}
+
 // Requests to the admin endpoint are served until an upgrade suspends them, and again after
 // an upgrade that did not happen.
 func TestRequestsDuringUpgrade(t *testing.T) {
