@@ -190,6 +190,29 @@ func TestRunner(t *testing.T) {
 	await(t, "second helper", func() bool { return s.count() == 2 && r.Status().Made == 2 })
 }
 
+// A helper that is stuck in the kernel holds up neither an upgrade nor the end of the server.
+func TestStuckHelper(t *testing.T) {
+	p := &inside{pid: 100, ended: make(chan error, 1), kill: make(chan struct{})}
+	r := NewRunner(Config{Start: func(*os.File) (Process, error) { return p, nil }, Log: func(string) {}})
+	r.Give(1, ipc.Job{Kind: ipc.JobGzip}, file(t, 1))
+	suspended := make(chan struct{})
+	go func() {
+		r.Suspend()
+		close(suspended)
+	}()
+	<-p.kill
+	await(t, "end of Suspend", func() bool {
+		select {
+		case <-suspended:
+			return true
+		default:
+			return false
+		}
+	})
+	p.ended <- errors.New("killed") // the disk responds again
+	await(t, "end of the helper", func() bool { return r.Status().PID == 0 })
+}
+
 // Descriptors of other kinds of files are not used, and everything is closed in the end.
 func TestStrange(t *testing.T) {
 	done := make(chan Job, 10)

@@ -29,14 +29,14 @@ type Config struct {
 
 // Runner is the master's side: it starts the helper when there is a job, and after a
 // delay again if the helper has died. Workers send lost jobs again. A Runner may be used
-// by several goroutines; only Suspend and Close wait.
+// by several goroutines; only Suspend waits.
 type Runner struct {
 	Config
-	ending sync.WaitGroup
 
 	mu        sync.Mutex // guards what follows
 	suspended bool
-	process   Process // nil: none runs
+	process   Process       // nil: none runs
+	ended     chan struct{} // closed when the last one has ended; nil: there was none
 	channel   *ipc.Channel
 	began     time.Time
 	retry     time.Time     // none is started before
@@ -50,6 +50,7 @@ const (
 	maxBackoff = time.Minute
 	healthy    = time.Minute      // life after which a death is the first one
 	tellEvery  = 10 * time.Minute // failures of jobs
+	stuckTime  = 2 * time.Second  // after which a killed helper counts as stuck
 )
 
 // NewRunner returns a Runner; the helper is not started yet.
@@ -96,8 +97,12 @@ func (r *Runner) runs() bool {
 	}
 	r.channel, r.began = channel, r.Now()
 	r.status.PID = r.process.PID()
-	p := r.process
-	r.ending.Go(func() { r.attend(p, channel) })
+	p, ended := r.process, make(chan struct{})
+	r.ended = ended
+	go func() {
+		defer close(ended)
+		r.attend(p, channel)
+	}()
 	return true
 }
 
@@ -172,15 +177,23 @@ func (r *Runner) Status() *status.Helper {
 	return &s
 }
 
-// Suspend ends the helper if it runs, and prevents a start until Resume.
+// Suspend ends the helper if it runs, and prevents a start until Resume. It waits for the helper, but
+// not for one that is stuck in the kernel, on a disk that does not respond.
 func (r *Runner) Suspend() {
 	r.mu.Lock()
 	r.suspended = true
 	if r.process != nil {
 		r.process.Kill()
 	}
+	ended := r.ended
 	r.mu.Unlock()
-	r.ending.Wait()
+	if ended == nil {
+		return
+	}
+	select {
+	case <-ended:
+	case <-time.After(stuckTime):
+	}
 }
 
 // Resume undoes Suspend.
