@@ -138,6 +138,23 @@ func TestCredentialsAreSentLater(t *testing.T) {
 	})
 }
 
+// If the kernel lets no descriptor through to some workers for the moment, they are not killed either.
+func TestNoRoomForCredentials(t *testing.T) {
+	r, changed := certified(nil)
+	runRig(t, 2, r, func(r *rig) {
+		r.hello(0, 1)
+		r.procs[1].noRights = true
+		changed()
+		r.pass(3 * resendTime)
+		r.signalled(1)
+		r.expect(2, "serving", "pass certificates to a worker: too many references: cannot splice; trying again until it can be done")
+		r.procs[1].noRights = false
+		r.pass(resendTime)
+		r.told(1, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})
+		r.stop()
+	})
+}
+
 // Credentials are confirmed when all workers that accept connections use them.
 func TestCredentialsUsed(t *testing.T) {
 	r, changed := certified(nil)

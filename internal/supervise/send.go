@@ -63,21 +63,21 @@ func (p *pool) sendCredentials(w *worker) {
 		return
 	}
 	file, id, err := p.Credentials()
+	if err == nil {
+		p.credentials = id
+		if err = w.proc.SendFile(ipc.Credentials{ID: id}, int(file.Fd())); err != nil {
+			err = fmt.Errorf("pass certificates to a worker: %w", err)
+		}
+		file.Close()
+	}
 	switch {
 	case err == nil:
-	case p.phase == launching && !w.served:
-		p.kill(w, err.Error()) // the start fails with this reason
-		return
+		w.offered++
+	case errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, ipc.ErrFull), p.phase == launching && !w.served:
+		p.kill(w, err.Error()) // a start fails with this reason
 	default:
 		p.sendCredentialsLater(err)
-		return
-	}
-	p.credentials, p.unsent = id, false
-	err = w.proc.SendFile(ipc.Credentials{ID: id}, int(file.Fd()))
-	file.Close()
-	w.offered++
-	if err != nil && !errors.Is(err, syscall.EPIPE) {
-		p.kill(w, err.Error())
 	}
 }
 
@@ -94,8 +94,9 @@ func (p *pool) credentialsRefused(w *worker, m ipc.CredentialsRefused) {
 // resendTime is the delay before sending credentials is retried.
 const resendTime = time.Second
 
-// sendCredentialsLater notes that the master could not send credentials, for instance because it
-// was out of descriptors. Workers keep the credentials that they have.
+// sendCredentialsLater notes that the master could not send credentials: it was out of descriptors,
+// or a worker has so many in sockets that the kernel accepts no more from its user. Workers keep the
+// credentials that they have.
 func (p *pool) sendCredentialsLater(err error) {
 	if !p.unsent {
 		p.unsent = true
@@ -115,6 +116,9 @@ func (p *pool) sendCredentialsToAll() {
 	p.resendAt = time.Time{}
 	for _, w := range p.workers() {
 		p.sendCredentials(w)
+	}
+	if p.resendAt.IsZero() {
+		p.unsent = false
 	}
 }
 
