@@ -154,6 +154,9 @@ func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 func (p *pool) restart(w *worker, was state, e Exit) {
 	s := w.slot
 	delay := s.delay(w, p.Now(), p.Chance())
+	if exhausted(e.Err) {
+		s.recent = s.recent[:len(s.recent)-1] // a later respawn may help
+	}
 	if len(s.recent) >= deathLimit && p.others(s) {
 		p.quarantine(w, e, fmt.Sprintf(", %d deaths within %v", len(s.recent), deathWindow))
 		return
@@ -249,6 +252,12 @@ func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	default:
 		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: not a worker of Phalanx %s (%s); %s", w.binary, p.Version, e.cause(), cure), nil)
 	}
+}
+
+// exhausted reports whether a process could not be started for lack of processes, memory or
+// descriptors.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // OOMKills returns how many processes the kernel has killed on this machine for

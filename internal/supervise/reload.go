@@ -162,7 +162,7 @@ func (p *pool) promote(s *slot) {
 func (p *pool) replacementDied(w *worker, e Exit) {
 	s := w.slot
 	s.next = nil
-	if o := p.orphansFor(s); o != nil && w.readySince.IsZero() {
+	if o := p.orphansFor(s); o != nil && w.readySince.IsZero() && !(p.phase == serving && exhausted(e.Err)) {
 		o.failed(w, e) // the next worker would be started for them
 	}
 	if p.phase == stopping {

@@ -138,6 +138,47 @@ func TestSpawnFails(t *testing.T) {
 	}
 }
 
+// A slot is not quarantined because no process can be started for minutes.
+func TestNoProcessForMinutes(t *testing.T) {
+	run(t, 2, func(r *rig) {
+		r.hello(0, 1)
+		r.spawn = func(int) error { return syscall.EAGAIN }
+		r.die(1, killed)
+		r.pass(deathWindow)
+		r.spawn = nil
+		r.pass(longDelay)
+		r.hello(2)
+		r.told(2, ipc.Serve{})
+		r.stop()
+	})
+}
+
+// The connections of a dead worker are kept for as long.
+func TestNoProcessForRescue(t *testing.T) {
+	runRig(t, 1, keepingStubborn(), func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.hello(1)
+		r.spawn = func(int) error { return syscall.EMFILE }
+		r.die(0, killed)
+		for range 10 {
+			r.say(ipc.Alive{}, 1)
+			r.pass(longDelay)
+		}
+		r.spawn = nil
+		r.say(ipc.Alive{}, 1)
+		r.pass(longDelay)
+		r.hello(2)
+		r.told(2, ipc.Rescue{})
+		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.told(2, ipc.Rescue{}, ipc.Serve{})
+		r.die(1, Exit{})
+		r.signal(syscall.SIGTERM)
+		r.die(2, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // A worker that breaks the protocol is killed.
 func TestProtocolViolations(t *testing.T) {
 	for want, violate := range map[string]func(*rig){
