@@ -196,6 +196,21 @@ func TestTwoDeathsDuringReload(t *testing.T) {
 	})
 }
 
+// A worker that is added during a reload, before the new settings are in force, is replaced too.
+func TestGrowDuringReload(t *testing.T) {
+	s := &sockets{open: 1}
+	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.signal(syscall.SIGTTIN)
+		r.hello(1)
+		r.hello(2)
+		r.hello(3)
+		r.told(2, ipc.Serve{}, ipc.Drain{})
+		r.stop()
+	})
+}
+
 // A second reload replaces the workers that the first one has started, too.
 func TestReloadTwice(t *testing.T) {
 	run(t, 2, func(r *rig) {
