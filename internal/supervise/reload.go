@@ -182,6 +182,7 @@ func (p *pool) replacementDied(w *worker, e Exit) {
 		p.toReplace, p.candidate, p.reloadError = nil, nil, text
 	}
 	p.Alert(text)
+	p.placeOrphans() // no event may follow if it could not even be started
 }
 
 // replaceAgain queues the replacement of a slot's worker once more, because the last replacement

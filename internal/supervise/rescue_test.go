@@ -32,6 +32,27 @@ func TestKilledWhenTakenOver(t *testing.T) {
 	})
 }
 
+// If the replacement that is to take over the connections of a dead worker cannot be started, that is
+// tried again soon, even if nothing else happens.
+func TestReplacementNotStarted(t *testing.T) {
+	runRig(t, 1, keepingStubborn(), func(r *rig) {
+		r.hello(0)
+		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.hello(1)
+		r.spawn = func(int) error { return syscall.EAGAIN }
+		r.die(0, killed)
+		r.spawn = nil
+		r.pass(firstDelay)
+		r.hello(2)
+		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.told(2, ipc.Rescue{}, ipc.Serve{})
+		r.die(1, Exit{})
+		r.signal(syscall.SIGTERM)
+		r.die(2, Exit{})
+		r.ends(0, "")
+	})
+}
+
 // Workers that die while they drain are replaced after growing delays, although each is
 // replaced by one that takes over the connections of the one before.
 func TestDeathsInDrainArePaced(t *testing.T) {
