@@ -61,6 +61,27 @@ func TestDrainByHandIsNoDeath(t *testing.T) {
 	})
 }
 
+// If the successor of a draining worker is replaced, the worker gets the next one: its successor could
+// not exit before it.
+func TestSuccessorDrains(t *testing.T) {
+	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+		for i := range 3 {
+			if i > 0 {
+				r.say(ipc.Recycle{Reason: "test"}, i-1)
+			}
+			r.movable(i)
+			r.hello(i)
+		}
+		r.told(0, ipc.Serve{}, ipc.Drain{}, ipc.Drain{})
+		r.told(1, ipc.Serve{}, ipc.TakeOver{}, ipc.Drain{})
+		r.told(2, ipc.Serve{}, ipc.TakeOver{}, ipc.TakeOver{})
+		r.die(1, Exit{})
+		r.told(0, ipc.Serve{}, ipc.Drain{}, ipc.Drain{})
+		r.die(0, Exit{})
+		r.stop()
+	})
+}
+
 // detaching runs a pool of one slot whose first worker drains, while the second serves.
 func detaching(t *testing.T, test func(*rig)) {
 	t.Helper()

@@ -49,10 +49,11 @@ func (p *pool) openHandover(old, successor *worker) {
 	}
 }
 
-// findSuccessors finds another successor for each worker whose successor has died.
+// findSuccessors finds another successor for each worker whose successor has died, or drains in turn:
+// it could not exit before that worker.
 func (p *pool) findSuccessors() {
 	for _, w := range p.workers() {
-		if !w.handingOver || w.successor != nil || w.killed {
+		if !w.handingOver || w.killed || w.successor != nil && !w.successor.draining() {
 			continue
 		}
 		switch successor := p.successor(w.slot.index); {
