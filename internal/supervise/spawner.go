@@ -64,20 +64,20 @@ func (s *Spawner) start(slot, row int, e *ends) (*os.Process, error) {
 		files[3], files[4] = s.Board, s.Bell
 	}
 	args := s.Args(slot, row)
-	kept, files, args, err := s.keep(files, args)
-	if err != nil {
-		return nil, err
+	if s.Records != nil {
+		kept, records, lifeline, err := rescue.NewKept(*s.Records)
+		if err != nil {
+			return nil, err
+		}
+		defer lifeline.Close() // only the worker keeps this end
+		e.kept, files, args = kept, append(files, records, lifeline), append(args, "--kept")
 	}
-	e.kept = kept
 	cmd := exec.Command(s.Path, args...)
 	cmd.Env = s.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.nothing, e.input, e.input
 	cmd.ExtraFiles = withListeners(files, sockets)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = cmd.Start()
-	if kept != nil {
-		files[6].Close() // only the worker keeps the other end of the lifeline
-	}
+	err := cmd.Start()
 	return cmd.Process, err
 }
 
@@ -147,19 +147,6 @@ func withListeners(files, sockets []*os.File) []*os.File {
 		files = append(files, sockets[i])
 	}
 	return files
-}
-
-// keep creates what the rescue of a worker's connections needs, and adds it to the
-// worker's descriptors and command line.
-func (s *Spawner) keep(files []*os.File, args []string) (*rescue.Kept, []*os.File, []string, error) {
-	if s.Records == nil {
-		return nil, files, args, nil
-	}
-	kept, records, lifeline, err := rescue.NewKept(*s.Records)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return kept, append(files, records, lifeline), append(args, "--kept"), nil
 }
 
 // noInput returns a pipe without a writer as standard input: os/exec would open /dev/null, which
