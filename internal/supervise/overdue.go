@@ -20,7 +20,7 @@ const checkDisks = "check the disks of the config file, the document roots and t
 // tellOverdue reports what has waited for too long, once.
 func (p *pool) tellOverdue() {
 	over := func(at *time.Time) bool {
-		if at.IsZero() || p.Now().Before(*at) {
+		if !p.due(*at) {
 			return false
 		}
 		*at = time.Time{}

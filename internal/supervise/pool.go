@@ -278,20 +278,25 @@ func (p *pool) alarm() <-chan time.Time {
 	return p.After(max(0, at.Sub(p.Now())))
 }
 
+// due reports whether a time has come; the zero time never does.
+func (p *pool) due(at time.Time) bool { return !at.IsZero() && !p.Now().Before(at) }
+
 // expire kills the processes whose deadline has passed. reconcile handles slots in backoff.
 func (p *pool) expire() {
 	p.reportProgress()
 	p.alive()
-	p.resendCredentials()
+	if p.due(p.resendAt) {
+		p.sendCredentialsToAll()
+	}
 	p.tellAll(false)
 	p.tellOverdue()
-	if !p.lameDuckUntil.IsZero() && !p.Now().Before(p.lameDuckUntil) {
+	if p.due(p.lameDuckUntil) {
 		p.drain()
 	}
 	late := p.Now().Sub(p.alarmAt) > lateTime
 	for _, w := range p.workers() {
 		switch {
-		case w.deadline.IsZero() || p.Now().Before(w.deadline):
+		case !p.due(w.deadline):
 		case late && !w.spared:
 			// The master itself was stopped for a while: it has not received the messages
 			// that the workers have sent meanwhile.
@@ -299,10 +304,10 @@ func (p *pool) expire() {
 		default:
 			p.kill(w, w.killReason)
 		}
-		if !w.drainBy.IsZero() && !p.Now().Before(w.drainBy) {
+		if p.due(w.drainBy) {
 			p.kill(w, fmt.Sprintf("%s after %v", drainTimedOut, p.DrainTimeout))
 		}
-		if !w.unkeptUntil.IsZero() && !p.Now().Before(w.unkeptUntil) {
+		if p.due(w.unkeptUntil) {
 			p.replaceUnkept(w)
 		}
 	}
@@ -329,10 +334,7 @@ func (p *pool) blame(err *exitcode.Error) {
 // reap reaps exited children that the pool did not start. It runs in the pool's goroutine, which
 // also starts processes, so it never sees a process of the pool that the pool does not know yet.
 func (p *pool) reap() {
-	ours := func(pid int) bool {
-		return p.isWorker(pid) || p.keepers[pid] != nil
-	}
-	if err := p.Reap(ours); err != nil {
+	if err := p.Reap(p.ours); err != nil {
 		p.Log.Info().Err(err).Msg("orphans not reaped")
 	}
 }

@@ -39,7 +39,7 @@ func (p *pool) noteProgress(w *worker, m ipc.Remaining) {
 
 // reportProgress reports the progress of the drain, if a report is due.
 func (p *pool) reportProgress() {
-	if p.progressAt.IsZero() || p.Now().Before(p.progressAt) {
+	if !p.due(p.progressAt) {
 		return
 	}
 	p.progressAt = p.Now().Add(progressEvery)

@@ -50,7 +50,7 @@ func (p *pool) meetKeeper(w *worker) bool {
 		return true
 	}
 	pid, err := kept.Greeted()
-	if err == nil && (p.isWorker(pid) || p.keepers[pid] != nil) {
+	if err == nil && p.ours(pid) {
 		err = fmt.Errorf("process %d is a worker, or the keeper of another", pid)
 	}
 	if err == nil {
@@ -64,8 +64,9 @@ func (p *pool) meetKeeper(w *worker) bool {
 	return true
 }
 
-func (p *pool) isWorker(pid int) bool {
-	return slices.ContainsFunc(p.workers(), func(w *worker) bool { return w.pid == pid })
+// ours reports whether a process is a worker of the pool, or the keeper of one.
+func (p *pool) ours(pid int) bool {
+	return p.keepers[pid] != nil || slices.ContainsFunc(p.workers(), func(w *worker) bool { return w.pid == pid })
 }
 
 // attendKeeper calls keeperDied when a keeper has exited.

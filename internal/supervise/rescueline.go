@@ -47,7 +47,7 @@ func (p *pool) tell(o *orphaned) {
 // tellAll reports the deaths whose lines have waited long enough, or all if end is true.
 func (p *pool) tellAll(end bool) {
 	for _, o := range p.orphans {
-		if end || !p.Now().Before(o.tellBy) {
+		if end || p.due(o.tellBy) {
 			p.tell(o)
 		}
 	}

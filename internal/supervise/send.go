@@ -105,13 +105,6 @@ func (p *pool) sendCredentialsLater(err error) {
 	p.resendAt = p.Now().Add(resendTime)
 }
 
-// resendCredentials retries sending credentials when that is due.
-func (p *pool) resendCredentials() {
-	if !p.resendAt.IsZero() && !p.Now().Before(p.resendAt) {
-		p.sendCredentialsToAll()
-	}
-}
-
 func (p *pool) sendCredentialsToAll() {
 	p.resendAt = time.Time{}
 	for _, w := range p.workers() {

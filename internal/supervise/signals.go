@@ -89,7 +89,7 @@ func (p *pool) drain() {
 
 // alive calls OnAlive when that is due.
 func (p *pool) alive() {
-	if !p.aliveAt.IsZero() && !p.Now().Before(p.aliveAt) {
+	if p.due(p.aliveAt) {
 		p.aliveAt = p.Now().Add(p.AliveEvery)
 		p.OnAlive()
 	}
