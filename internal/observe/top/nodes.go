@@ -17,7 +17,6 @@ type nodes struct {
 	longest int // bytes of the longest name
 	refresh time.Duration
 	clock   func() time.Time
-	broken  error
 
 	width, height int
 	paused        bool
@@ -42,14 +41,9 @@ func RunNodes(ctx context.Context, all []Node, in, out *os.File, o Options) erro
 		return Unreachable(statuses)
 	}
 	queries, cancel := context.WithCancel(ctx)
-	defer cancel()
 	n := newNodes(queries, all, o.Refresh, time.Now)
 	n.setStatuses(statuses)
-	err := show(ctx, n, in, out, o)
-	for _, m := range n.models {
-		m.fetcher.stop(cancel)
-	}
-	return viewError(ctx, err, n.broken)
+	return show(ctx, n, n.models, cancel, in, out, o)
 }
 
 func newNodes(ctx context.Context, all []Node, refresh time.Duration, clock func() time.Time) *nodes {
@@ -90,9 +84,7 @@ func (n *nodes) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		return n, tea.Batch(due...)
 	case nodeMsg:
-		m := n.models[msg.node]
-		_, cmd := m.Update(msg.msg)
-		n.broken = m.broken
+		_, cmd := n.models[msg.node].Update(msg.msg)
 		n.order()
 		return n, n.of(msg.node, cmd)
 	case tea.KeyPressMsg:

@@ -47,28 +47,24 @@ func Run(ctx context.Context, source Source, in, out *os.File, o Options) error 
 		return err
 	}
 	queries, cancel := context.WithCancel(ctx)
-	f := &fetcher{ctx: queries, source: source}
-	m := newModel(f, o.Refresh, time.Now)
+	m := newModel(&fetcher{ctx: queries, source: source}, o.Refresh, time.Now)
 	m.setPool(first, time.Now())
-	err = show(ctx, m, in, out, o)
-	f.stop(cancel)
-	return viewError(ctx, err, m.broken)
+	return show(ctx, m, []*model{m}, cancel, in, out, o)
 }
 
-// show runs a model on a terminal until it quits or ctx ends.
-func show(ctx context.Context, m tea.Model, in, out *os.File, o Options) error {
-	program := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out),
+// show runs a view on a terminal until it quits or ctx ends. cancel cancels the queries of
+// its models.
+func show(ctx context.Context, view tea.Model, models []*model, cancel context.CancelFunc, in, out *os.File, o Options) error {
+	program := tea.NewProgram(view, tea.WithInput(in), tea.WithOutput(out),
 		tea.WithEnvironment(o.Environ), tea.WithoutSignalHandler())
 	// With tea.WithContext, Run would return without waiting for its reader.
 	stop := context.AfterFunc(ctx, program.Quit)
 	defer stop()
 	_, err := program.Run()
-	return err
-}
-
-// viewError returns the error with which a view ends; broken is a panic in it.
-func viewError(ctx context.Context, err, broken error) error {
-	err = cmp.Or(err, broken)
+	for _, m := range models {
+		m.fetcher.stop(cancel)
+		err = cmp.Or(err, m.broken)
+	}
 	if ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) || err == nil {
 		return nil
 	}
