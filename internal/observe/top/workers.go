@@ -32,14 +32,12 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 	all := []column[W]{
 		{name: "#", width: slot, rank: 0, cell: func(w W, _ int) string { return strconv.Itoa(w.Slot) },
 			order: func(a, b W) int { return cmp.Compare(a.Slot, b.Slot) }},
-		{name: "PID", width: pid, rank: 6, cell: func(w W, _ int) string { return pidCell(w) },
-			order: func(a, b W) int { return cmp.Compare(a.PID, b.PID) }},
+		number("PID", pid, 6, func(w W) string { return strconv.Itoa(w.PID) }, func(w W) float64 { return -float64(w.PID) }),
 		{name: "STATE", width: state, rank: 1, left: true, cell: func(w W, _ int) string { return clean(w.State, state) },
 			paint: func(t theme, w W) lipgloss.Style { return t.state(w.State) },
 			order: func(a, b W) int { return cmp.Compare(severity(b), severity(a)) }},
-		number("UP", 4, 9, func(w W) string { return uptimeCell(now, w) }, func(w W) float64 { return secondsUp(now, w) }),
-		{name: "CONN/IDLE", width: 9, rank: 3, cell: func(w W, _ int) string { return pick(w.PID == 0, "-", count(w.Active)+"/"+count(w.Idle)) },
-			order: func(a, b W) int { return cmp.Compare(b.Active, a.Active) }},
+		number("UP", 4, 9, func(w W) string { return pick(w.Started.IsZero(), "-", uptime(now, w.Started)) }, func(w W) float64 { return secondsUp(now, w) }),
+		number("CONN/IDLE", 9, 3, func(w W) string { return count(w.Active) + "/" + count(w.Idle) }, func(w W) float64 { return float64(w.Active) }),
 		number("REQ/S", 5, 2, func(w W) string { return rate(w.Rate) }, func(w W) float64 { return w.Rate }),
 		number("MB/S", 4, 8, func(w W) string { return megabytes(w.Bandwidth) }, func(w W) float64 { return w.Bandwidth }),
 		number("P50", 5, 10, func(w W) string { return latency(w.P50) }, func(w W) float64 { return w.P50 }),
@@ -60,21 +58,6 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 			order: func(a, b W) int { return cmp.Compare(oldestAge(b), oldestAge(a)) }})
 	}
 	return all
-}
-
-// pidCell formats a worker's pid, "-" if its slot has no process.
-func pidCell(w status.Worker) string {
-	if w.PID == 0 {
-		return "-"
-	}
-	return strconv.Itoa(w.PID)
-}
-
-func uptimeCell(now time.Time, w status.Worker) string {
-	if w.PID == 0 || w.Started.IsZero() {
-		return "-"
-	}
-	return uptime(now, w.Started)
 }
 
 func secondsUp(now time.Time, w status.Worker) float64 {
