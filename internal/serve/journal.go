@@ -220,17 +220,10 @@ func (j *Journal) Bytes(n int) {
 	}
 }
 
-// Opened logs the beginning of the connection.
-func (j *Journal) Opened() {
+// Event logs what has happened to the connection: it was opened, closed or moved.
+func (j *Journal) Event(message string) {
 	if j != nil {
-		withClient(j.cfg.Log.Debug(), j.client).Msg("connection opened")
-	}
-}
-
-// Moved logs that the connection was handed over or taken over; how is the message.
-func (j *Journal) Moved(how string) {
-	if j != nil {
-		withClient(j.cfg.Log.Debug(), j.client).Msg(how)
+		withClient(j.cfg.Log.Debug(), j.client).Msg(message)
 	}
 }
 
@@ -283,12 +276,5 @@ func (j *Journal) Proxied(client clientip.Addr) {
 func (j *Journal) Unproxied(reason proxyproto.Reason) {
 	if j != nil {
 		withClient(j.cfg.Log.Debug(), j.client).Stringer("reason", reason).Msg("PROXY header refused")
-	}
-}
-
-// Closed logs the end of the connection.
-func (j *Journal) Closed() {
-	if j != nil {
-		withClient(j.cfg.Log.Debug(), j.client).Msg("connection closed")
 	}
 }

@@ -93,7 +93,7 @@ func (l *Loop) handedOver(p *peer) {
 		p.tls = nil
 	}
 	l.tally.Took(p.undelivered()) // the other worker does not know their start times
-	p.log.Moved("connection handed over")
+	p.log.Event("connection handed over")
 	l.cfg.Records.Closing(int(p.fd))
 	l.drop(p)
 }
@@ -222,7 +222,7 @@ func (l *Loop) restore(state []byte, socket, file int) *peer {
 		l.notRestored(err)
 		return nil
 	}
-	p.log.Moved("connection taken over")
+	p.log.Event("connection taken over")
 	return p
 }
 

@@ -75,7 +75,7 @@ func (l *Loop) newPeer(fd int, client *clientip.Addr, from serve.Listener) *peer
 	p := l.register(fd, client)
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
-	p.log.Opened()
+	p.log.Event("connection opened")
 	switch {
 	case client != nil && l.cfg.Proxied.Contains(*client):
 		p.expect(from.Secure)
@@ -133,7 +133,7 @@ func (l *Loop) close(p *peer) {
 		l.sent(p)
 		l.endTLS(p)
 	}
-	p.log.Closed()
+	p.log.Event("connection closed")
 	l.drop(p)
 }
 

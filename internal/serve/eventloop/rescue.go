@@ -272,7 +272,7 @@ func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
 		return
 	}
 	l.cfg.Records.Tried(k.Socket, f.Tries)
-	p.log.Moved("connection rescued")
+	p.log.Event("connection rescued")
 	l.rescued = append(l.rescued, p)
 	if f.New || p.header != headerNone {
 		l.nascent = append(l.nascent, p)

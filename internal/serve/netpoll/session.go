@@ -116,7 +116,7 @@ func (s *session) run() {
 		return
 	}
 	s.tryRecv, s.trySend, s.tryFile = s.recvNow, s.sendNow, s.sendfileNow
-	s.log.Opened()
+	s.log.Event("connection opened")
 	s.begin()
 	for s.turn() {
 	}
@@ -156,7 +156,7 @@ func (s *session) end() {
 		s.endTLS()
 	}
 	s.releaseBuffers()
-	s.log.Closed()
+	s.log.Event("connection closed")
 	s.file.Close()
 	s.engine.mu.Lock()
 	delete(s.engine.sessions, s)
