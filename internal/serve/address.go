@@ -28,7 +28,7 @@ func Peer(fd int) clientip.Addr {
 	return PeerOf(from)
 }
 
-// PeerOf converts an address from accept(2).
+// PeerOf converts an address from the kernel.
 func PeerOf(from unix.Sockaddr) clientip.Addr {
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:
@@ -67,17 +67,15 @@ func Local(fd int) bool {
 	return err == nil && domain == unix.AF_UNIX
 }
 
-// Port returns the local TCP port of a listening socket or connection; 0 for a unix socket.
-func Port(fd int) int {
-	at, _ := unix.Getsockname(fd) // the zero value on errors
-	switch a := at.(type) {
-	case *unix.SockaddrInet4:
-		return a.Port
-	case *unix.SockaddrInet6:
-		return a.Port
-	}
-	return 0
+// LocalAddress returns the local address of a listening socket or connection; the zero value if
+// it is not known.
+func LocalAddress(fd int) clientip.Addr {
+	at, _ := unix.Getsockname(fd) // nil on errors
+	return PeerOf(at)
 }
+
+// Port returns the local TCP port of a listening socket or connection; 0 for a unix socket.
+func Port(fd int) int { return int(LocalAddress(fd).Port()) }
 
 // lost returns the address of a client that has reset its connection. getpeername(2) fails
 // then; SO_PEERNAME still works, but only with the exact length of the address.

@@ -1,10 +1,9 @@
 package eventloop
 
 import (
-	"net/netip"
 	"slices"
 
-	"golang.org/x/sys/unix"
+	"phalanx/internal/serve"
 )
 
 // A worker that is killed right after it has accepted a connection leaves an empty record,
@@ -34,35 +33,19 @@ func (l *Loop) isSecure(fd int) bool {
 	if !slices.ContainsFunc(l.listeners, func(from listener) bool { return from.Secure }) {
 		return false
 	}
-	at, ok := localAddress(fd)
-	if !ok {
-		return false
+	at, secure := serve.LocalAddress(fd), false
+	if at.Port() == 0 {
+		return false // a unix socket
 	}
-	secure := false
 	for _, from := range l.listeners {
-		where, ok := localAddress(from.FD)
+		where := serve.LocalAddress(from.FD)
 		switch {
-		case !ok || where.Port() != at.Port():
+		case where.Port() != at.Port():
 		case where == at:
 			return from.Secure
-		case where.Addr().IsUnspecified():
+		case where.IP().IsUnspecified():
 			secure = from.Secure
 		}
 	}
 	return secure
-}
-
-// localAddress returns the local address of a TCP socket; false if it has none.
-func localAddress(fd int) (at netip.AddrPort, ok bool) {
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		return at, false
-	}
-	switch a := name.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), true
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)), true
-	}
-	return at, false
 }
