@@ -56,13 +56,6 @@ func (l *Loop) speakHTTP2(p *peer) {
 	p.beside().http2 = http2{c, w}
 }
 
-// drainHTTP2 tells a peer's client at once that the worker drains. The peer cannot move to
-// another worker, so its streams end here.
-func (l *Loop) drainHTTP2(p *peer) {
-	p.http().Drain(l.now)
-	l.proceed(p)
-}
-
 // proceed makes a peer continue, also if it waits to receive: it may have something to send.
 func (l *Loop) proceed(p *peer) {
 	if p.step == conn.Read {

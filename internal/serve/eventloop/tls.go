@@ -264,7 +264,8 @@ func (l *Loop) established(p *peer) {
 // here: after its next response, or with its streams.
 func (l *Loop) stay(p *peer) {
 	if p.speaksHTTP2() {
-		l.drainHTTP2(p)
+		p.http().Drain(l.now) // tells the client at once
+		l.proceed(p)
 	} else if p.tls != nil && p.tls.Stays() {
 		p.http().Finish()
 	}
