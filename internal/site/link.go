@@ -21,28 +21,10 @@ const (
 // maxLinks is the maximum number of links in a name, as in path_resolution(7).
 const maxLinks = 40
 
-// openLinked opens a name that the kernel does not open because a link in it is absolute,
-// or leads out of the root. It resolves the links to a name, which the kernel opens like
-// all names: beneath the root, or beneath the directory that links may lead to.
-func (r *Root) openLinked(name []byte) (int, error) {
-	from, name, err := r.follow(name)
-	if err != nil {
-		return -1, err
-	}
-	return from.open(name)
-}
-
-// statLinked is openLinked for stat.
-func (r *Root) statLinked(name []byte, st *unix.Stat_t) error {
-	from, name, err := r.follow(name)
-	if err != nil {
-		return err
-	}
-	return from.stat(name, st)
-}
-
-// follow resolves the links in a name, and returns the directory from which the result is to
-// be opened. With an error it returns the name as far as it was resolved.
+// follow resolves the links in a name: the kernel follows none that is absolute, or leads out
+// of the root. It returns the directory from which the result is to be opened, like all names
+// beneath it: the root, or the directory that links may lead to. With an error it returns the
+// name as far as it was resolved.
 func (r *Root) follow(name []byte) (from *beneath, _ []byte, err error) {
 	from, paths, at := &r.beneath, r.paths, string(name)
 	if r.policy.Symlinks == LinksBeneath && r.parent != nil {

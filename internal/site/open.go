@@ -24,10 +24,14 @@ func (r *Root) open(name []byte) (fd int, err error) {
 			return -1, err
 		}
 	}
-	if fd, err = r.beneath.open(name); err == unix.EXDEV {
-		return r.openLinked(name)
+	if fd, err = r.beneath.open(name); err != unix.EXDEV {
+		return fd, err
 	}
-	return fd, err
+	from, name, err := r.follow(name)
+	if err != nil {
+		return -1, err
+	}
+	return from.open(name)
 }
 
 // stat returns the metadata of a name, after links. It needs permission to search the
@@ -38,10 +42,14 @@ func (r *Root) stat(name []byte, st *unix.Stat_t) (err error) {
 			return err
 		}
 	}
-	if err = r.beneath.stat(name, st); err == unix.EXDEV {
-		return r.statLinked(name, st)
+	if err = r.beneath.stat(name, st); err != unix.EXDEV {
+		return err
 	}
-	return err
+	from, name, err := r.follow(name)
+	if err != nil {
+		return err
+	}
+	return from.stat(name, st)
 }
 
 // beneath opens names beneath a directory, and nothing else.
