@@ -59,23 +59,15 @@ func (r *refusal) text(host, authority string) string {
 	if r.what != "certificate" {
 		what = " (" + r.what + ")"
 	}
-	line := fmt.Sprintf("certificate for %s%s %s %s: %s", host, what, verb, authority, human.Visible(clipped(r.detail)))
+	line := fmt.Sprintf("certificate for %s%s %s %s: %s", host, what, verb, authority, human.Visible(human.Clip(strings.TrimSpace(r.detail), maxDetail)))
 	if r.cure != "" {
 		line += "; " + r.cure
 	}
 	return line
 }
 
-// maxDetail is the longest explanation of an authority in bytes.
+// maxDetail is the longest explanation of an authority in characters.
 const maxDetail = 500
-
-func clipped(text string) string {
-	text = strings.TrimSpace(text)
-	if len(text) <= maxDetail {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxDetail], "") + "…"
-}
 
 // authority returns the authority's host name.
 func (c *Client) authority() string {
