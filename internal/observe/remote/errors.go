@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"phalanx/internal/exitcode"
 )
 
 var (
@@ -16,18 +18,9 @@ var (
 	errClosed = errors.New("the server closed the connection without a response")
 )
 
-// failure is an error with a complete text. The text need not contain its cause, which
-// callers find with errors.Is.
-type failure struct {
-	text  string
-	cause error
-}
-
-func (f *failure) Error() string { return f.text }
-func (f *failure) Unwrap() error { return f.cause }
-
+// fail returns an error whose text need not contain its cause, which callers find with errors.Is.
 func (c *Client) fail(cause error, format string, args ...any) error {
-	return &failure{fmt.Sprintf("admin endpoint %s: ", c.addr) + fmt.Sprintf(format, args...), cause}
+	return exitcode.New(exitcode.Failure, fmt.Sprintf("admin endpoint %s: ", c.addr)+fmt.Sprintf(format, args...), cause)
 }
 
 // notPhalanx returns the error for a response that cannot come from Phalanx.
