@@ -22,16 +22,7 @@ type Info struct {
 type Fingerprint [sha256.Size]byte
 
 // String returns the form of OpenSSL and browsers: AB:CD:….
-func (f Fingerprint) String() string {
-	var b strings.Builder
-	for i, c := range f {
-		if i > 0 {
-			b.WriteByte(':')
-		}
-		fmt.Fprintf(&b, "%02X", c)
-	}
-	return b.String()
-}
+func (f Fingerprint) String() string { return strings.ReplaceAll(fmt.Sprintf("% X", f[:]), " ", ":") }
 
 // List describes the certificates, the default first.
 func (s *Set) List() []Info {
