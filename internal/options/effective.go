@@ -126,24 +126,17 @@ func sample(program string) (string, error) {
 		note := ""
 		values := texts(o, flag)
 		if example := flag.Field().Tag.Get("example"); len(values) == 0 {
-			values, note = []string{example}, "example"
+			values, note = []string{example}, "# example"
 		}
 		if flag.DefaultMask != "" {
 			text += " Default: " + flag.DefaultMask + "."
 		}
 		b.WriteString("\n" + human.Wrap(80, "# ", "# ", text))
 		for _, v := range values {
-			b.WriteString(strings.TrimRight(fmt.Sprintf("%-41s %s", "#"+flag.LongName+" = "+fileValue(v), comment(note)), " ") + "\n")
+			b.WriteString(strings.TrimRight(fmt.Sprintf("%-41s %s", "#"+flag.LongName+" = "+fileValue(v), note), " ") + "\n")
 		}
 	})
 	return b.String(), err
-}
-
-func comment(note string) string {
-	if note == "" {
-		return ""
-	}
-	return "# " + note
 }
 
 // eachSetting calls write for each flag that a config file may have, and writes the name of
