@@ -3,21 +3,18 @@ package admin
 import (
 	"errors"
 	"net"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/human"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/unixsocket"
 )
 
 // explain turns an error of listening into an [exitcode.Error].
 func explain(a address.Address, err error) error {
-	flag := "--admin " + string(a)
-	if quoted := strconv.Quote(string(a)); quoted[1:len(quoted)-1] != string(a) {
-		flag = "--admin " + quoted
-	}
+	flag := "--admin " + human.Quoted(string(a))
 	var unknown *net.DNSError
 	_, port, _ := net.SplitHostPort(string(a))
 	switch {
