@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -97,14 +98,7 @@ func listeners(sockets []options.Socket, unsent int) ([]serve.Listener, error) {
 	for i, s := range sockets {
 		l := serve.Listener{FD: ipc.ListenerFD(i), Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign}
 		// The mode is shared with the master, where the socket is non-blocking too.
-		if err := syscall.SetNonblock(l.FD, true); err != nil {
-			return nil, fmt.Errorf("listening socket %d: %w", i, err)
-		}
-		err := boundUnsent(l, unsent)
-		if err == nil {
-			err = unlinger(l)
-		}
-		if err != nil {
+		if err := cmp.Or(syscall.SetNonblock(l.FD, true), boundUnsent(l, unsent), unlinger(l)); err != nil {
 			return nil, fmt.Errorf("listening socket %d: %w", i, err)
 		}
 		all = append(all, l)
