@@ -63,12 +63,10 @@ func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	}
 	client := clientOf(c.Admin)
 	switch c.Name {
-	case "top":
+	case "top", "status":
 		if watched {
 			return top.Run(ctx, client, stdin, stdout, view)
 		}
-		return show(ctx, client, stdout, false)
-	case "status":
 		return show(ctx, client, stdout, c.JSON)
 	case "reload":
 		return order(stdout)(client.Reload(ctx))

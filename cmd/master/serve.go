@@ -84,12 +84,10 @@ func warn(o options.Options, alert func(string)) {
 // newSpawner returns the spawner of workers with these options.
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, r reduced) supervise.Spawner {
 	logMissing(out.log, o, r)
-	spawner := supervise.Spawner{
+	return supervise.Spawner{
 		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
-		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render,
+		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render, Help: m.help(o),
 	}
-	spawner.Help = m.help(o)
-	return spawner
 }
 
 // enableUpgrade lets the pool upgrade the master, and resume after an upgrade.

@@ -115,14 +115,6 @@ func unstore(kept []listen.Kept) {
 	}
 }
 
-// rename stores the sockets of a set that were kept under the names that they have now. The
-// number of an address may be another than before, and systemd ignores a socket that it has,
-// so an old name would remain, under which no Shrink would find it.
-func rename(kept []listen.Kept, sockets *listen.Set) {
-	unstore(kept)
-	store(sockets)
-}
-
 // storing is a set that updates systemd's descriptor store when it grows or shrinks.
 type storing struct{ *listen.Set }
 

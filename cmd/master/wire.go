@@ -38,7 +38,10 @@ func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, e
 	}
 	set, err := listen.Open(listen.Config{Addresses: addresses, Slots: slots, Passed: passed, Kept: kept, Forget: forget})
 	if err == nil && len(kept) > 0 {
-		rename(kept, set)
+		// The number of an address may be another than before, and systemd ignores a socket that
+		// it has: the old name would remain, under which no Shrink would find it.
+		unstore(kept)
+		store(set)
 	}
 	return set, err
 }
