@@ -2,19 +2,18 @@ package clients
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"phalanx/e2e/harness"
 	"phalanx/internal/certificate"
 	"phalanx/internal/tlsconn"
 )
@@ -27,9 +26,7 @@ type tlsServer struct {
 	cfg     *tlsconn.Config
 	began   time.Time
 	conns   sync.WaitGroup
-
-	lock sync.Mutex
-	seen []tlsSeen // closed connections
+	ended   chan tlsSeen
 }
 
 // tlsSeen is the outcome of a connection.
@@ -50,13 +47,11 @@ func serveTLS(t *testing.T, size int) *tlsServer {
 		t.Fatal(err)
 	}
 	o := tlsconn.Options{Certificates: set, TicketKeys: [][32]byte{{1}}, Protocols: []string{"http/1.1"}, Time: time.Now}
-	s := &tlsServer{size: size, began: time.Now(), ca: filepath.Join(t.TempDir(), "ca.pem")}
+	s := &tlsServer{size: size, began: time.Now(), ca: filepath.Join(t.TempDir(), "ca.pem"), ended: make(chan tlsSeen, 8)}
 	if s.cfg, err = tlsconn.NewConfig(o); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.ca, src.Chain, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	harness.Write(t, s.ca, src.Chain)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -87,9 +82,7 @@ func (s *tlsServer) serve(c net.Conn) {
 	seen := tlsSeen{}
 	defer func() {
 		seen.info, seen.reason = conn.Info(), conn.Close()
-		s.lock.Lock()
-		s.seen = append(s.seen, seen)
-		s.lock.Unlock()
+		s.ended <- seen
 	}()
 	var head []byte
 	for p := make([]byte, s.size); ; {
@@ -135,32 +128,14 @@ func (s *tlsServer) answer(conn *tlsconn.Conn, head, out []byte) (rest, _ []byte
 			return head, out
 		}
 		head = rest
-		fields := strings.Fields(string(request))
 		n := 0
-		if len(fields) > 1 {
-			n, _ = strconv.Atoi(strings.TrimPrefix(fields[1], "/"))
-		}
+		fmt.Sscanf(string(request), "GET /%d ", &n)
 		reply := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", n)
 		out = conn.Seal(out, append(reply, body(n)...), s.now())
 	}
 }
 
 func body(n int) []byte { return bytes.Repeat([]byte("0123456789abcde\n"), n/16+1)[:n] }
-
-// ended waits until n connections have ended, and returns their outcomes.
-func (s *tlsServer) ended(t *testing.T, n int) []tlsSeen {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		s.lock.Lock()
-		seen := slices.Clone(s.seen)
-		s.lock.Unlock()
-		if len(seen) >= n {
-			return seen
-		}
-	}
-	t.Fatalf("fewer than %d connections have ended", n)
-	return nil
-}
 
 // TestTLSLayerWithCurl requests responses of several sizes with several versions, ciphers and curves of curl.
 func TestTLSLayerWithCurl(t *testing.T) {
@@ -188,7 +163,7 @@ func TestTLSLayerWithCurl(t *testing.T) {
 			if want := string(body(1)) + string(body(8192)) + string(body(3<<20)); out != want {
 				t.Errorf("curl %v: %d bytes, want the %d expected ones", c.args, len(out), len(want))
 			}
-			seen := s.ended(t, i+1)[i]
+			seen := <-s.ended
 			if seen.movable != c.movable || seen.reason != tlsconn.ReasonNone && seen.reason != tlsconn.ReasonUnclosed {
 				t.Errorf("curl %v: %+v", c.args, seen)
 			}
@@ -204,49 +179,46 @@ func TestTLSLayerWithCurl(t *testing.T) {
 func TestTLSLayerWithOpenSSL(t *testing.T) {
 	s := serveTLS(t, 64<<10)
 	session := filepath.Join(t.TempDir(), "session")
-	get := func(n int) string { return fmt.Sprintf("GET /%d HTTP/1.1\r\n\r\n", n) }
-	for i, c := range []struct {
-		name   string
-		args   []string
-		lines  []string
-		want   []string // in the output
-		reason tlsconn.Reason
-		check  func(tlsSeen) bool
+	get := func(n int) step { return step{fmt.Sprintf("GET /%d HTTP/1.1\r\n\r\n", n), string(body(n))} }
+	quit := step{"Q\n", ""}
+	for _, c := range []struct {
+		name             string
+		args             []string
+		steps            []step
+		reason           tlsconn.Reason
+		movable, resumed bool
 	}{
-		{"keys", []string{"-tls1_3", "-sess_out", session}, []string{get(10), "K\n", get(20), "k\n", get(100_000)},
-			[]string{string(body(10)), string(body(20)), string(body(100_000))}, tlsconn.ReasonNone,
-			func(s tlsSeen) bool { return s.movable && !s.info.Resumed }},
-		{"resumption", []string{"-tls1_3", "-sess_in", session}, []string{get(10)},
-			[]string{"Reused, TLSv1.3", string(body(10))}, tlsconn.ReasonNone,
-			func(s tlsSeen) bool { return s.movable && s.info.Resumed }},
-		{"another group", []string{"-tls1_3", "-groups", "P-521:P-384"}, []string{get(10)},
-			[]string{string(body(10))}, tlsconn.ReasonNone, func(s tlsSeen) bool { return s.movable }},
-		{"renegotiation", []string{"-tls1_2"}, []string{get(10), "R\n"},
-			[]string{string(body(10)), "RENEGOTIATING"}, tlsconn.ReasonRenegotiation,
-			func(s tlsSeen) bool { return !s.movable }},
-		{"1.1", []string{"-tls1_1", "-cipher", "ALL:@SECLEVEL=0"}, nil, nil, tlsconn.ReasonVersion,
-			func(s tlsSeen) bool { return !s.movable }},
+		{"keys", []string{"-tls1_3", "-sess_out", session},
+			[]step{get(10), {"K\n", "KEYUPDATE"}, get(20), {"k\n", "KEYUPDATE"}, get(100_000), quit},
+			tlsconn.ReasonNone, true, false},
+		{"resumption", []string{"-tls1_3", "-sess_in", session}, []step{{"", "Reused, TLSv1.3"}, get(10), quit},
+			tlsconn.ReasonNone, true, true},
+		{"another group", []string{"-tls1_3", "-groups", "P-521:P-384"}, []step{get(10), quit},
+			tlsconn.ReasonNone, true, false},
+		{"renegotiation", []string{"-tls1_2"}, []step{get(10), {"R\n", "RENEGOTIATING"}},
+			tlsconn.ReasonRenegotiation, false, false},
+		{"1.1", []string{"-tls1_1", "-cipher", "ALL:@SECLEVEL=0"}, nil, tlsconn.ReasonVersion, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out := openssl(t, s, c.args, c.lines, c.want)
-			for _, want := range c.want {
-				if !strings.Contains(out, want) {
-					t.Errorf("the output lacks %.200q: %.2000s", want, out)
-				}
-			}
-			if seen := s.ended(t, i+1)[i]; seen.reason != c.reason || !c.check(seen) {
-				t.Errorf("connection %+v, want reason %v", seen, c.reason)
+			openssl(t, s, c.args, c.steps)
+			if seen := <-s.ended; seen.reason != c.reason || seen.movable != c.movable || seen.info.Resumed != c.resumed {
+				t.Errorf("connection %+v, want reason %v, movable %v, resumed %v", seen, c.reason, c.movable, c.resumed)
 			}
 		})
 	}
 }
 
+// step is a line of s_client's input, and what its output then contains.
+type step struct{ line, want string }
+
 // openssl runs s_client. It takes one command from each read of its input, so each line is sent once the
 // result of the previous one is there.
-func openssl(t *testing.T, s *tlsServer, args, lines, want []string) string {
+func openssl(t *testing.T, s *tlsServer, args []string, steps []step) {
 	t.Helper()
+	limited, stop := context.WithTimeout(t.Context(), harness.InTime(time.Minute))
+	defer stop()
 	args = append([]string{"s_client", "-connect", s.address, "-CAfile", s.ca}, args...)
-	cmd := exec.Command("openssl", args...)
+	cmd := exec.CommandContext(limited, "openssl", args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -259,75 +231,19 @@ func openssl(t *testing.T, s *tlsServer, args, lines, want []string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	got := &output{}
-	read := make(chan struct{})
-	go func() {
-		io.Copy(got, out)
-		close(read)
-	}()
-	for _, line := range lines {
-		io.WriteString(in, line)
-		switch {
-		case strings.HasPrefix(line, "GET /"):
-			n, _ := strconv.Atoi(strings.Fields(line)[1][1:])
-			got.await(t, read, string(body(n)))
-		case line == "R\n":
-			<-read // the server refuses and closes
-		default:
-			got.await(t, read, "KEYUPDATE")
+	p := make([]byte, 64<<10)
+	for _, step := range steps {
+		io.WriteString(in, step.line)
+		var got []byte
+		for err = nil; err == nil && !bytes.Contains(got, []byte(step.want)); {
+			var n int
+			n, err = out.Read(p)
+			got = append(got, p[:n]...)
 		}
-		got.skip()
+		if err != nil {
+			t.Errorf("after %q, the output lacks %.200q: %.2000s", step.line, step.want, got)
+		}
 	}
-	if len(lines) > 0 && lines[len(lines)-1] != "R\n" {
-		io.WriteString(in, "Q\n")
-	}
-	<-read
-	in.Close()
+	io.Copy(io.Discard, out)
 	cmd.Wait()
-	return got.String()
-}
-
-// output is a program's output so far.
-type output struct {
-	lock sync.Mutex
-	text []byte
-	from int // where await starts
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	o.text = append(o.text, p...)
-	return len(p), nil
-}
-
-func (o *output) String() string {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	return string(o.text)
-}
-
-func (o *output) skip() {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	o.from = len(o.text)
-}
-
-// await waits until the output after the last skip contains text, or done is closed.
-func (o *output) await(t *testing.T, done chan struct{}, text string) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-		o.lock.Lock()
-		found := bytes.Contains(o.text[o.from:], []byte(text))
-		o.lock.Unlock()
-		if found {
-			return
-		}
-		select {
-		case <-done:
-			return
-		case <-time.After(time.Millisecond):
-		}
-	}
-	t.Errorf("no %.100q in the output within a minute", text)
 }
