@@ -66,15 +66,7 @@ func TestRenew(t *testing.T) {
 	cfg := setting(t, a, w, "one.test")
 	cfg.Profile = "short"
 	client := run(t, cfg, a.RootFile)
-	serials := map[string]bool{}
-	w.wait(t, "three certificates, one after the other", func() bool {
-		for _, c := range w.latest.Certificates {
-			for _, leaf := range leaves(c) {
-				serials[leaf.SerialNumber.String()] = true
-			}
-		}
-		return len(serials) == 3
-	})
+	w.waitForRenewals(t)
 	client.stop()
 	if len(w.lines) > 0 || len(w.news) != 2 {
 		t.Errorf("lines %q, news %q", w.lines, w.news)

@@ -120,15 +120,7 @@ func TestReplacesRefused(t *testing.T) {
 		return answer
 	})
 	client := run(t, cfg, a.RootFile)
-	serials := map[string]bool{}
-	w.wait(t, "three certificates, one after the other", func() bool {
-		for _, c := range w.latest.Certificates {
-			for _, leaf := range leaves(c) {
-				serials[leaf.SerialNumber.String()] = true
-			}
-		}
-		return len(serials) == 3
-	})
+	w.waitForRenewals(t)
 	client.stop()
 	if len(w.lines) > 0 || len(answers) > 0 {
 		t.Errorf("lines %q, %d answers left, want none", w.lines, len(answers))

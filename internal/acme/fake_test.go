@@ -127,6 +127,19 @@ func (w *workers) wait(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+func (w *workers) waitForRenewals(t *testing.T) {
+	t.Helper()
+	serials := map[string]bool{}
+	w.wait(t, "three certificates, one after the other", func() bool {
+		for _, c := range w.latest.Certificates {
+			for _, leaf := range leaves(c) {
+				serials[leaf.SerialNumber.String()] = true
+			}
+		}
+		return len(serials) == 3
+	})
+}
+
 // hosts returns the hosts that have a certificate.
 func (w *workers) hosts() (names []string) {
 	for _, c := range w.latest.Certificates {

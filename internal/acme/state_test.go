@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"phalanx/internal/acme/acmetest"
 	"phalanx/internal/certificate"
 	"phalanx/internal/exitcode"
 )
@@ -160,20 +161,22 @@ func TestReadBinding(t *testing.T) {
 	}
 }
 
+// stored is setting for a client without an authority; it also returns where the client stores its files.
+func stored(t *testing.T, hosts ...string) (Config, store, *workers) {
+	t.Helper()
+	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
+	cfg := setting(t, &acmetest.Authority{Directory: "https://ca.test/"}, w, hosts...)
+	kept, err := cfg.State.store(cfg.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg, kept, w
+}
+
 // A damaged file loses a certificate at most. A damaged account key is an error: it is not
 // replaced silently.
 func TestDamaged(t *testing.T) {
-	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
-	state, err := OpenState(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer state.Close()
-	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test"}, Publish: w.publish, Alert: w.alert, Inform: w.inform}
-	kept, err := state.store(cfg.Directory)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, kept, w := stored(t, "one.test")
 	for _, name := range []string{"attempts.json", "account.json", "certificates/one.test.pem"} {
 		if err := kept.write(name, []byte("{")); err != nil {
 			t.Fatal(err)
@@ -197,15 +200,7 @@ func TestDamaged(t *testing.T) {
 // A new key for the account has none of the lost key's URL, which the authority would refuse,
 // also if the program ends before the account is registered.
 func TestAccountKeyLost(t *testing.T) {
-	state, err := OpenState(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer state.Close()
-	kept, err := state.store("https://ca.test/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, kept, _ := stored(t)
 	a, err := kept.account()
 	if err != nil {
 		t.Fatal(err)
@@ -223,17 +218,7 @@ func TestAccountKeyLost(t *testing.T) {
 
 // An expired certificate is not published: no client would accept it.
 func TestExpiredIsNotPublished(t *testing.T) {
-	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
-	state, err := OpenState(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer state.Close()
-	cfg := Config{State: state, Directory: "https://ca.test/", Hosts: []string{"one.test", "two.test"}, Publish: w.publish, Alert: w.alert, Inform: w.inform}
-	kept, err := state.store(cfg.Directory)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, kept, w := stored(t, "one.test", "two.test")
 	for host, lifetime := range map[string]time.Duration{"one.test": -time.Minute, "two.test": time.Hour} {
 		src, err := certificate.SelfSigned([]string{host}, time.Now(), lifetime)
 		if err != nil {
@@ -261,20 +246,8 @@ func TestExpiredIsNotPublished(t *testing.T) {
 // A clock that is behind at the start is reported, and the certificate is used: it is right for
 // everybody else.
 func TestClockBehind(t *testing.T) {
-	w := &workers{seen: map[string]int{}, changed: make(chan struct{})}
-	state, err := OpenState(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer state.Close()
-	cfg := Config{
-		State: state, Directory: "https://ca.test/", Hosts: []string{"one.test"}, Publish: w.publish, Alert: w.alert, Inform: w.inform,
-		Now: func() time.Time { return calendar },
-	}
-	kept, err := state.store(cfg.Directory)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, kept, w := stored(t, "one.test")
+	cfg.Now = func() time.Time { return calendar }
 	src, err := certificate.SelfSigned([]string{"one.test"}, calendar.Add(25*time.Hour), time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -293,13 +266,10 @@ func TestClockBehind(t *testing.T) {
 // Certificates are published again each hour: publishing may have failed.
 func TestPublishedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		state, err := OpenState(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer state.Close()
+		cfg, _, _ := stored(t)
 		published := 0
-		c, err := New(Config{State: state, Directory: "https://ca.test/", Publish: func(Published) { published++ }, Inform: func(string) {}})
+		cfg.Publish = func(Published) { published++ }
+		c, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
