@@ -1,9 +1,9 @@
 package rescue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +36,7 @@ func Count(fd int) (received, sent uint64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		if before.State == tcpClose {
+		if before.state == tcpClose {
 			return 0, 0, ErrReset
 		}
 		if before.unsent != 0 || before.unread != 0 { // otherwise nothing can change
@@ -44,8 +44,7 @@ func Count(fd int) (received, sent uint64, err error) {
 			if err != nil {
 				return 0, 0, err
 			}
-			if before.State != after.State || before.Bytes_acked != after.Bytes_acked ||
-				before.Bytes_received != after.Bytes_received || before.unsent != after.unsent || before.unread != after.unread {
+			if before != after {
 				continue
 			}
 		}
@@ -56,44 +55,32 @@ func Count(fd int) (received, sent uint64, err error) {
 }
 
 type counters struct {
-	unix.TCPInfo
-	unsent, unread int32
+	state           uint8
+	acked, received uint64
+	unsent, unread  int
 }
 
 // look reads the counters in such an order that with empty queues no byte is missed.
-func look(fd int) (c counters, err error) {
-	if err := ioctl(fd, unix.SIOCOUTQ, &c.unsent); err != nil {
-		return c, fmt.Errorf("count bytes of socket %d: %w", fd, err)
+func look(fd int) (counters, error) {
+	unsent, errUnsent := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	info, errInfo := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	unread, errUnread := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	if err := cmp.Or(errUnsent, errInfo, errUnread); err != nil {
+		return counters{}, fmt.Errorf("count bytes of socket %d: %w", fd, err)
 	}
-	size := uint32(unsafe.Sizeof(c.TCPInfo))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
-		uintptr(unsafe.Pointer(&c.TCPInfo)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return c, fmt.Errorf("count bytes of socket %d: %w", fd, errno)
-	}
-	if err := ioctl(fd, unix.SIOCINQ, &c.unread); err != nil {
-		return c, fmt.Errorf("count bytes of socket %d: %w", fd, err)
-	}
-	return c, nil
-}
-
-func ioctl(fd int, request uintptr, n *int32) error {
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(n))); errno != 0 {
-		return errno
-	}
-	return nil
+	return counters{info.State, info.Bytes_acked, info.Bytes_received, unsent, unread}, nil
 }
 
 // positions returns the positions that the application has reached. A FIN takes one sequence
 // number in either direction.
 func (c *counters) positions() (received, sent uint64) {
-	received = c.Bytes_received - uint64(c.unread)
-	switch c.State {
+	received = c.received - uint64(c.unread)
+	switch c.state {
 	case tcpCloseWait, tcpLastAck, tcpClosing, tcpTimeWait:
 		received--
 	}
-	sent = c.Bytes_acked + uint64(c.unsent)
-	switch c.State {
+	sent = c.acked + uint64(c.unsent)
+	switch c.state {
 	case tcpFinWait1, tcpFinWait2, tcpTimeWait, tcpLastAck, tcpClosing:
 		sent--
 	}

@@ -53,11 +53,11 @@ func wantCount(t *testing.T, what string, fd int, received, sent uint64) {
 }
 
 // readable waits until there is something to receive, or EOF.
-func readable(t *testing.T, fd int, n int32) {
+func readable(t *testing.T, fd, n int) {
 	t.Helper()
 	for range 1000 {
-		var unread int32
-		if err := ioctl(fd, unix.SIOCINQ, &unread); err != nil {
+		unread, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if unread >= n {
@@ -90,7 +90,7 @@ func TestCount(t *testing.T) {
 	wantCount(t, "full", fd, 60, sent)
 	client.CloseWrite()
 	for _, c := look(fd); c == nil; _, c = look(fd) {
-		if l, _ := look(fd); l.State == tcpCloseWait {
+		if l, _ := look(fd); l.state == tcpCloseWait {
 			break
 		}
 	}
@@ -109,7 +109,7 @@ func TestCountOwnEnd(t *testing.T) {
 	unix.Shutdown(fd, unix.SHUT_WR)
 	wantCount(t, "own end sent", fd, 0, 10)
 	for range 1000 {
-		if l, err := look(fd); err != nil || l.State == tcpFinWait2 {
+		if l, err := look(fd); err != nil || l.state == tcpFinWait2 {
 			break
 		}
 		time.Sleep(time.Millisecond)
