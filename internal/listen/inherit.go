@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
@@ -205,21 +204,14 @@ func accepts(fd int) bool {
 
 // prepare sets the options of an inherited socket like those of all others.
 func (s *sockets) prepare(f *os.File) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
 	if s.Path == "" {
-		if err := claiming("", "", raw); err != nil {
+		raw, err := f.SyscallConn()
+		if err == nil {
+			err = joining("", "", raw)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	// An earlier server may have called RefuseNew.
-	if err := admitNew(int(f.Fd())); err != nil {
-		return err
-	}
-	if s.Path != "" {
-		return nil
-	}
-	return reuseport.Control("", "", raw)
+	return admitNew(int(f.Fd())) // an earlier server may have called RefuseNew
 }

@@ -114,17 +114,11 @@ func (s *sockets) shrink() error {
 	}
 	f := s.files[len(s.files)-1]
 	s.files = s.files[:len(s.files)-1]
-	if slices.Contains(s.group, f) {
-		s.leave(f)
+	if i := slices.Index(s.group, f); i >= 0 { // the last one takes its place, as in the kernel
+		last := len(s.group) - 1
+		s.group[i], s.group = s.group[last], s.group[:last]
 	}
 	return f.Close()
-}
-
-// leave removes a closed socket from group as the kernel does: the last one takes its place.
-func (s *sockets) leave(f *os.File) {
-	last := len(s.group) - 1
-	s.group[slices.Index(s.group, f)] = s.group[last]
-	s.group = s.group[:last]
 }
 
 func (s *sockets) close() error {
@@ -198,8 +192,11 @@ func claim(network, host string, port int) (*net.TCPListener, error) {
 	for attempt := 1; ; attempt++ {
 		l, err := open(network, host, port, claiming)
 		if err == nil {
-			// net sets SO_REUSEADDR already; Control sets it again.
-			if err = control(l, reuseport.Control); err != nil {
+			raw, err := l.SyscallConn()
+			if err == nil {
+				err = reuseport.Control("", "", raw) // net sets SO_REUSEADDR already; Control sets it again
+			}
+			if err != nil {
 				return nil, errors.Join(err, l.Close())
 			}
 			return l, nil
@@ -223,14 +220,6 @@ func open(network, host string, port int, before controlFunc) (*net.TCPListener,
 		return nil, err
 	}
 	return l.(*net.TCPListener), nil
-}
-
-func control(l *net.TCPListener, f controlFunc) error {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return f("tcp", l.Addr().String(), raw)
 }
 
 // listener is a listener of package net.

@@ -47,11 +47,10 @@ func (s *sockets) removeFile() error {
 	}
 	defer unixsocket.LockDirectory(s.Path)()
 	now, err := identify(s.Path)
-	if err != nil || now != s.file {
-		s.file = fileID{}
+	own := err == nil && now == s.file
+	if s.file = (fileID{}); !own {
 		return nil
 	}
-	s.file = fileID{}
 	if err := unix.Unlink(s.Path); err != nil {
 		return fmt.Errorf("remove %s: %w", s.Path, err)
 	}
