@@ -1,6 +1,11 @@
 package h2
 
-import "phalanx/internal/proto"
+import (
+	"bytes"
+	"slices"
+
+	"phalanx/internal/proto"
+)
 
 // priority is the priority of a response among those of its connection (RFC 9218 §4).
 type priority struct {
@@ -23,10 +28,9 @@ func parsePriority(value []byte) priority {
 	p := priority{urgency: 3}
 	for len(value) > 0 {
 		var member []byte
-		if member, value = cutMember(value); len(member) == 0 {
-			continue
-		}
-		switch {
+		member, value, _ = bytes.Cut(value, []byte(","))
+		member, _, _ = bytes.Cut(member, []byte(";")) // without its parameters
+		switch member = proto.Trim(member); {
 		case len(member) == 3 && member[0] == 'u' && member[1] == '=' && '0' <= member[2] && member[2] <= '7':
 			p.urgency = member[2] - '0'
 		case string(member) == "i", string(member) == "i=?1":
@@ -36,24 +40,6 @@ func parsePriority(value []byte) priority {
 		}
 	}
 	return p
-}
-
-// cutMember splits off the first member of a list, without its parameters.
-func cutMember(list []byte) (member, rest []byte) {
-	end, params := 0, -1
-	for end < len(list) && list[end] != ',' {
-		if list[end] == ';' && params < 0 {
-			params = end
-		}
-		end++
-	}
-	if rest = list[end:]; len(rest) > 0 {
-		rest = rest[1:]
-	}
-	if params >= 0 {
-		end = params
-	}
-	return proto.Trim(list[:end]), rest
 }
 
 // queue holds the streams that can send. Each urgency has two lists: responses that are sent
@@ -165,13 +151,9 @@ func (c *Conn) priorityUpdate(f frame, p []byte) Code {
 			c.queue.push(s)
 		}
 	case id > c.last:
-		for i := range c.early {
-			if c.early[i].stream == id {
-				c.early[i].priority = update
-				return NoError
-			}
-		}
-		if len(c.early) < maxEarly {
+		if i := slices.IndexFunc(c.early, func(e early) bool { return e.stream == id }); i >= 0 {
+			c.early[i].priority = update
+		} else if len(c.early) < maxEarly {
 			c.early = append(c.early, early{id, update})
 		}
 	}
@@ -180,15 +162,13 @@ func (c *Conn) priorityUpdate(f frame, p []byte) Code {
 
 // takeEarly gives a new stream the priority that was received before it.
 func (c *Conn) takeEarly(s *stream) {
-	kept := c.early[:0]
-	for _, e := range c.early {
+	c.early = slices.DeleteFunc(c.early, func(e early) bool {
 		if e.stream == s.id {
 			s.priority = e.priority
-		} else if e.stream > s.id {
-			kept = append(kept, e)
 		}
-	}
-	if c.early = kept; len(kept) == 0 {
+		return e.stream <= s.id
+	})
+	if len(c.early) == 0 {
 		c.early = nil
 	}
 }
