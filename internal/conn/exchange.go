@@ -204,8 +204,9 @@ func (r *Reply) find(x *Exchange) {
 	}
 }
 
-// release closes what the exchange holds and ends it.
-func (r *Reply) release() {
+// Leave ends the exchange here, if there is one, and closes what it holds; the observer is not
+// called.
+func (r *Reply) Leave() {
 	r.drop()
 	r.phase = replyNone
 	x := r.x

@@ -170,7 +170,7 @@ func (r *Reply) Sent(n int64) {
 // Finish ends an exchange whose last byte has been passed to the caller.
 func (r *Reply) Finish() {
 	r.ended()
-	r.release()
+	r.Leave()
 }
 
 // Abort ends the exchange from outside, if there is one: the connection failed, the
@@ -181,11 +181,8 @@ func (r *Reply) Abort(cause error) {
 		r.x.Err = cause
 		r.ended()
 	}
-	r.release()
+	r.Leave()
 }
-
-// Leave ends the exchange here, if there is one; the observer is not called.
-func (r *Reply) Leave() { r.release() }
 
 func (r *Reply) ended() {
 	if r.obs != nil {

@@ -86,14 +86,8 @@ func (c *Conn) preface(now conn.Now) bool {
 
 // discarded reports whether a frame is processed before all of its payload was received.
 func discarded(f frame) bool {
-	switch f.kind {
-	case frameData, frameGoAway:
-		return true
-	case frameHeaders, framePriority, frameReset, frameSettings, framePushPromise, framePing, frameWindowUpdate,
-		frameContinuation, framePriorityUpdate:
-		return false
-	}
-	return true
+	unknown := f.kind > frameContinuation && f.kind != framePriorityUpdate
+	return unknown || f.kind == frameData || f.kind == frameGoAway
 }
 
 // check applies the rules that hold for every frame.

@@ -138,7 +138,7 @@ func (r *request) begin(s *stream) bool {
 	case r.seen&all != all || target[0] != '/' && string(target) != "*":
 		return false
 	}
-	if !visible(r.method) || !visible(target) || !visible(r.authority[:r.authorityLen()]) {
+	if !visible(r.method) || !visible(target) || r.seen&seenAuthority != 0 && !visible(r.authority) {
 		return false
 	}
 	s.head = append(append(s.head, r.method...), ' ')
@@ -147,13 +147,6 @@ func (r *request) begin(s *stream) bool {
 		s.head = append(append(append(s.head, "host: "...), r.authority...), "\r\n"...)
 	}
 	return true
-}
-
-func (r *request) authorityLen() int {
-	if r.seen&seenAuthority == 0 {
-		return 0
-	}
-	return len(r.authority)
 }
 
 // field appends a field; false if it makes the request malformed.
@@ -215,7 +208,7 @@ func validName(name []byte) bool {
 
 // validValue reports whether value obeys RFC 9113 §8.2.1. The parser checks the rest.
 func validValue(value []byte) bool {
-	if n := len(value); n > 0 && (blank(value[0]) || blank(value[n-1])) {
+	if len(proto.Trim(value)) < len(value) {
 		return false
 	}
 	for _, b := range value {
@@ -225,8 +218,6 @@ func validValue(value []byte) bool {
 	}
 	return true
 }
-
-func blank(b byte) bool { return b == ' ' || b == '\t' }
 
 // trailers decodes a header block whose fields are not used, which keeps the decoder's table
 // in step with the client's.

@@ -63,8 +63,7 @@ const (
 
 // find returns the open stream with the id, or nil.
 func (c *Conn) find(id uint32) *stream {
-	i := c.index(id)
-	if i < len(c.streams) && c.streams[i].id == id {
+	if i := c.index(id); i < len(c.streams) && c.streams[i].id == id {
 		return c.streams[i]
 	}
 	return nil

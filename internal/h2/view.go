@@ -6,12 +6,10 @@ import "phalanx/internal/conn"
 // any.
 func (c *Conn) View() conn.View {
 	v := conn.View{State: c.State(), Since: c.since, Version: conn.HTTP2, Streams: len(c.streams)}
-	switch v.State {
-	case conn.Sending:
-	case conn.Receiving:
+	if v.State == conn.Receiving {
 		v.Since = c.received()
-		return v
-	default:
+	}
+	if v.State != conn.Sending {
 		return v
 	}
 	s := c.sending
