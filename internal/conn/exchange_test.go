@@ -41,7 +41,7 @@ func TestDecided(t *testing.T) {
 		{"the client closes", get("/a", "Connection: close"), nil, Exchange{Status: 200, Source: SourceFile, Closing: ClosingClient}},
 		{"the serial model", get("/a"), single, Exchange{Status: 200, Source: SourceFile, Closing: ClosingSingle}},
 		{"content that is not read", request("POST", "/", "Content-Length: 3"), single, Exchange{Status: 405, Source: SourcePage, Closing: ClosingUnread}},
-		{"too long", get("/", "Content-Length: 99999999"), nil, Exchange{Status: 413, Source: SourcePage, Closing: ClosingFault, Fault: tooLong}},
+		{"too long", get("/", "Content-Length: 99999999"), nil, Exchange{Status: 413, Source: SourcePage, Closing: ClosingFault, Fault: TooLong}},
 	}
 	for _, tt := range tests {
 		cfg, o := newConfig(), &observer{}

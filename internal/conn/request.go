@@ -52,7 +52,7 @@ func (c *Conn) refuseMalformed(out []byte, now Now) []byte {
 
 // refuseUnread answers a request that is not complete.
 func (c *Conn) refuseUnread(out []byte, now Now) []byte {
-	fault := late
+	fault := Late
 	if c.phase == phaseClear {
 		fault = inClear
 	}
@@ -82,7 +82,7 @@ func (c *Conn) headDone(out []byte, now Now) []byte {
 		x.Closing = ClosingUnread
 		return c.answer(out, now)
 	case r.Length > proto.MaxBody:
-		return c.refuse(out, tooLong, now)
+		return c.refuse(out, TooLong, now)
 	}
 	c.phase, c.since, c.pace = phaseBody, now.Mono, Pace{}
 	x.hold()

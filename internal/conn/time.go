@@ -147,19 +147,18 @@ func (c *Conn) Timer() Timer {
 // Deadline returns the time on Now's monotonic clock at which [Conn.Expire]
 // is due, if nothing happens before.
 func (c *Conn) Deadline() time.Duration {
-	switch c.Timer() {
-	case TimerIdle:
-		return c.since + c.reply.cfg.KeepAlive
-	case TimerGrace:
-		return max(c.since, c.drain) + DrainGrace
-	case TimerHead:
-		return c.since + HeadTimeout
-	case TimerSend:
-		return c.since + SendTimeout
-	case TimerLinger:
-		return c.since + LingerTimeout
+	since, timer := c.since, c.Timer()
+	if timer == TimerGrace {
+		since = max(since, c.drain)
 	}
-	return c.since
+	return since + c.reply.cfg.Timeout(timer)
+}
+
+// Timeout returns the length of deadlines of a kind.
+func (cfg *Config) Timeout(t Timer) time.Duration {
+	return [NumTimers]time.Duration{
+		TimerIdle: cfg.KeepAlive, TimerGrace: DrainGrace, TimerHead: HeadTimeout, TimerSend: SendTimeout, TimerLinger: LingerTimeout,
+	}[t]
 }
 
 // Unsent tells the connection that n bytes of what Next returned have not been sent yet; with

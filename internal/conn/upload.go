@@ -9,10 +9,11 @@ type upload struct {
 	left int64 // bytes left of a body with Content-Length
 }
 
+// The faults of requests that are understood.
 var (
-	late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
+	Late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
 	inClear = proto.Fault{Status: proto.StatusBadRequest, Reason: "plain HTTP on a port for HTTPS", Rule: "RFC 9110 §4.2.2"}
-	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
+	TooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
 )
 
 // discard discards the request's body, and answers the request when it is complete.

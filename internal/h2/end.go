@@ -132,7 +132,7 @@ func (c *Conn) sweep(out []byte, now conn.Now) []byte {
 		s := c.streams[i]
 		switch idle := now.Mono - s.since; {
 		case s.phase == streamReceiving && idle >= conn.HeadTimeout:
-			s.fault = late
+			s.fault = conn.Late
 			c.complete(s, now)
 		case s.phase == streamSending && s.window <= 0 && idle >= conn.SendTimeout:
 			out = c.streamError(out, s.id, EnhanceYourCalm)
@@ -169,19 +169,14 @@ func (c *Conn) Timer() conn.Timer {
 // Deadline returns the time on Now's monotonic clock at which [Conn.Expire] is due, if
 // nothing happens before.
 func (c *Conn) Deadline() time.Duration {
-	switch c.Timer() {
-	case conn.TimerIdle:
-		return c.since + c.cfg.http.KeepAlive
+	since, timer := c.since, c.Timer()
+	switch timer {
 	case conn.TimerGrace:
-		return max(c.since, c.drain) + conn.DrainGrace
+		since = max(since, c.drain)
 	case conn.TimerHead:
-		return c.received() + conn.HeadTimeout
-	case conn.TimerSend:
-		return c.since + conn.SendTimeout
-	case conn.TimerLinger:
-		return c.since + conn.LingerTimeout
+		since = c.received()
 	}
-	return c.since
+	return since + c.cfg.http.Timeout(timer)
 }
 
 // received returns when the oldest incomplete frame, header block or request began, or last

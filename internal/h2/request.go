@@ -246,11 +246,7 @@ func (c *Conn) trailers(block []byte) verdict {
 	}
 }
 
-var (
-	late    = proto.Fault{Status: proto.StatusRequestTimeout, Reason: "the request was not complete in time", Rule: "RFC 9110 §15.5.9"}
-	tooLong = proto.Fault{Status: proto.StatusContentTooLarge, Reason: "the request's body is too long", Rule: "RFC 9110 §15.5.14"}
-	tooMany = proto.Fault{Status: proto.StatusHeaderFieldsTooLarge, Reason: "the header list is too long", Rule: "RFC 9113 §6.5.2"}
-)
+var tooMany = proto.Fault{Status: proto.StatusHeaderFieldsTooLarge, Reason: "the header list is too long", Rule: "RFC 9113 §6.5.2"}
 
 // began processes a request whose header block is complete. end: it has no content.
 func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
@@ -273,7 +269,7 @@ func (c *Conn) began(out []byte, s *stream, end bool, now conn.Now) []byte {
 		// drops a response that is followed by a reset.
 		c.complete(s, now)
 	case r.Length > proto.MaxBody:
-		s.fault = tooLong
+		s.fault = conn.TooLong
 		c.complete(s, now)
 	case r.Expect:
 		out = c.appendHead(out, s.id, []byte("HTTP/1.1 100 Continue\r\n\r\n"))

@@ -57,7 +57,7 @@ func (c *Conn) data(out []byte, f frame, p []byte, now conn.Now) ([]byte, Code) 
 			return c.streamError(out, s.id, ProtocolError), NoError // RFC 9113 §8.1.1
 		}
 		if s.phase == streamReceiving {
-			s.fault, s.ended = tooLong, end
+			s.fault, s.ended = conn.TooLong, end
 			c.complete(s, now)
 			return out, NoError
 		}
