@@ -1,5 +1,7 @@
 package proto
 
+import "bytes"
+
 // Character classes of RFC 9110 §5.6.2 and RFC 3986 §3, one bit each.
 const (
 	charToken  = 1 << iota // tchar: methods and field names
@@ -97,10 +99,6 @@ func trimmed(p []byte, from, to int) (int, int) {
 // cut splits a comma-separated list (RFC 9110 §5.6.1) into its first element, trimmed, and the
 // rest.
 func cut(list []byte) (element, rest []byte) {
-	for i, c := range list {
-		if c == ',' {
-			return Trim(list[:i]), list[i+1:]
-		}
-	}
-	return Trim(list), nil
+	element, rest, _ = bytes.Cut(list, []byte(","))
+	return Trim(element), rest
 }

@@ -1,5 +1,7 @@
 package proto
 
+import "bytes"
+
 // Coding is a content coding (RFC 9110 §8.4.1).
 type Coding uint8
 
@@ -93,32 +95,19 @@ func lookupCoding(name []byte) (Coding, bool) {
 // cutWeight splits a list element into its name and its weight in thousandths (RFC 9110
 // §12.4.2). A malformed weight counts as q=0.
 func cutWeight(element []byte) (name []byte, weight int) {
-	name, weight = element, 1000
-	for i, c := range element {
-		if c == ';' {
-			name = Trim(element[:i])
-			weight = parseWeight(Trim(element[i+1:]))
-			break
+	name, rest, _ := bytes.Cut(element, []byte(";"))
+	for len(rest) > 0 {
+		var p []byte
+		p, rest, _ = bytes.Cut(rest, []byte(";"))
+		if p = Trim(p); len(p) >= 2 && p[0]|0x20 == 'q' && p[1] == '=' {
+			return Trim(name), parseWeight(p[2:])
 		}
 	}
-	return name, weight
+	return Trim(name), 1000
 }
 
-// parseWeight parses "q=0.123", and skips other parameters before it.
+// parseWeight parses "0.123".
 func parseWeight(p []byte) int {
-	for i, c := range p {
-		if c == ';' {
-			if !isWeight(p) {
-				return parseWeight(Trim(p[i+1:]))
-			}
-			p = Trim(p[:i])
-			break
-		}
-	}
-	if !isWeight(p) {
-		return 1000
-	}
-	p = p[2:]
 	if len(p) == 0 || len(p) > len("0.123") || p[0] != '0' && p[0] != '1' || len(p) > 1 && p[1] != '.' {
 		return 0
 	}
@@ -131,10 +120,6 @@ func parseWeight(p []byte) int {
 		unit /= 10
 	}
 	return min(weight, 1000)
-}
-
-func isWeight(p []byte) bool {
-	return len(p) >= 2 && p[0]|0x20 == 'q' && p[1] == '='
 }
 
 // Accepts returns the weight in thousandths that Accept (RFC 9110 §12.5.1) gives to the media
@@ -160,20 +145,14 @@ func Accepts(r *Request, head []byte, kind, subtype string) int {
 // specificity returns 3 for "kind/subtype", 2 for "kind/*", 1 for "*/*" and 0 for a media
 // range that does not match.
 func specificity(name []byte, kind, subtype string) int {
-	for i, c := range name {
-		if c != '/' {
-			continue
-		}
-		k, s := name[:i], name[i+1:]
-		switch {
-		case EqualFold(k, kind) && EqualFold(s, subtype):
-			return 3
-		case EqualFold(k, kind) && string(s) == "*":
-			return 2
-		case string(k) == "*" && string(s) == "*":
-			return 1
-		}
-		return 0
+	k, s, _ := bytes.Cut(name, []byte("/"))
+	switch {
+	case EqualFold(k, kind) && EqualFold(s, subtype):
+		return 3
+	case EqualFold(k, kind) && string(s) == "*":
+		return 2
+	case string(k) == "*" && string(s) == "*":
+		return 1
 	}
 	return 0
 }

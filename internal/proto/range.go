@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 )
@@ -80,23 +81,17 @@ func ParseRange(dst []Range, value []byte, size int64) (ranges []Range, outcome 
 // parseSpec parses "first-last", "first-" or "-suffix". The range is empty if it is not
 // satisfiable.
 func parseSpec(spec []byte, size int64) (r Range, valid bool) {
-	dash := -1
-	for i, c := range spec {
-		if c == '-' {
-			dash = i
-			break
-		}
-	}
-	if dash < 0 {
+	from, to, ok := bytes.Cut(spec, []byte("-"))
+	if !ok {
 		return Range{}, false
 	}
-	first, okFirst := parsePos(spec[:dash])
-	last, okLast := parsePos(spec[dash+1:])
+	first, okFirst := parsePos(from)
+	last, okLast := parsePos(to)
 	switch {
-	case dash == 0 && okLast: // the last bytes
+	case len(from) == 0 && okLast: // the last bytes
 		n := min(last, size)
 		return Range{size - n, n}, true
-	case !okFirst || !okLast && dash != len(spec)-1:
+	case !okFirst || !okLast && len(to) > 0:
 		return Range{}, false
 	case !okLast: // to the end
 		return Range{first, max(size-first, 0)}, true

@@ -130,20 +130,12 @@ func CutPort(authority []byte) (host, port []byte) {
 
 // cutLine splits p at its first CRLF.
 func cutLine(p []byte) (line, rest []byte) {
-	for i := 0; i+1 < len(p); i++ {
-		if p[i] == '\r' && p[i+1] == '\n' {
-			return p[:i], p[i+2:]
-		}
-	}
-	return p, nil
+	line, rest, _ = bytes.Cut(p, []byte("\r\n"))
+	return line, rest
 }
 
 // cutField splits a field line, known to be well-formed, at its colon.
 func cutField(line []byte) (name, value []byte) {
-	for i, c := range line {
-		if c == ':' {
-			return line[:i], Trim(line[i+1:])
-		}
-	}
-	return line, nil
+	name, value, _ = bytes.Cut(line, []byte(":"))
+	return name, Trim(value)
 }
