@@ -66,26 +66,22 @@ func appendDecoded(dst, text []byte) []byte {
 // matchQuery reports whether the query has exactly the parameters of the rule, in any order,
 // and appends the values of placeholders to m.args, in the order of the rule.
 func (r *redirect) matchQuery(m *Match, query []byte) bool {
-	rest := bytes.TrimPrefix(query, []byte("?"))
 	first := len(m.args)
 	m.args = append(m.args, make([][]byte, len(r.query))...)
 	values := m.args[first:] // of all parameters first
-	for found := 0; ; {
+	left := len(r.query)
+	for rest := bytes.TrimPrefix(query, []byte("?")); len(rest) > 0; {
 		var word []byte
-		more := false
-		word, rest, more = bytes.Cut(rest, []byte("&"))
-		if len(word) > 0 {
-			if !r.take(m, word, values) {
-				return false
-			}
-			found++
+		if word, rest, _ = bytes.Cut(rest, []byte("&")); len(word) == 0 {
+			continue
 		}
-		if !more {
-			if found < len(r.query) {
-				return false
-			}
-			break
+		if !r.take(m, word, values) {
+			return false
 		}
+		left--
+	}
+	if left > 0 {
+		return false
 	}
 	m.args = m.args[:first]
 	for i, p := range r.query {
