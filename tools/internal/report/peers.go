@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -117,15 +118,7 @@ func (v view) ranked() []string {
 		}
 		return math.Inf(1)
 	}
-	slices.SortStableFunc(all, func(a, b string) int {
-		switch x, y := cost(a), cost(b); {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return rank(a) - rank(b)
-	})
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(cost(a), cost(b)), rank(a)-rank(b)) })
 	return all
 }
 

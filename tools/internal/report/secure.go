@@ -58,31 +58,24 @@ func secureSection(v view) (string, []document.Block) {
 
 // secureGoals lists the goals for TLS, which were set before the measurement.
 func secureGoals(v view) []goal {
-	var all []goal
-	for _, w := range []struct {
-		work  string
-		e     record.Experiment
-		m     record.Metric
-		peer  string
-		limit float64
-	}{
-		{"keep-alive, CPU per request", record.TLSKept, record.CPUPerRequest, "nginx", 0.62},
-		{"keep-alive, CPU per request", record.TLSKept, record.CPUPerRequest, "h2o", 0.75},
-		{"full handshake, CPU per request", record.TLSFull, record.CPUPerRequest, "nginx", 0.90},
-		{"resumed handshake, CPU per request", record.TLSResumed, record.CPUPerRequest, "nginx", 0.90},
-		{"HTTP/2, 1 stream, CPU per request", record.H2One, record.CPUPerRequest, "nginx", 0.65},
-		{"HTTP/2, 1 stream, CPU per request", record.H2One, record.CPUPerRequest, "h2o", 0.85},
-		{"HTTP/2, 10 streams, CPU per request", record.H2Ten, record.CPUPerRequest, "nginx", 0.65},
-		{"HTTP/2, 10 streams, CPU per request", record.H2Ten, record.CPUPerRequest, "h2o", 1},
-		{"HTTP/2, 100 streams, CPU per request", record.H2Hundred, record.CPUPerRequest, "nginx", 0.65},
-		{"HTTP/2, 100 streams, CPU per request", record.H2Hundred, record.CPUPerRequest, "h2o", 1},
-		{"one large download, CPU per GB", record.TLSDownload, record.CPUPerGB, "nginx", 0.80},
-	} {
-		all = append(all, v.ratio(w.work, w.e, w.m, "process", w.peer, w.limit))
+	cpu := func(work string, e record.Experiment, peer string, limit float64) goal {
+		return v.ratio(work+", CPU per request", e, record.CPUPerRequest, "process", peer, limit)
 	}
 	idle := v.at(column{experiment: record.TLSIdle, metric: record.PerConnection}, "process")
-	all = append(all, goal{"memory per idle connection", "≤ 1,536 B", idle, atMost(1536), func(x float64) string { return whole(x) + " B" }})
-	return measured(all)
+	return measured([]goal{
+		cpu("keep-alive", record.TLSKept, "nginx", 0.62),
+		cpu("keep-alive", record.TLSKept, "h2o", 0.75),
+		cpu("full handshake", record.TLSFull, "nginx", 0.90),
+		cpu("resumed handshake", record.TLSResumed, "nginx", 0.90),
+		cpu("HTTP/2, 1 stream", record.H2One, "nginx", 0.65),
+		cpu("HTTP/2, 1 stream", record.H2One, "h2o", 0.85),
+		cpu("HTTP/2, 10 streams", record.H2Ten, "nginx", 0.65),
+		cpu("HTTP/2, 10 streams", record.H2Ten, "h2o", 1),
+		cpu("HTTP/2, 100 streams", record.H2Hundred, "nginx", 0.65),
+		cpu("HTTP/2, 100 streams", record.H2Hundred, "h2o", 1),
+		v.ratio("one large download, CPU per GB", record.TLSDownload, record.CPUPerGB, "process", "nginx", 0.80),
+		{"memory per idle connection", "≤ 1,536 B", idle, atMost(1536), func(x float64) string { return whole(x) + " B" }},
+	})
 }
 
 // secureFinding returns a sentence that compares the pool with nginx.

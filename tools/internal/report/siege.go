@@ -10,28 +10,6 @@ import (
 	"phalanx/tools/internal/record"
 )
 
-// siegeRows returns the rows of the table of siege's results.
-func siegeRows() []struct {
-	name   string
-	metric record.Metric
-	write  func(float64) string
-} {
-	seconds := func(v float64) string { return fmt.Sprintf("%.2f", v) }
-	return []struct {
-		name   string
-		metric record.Metric
-		write  func(float64) string
-	}{
-		{"Response time (s)", record.Response, seconds},
-		{"the same, finer (ms)", record.Mean, milli},
-		{"Transaction rate (/s)", record.PerSecond, whole},
-		{"Successful transactions", record.Requests, whole},
-		{"Failed transactions", record.Failed, whole},
-		{"Longest transaction (s)", record.Longest, seconds},
-		{"Shortest transaction (s)", record.Shortest, seconds},
-	}
-}
-
 func siegeSection(v view) (string, []document.Block) {
 	const e = record.Siege
 	if !v.has(e) {
@@ -60,7 +38,20 @@ func siegeTable(v view, server string) document.Table {
 	for _, l := range v.LevelsOf(record.Siege) {
 		t.Head = append(t.Head, whole(float64(l)))
 	}
-	for _, row := range siegeRows() {
+	seconds := func(v float64) string { return fmt.Sprintf("%.2f", v) }
+	for _, row := range []struct {
+		name   string
+		metric record.Metric
+		write  func(float64) string
+	}{
+		{"Response time (s)", record.Response, seconds},
+		{"the same, finer (ms)", record.Mean, milli},
+		{"Transaction rate (/s)", record.PerSecond, whole},
+		{"Successful transactions", record.Requests, whole},
+		{"Failed transactions", record.Failed, whole},
+		{"Longest transaction (s)", record.Longest, seconds},
+		{"Shortest transaction (s)", record.Shortest, seconds},
+	} {
 		cells := []string{row.name}
 		for _, l := range v.LevelsOf(record.Siege) {
 			cells = append(cells, v.cell(record.Siege, server, l, row.metric, row.write))
