@@ -26,8 +26,8 @@ func TestUpgradeCarriesChannels(t *testing.T) {
 	runRig(t, 1, r, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
-		r.procs[0].stubborn = true
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.procs[0].busy = true
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.movable(1)
 		r.hello(1)
 		r.signal(syscall.SIGUSR2)
@@ -68,7 +68,7 @@ func TestResumeChannels(t *testing.T) {
 			{Handle: Handle{PID: 12}, Detached: true, HandingOver: true, Movable: true, Version: "1", Started: ready, Ready: ready},
 		}, Channels: []ChannelState{{From: 12, To: 11, End: to, Version: "1"}}}
 		c.Reattach = func(_ int, h Handle) (Process, error) {
-			old[h.PID] = &fake{mu: &r.mu, pid: h.PID, stubborn: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+			old[h.PID] = &fake{mu: &r.mu, pid: h.PID, busy: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
 			return old[h.PID], nil
 		}
 	}
@@ -197,10 +197,10 @@ func TestHandoverWaitsForSearch(t *testing.T) {
 	runRig(t, 2, keeping(), func(r *rig) {
 		r.movable(0, 1)
 		r.hello(0, 1)
-		r.procs[0].stubborn = true
+		r.procs[0].busy = true
 		kept, more := r.procs[1].kept.(*fakeKept), make(chan struct{})
 		kept.transfer = func() { <-more }
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.die(1, killed)
 		r.movable(2, 3)
 		r.hello(3) // takes over the connections of process 1
@@ -212,7 +212,7 @@ func TestHandoverWaitsForSearch(t *testing.T) {
 		close(more)
 		synctest.Wait()
 		r.told(0, ipc.Serve{}, ipc.Drain{})
-		r.say(ipc.Rescued{}, 3)
+		r.send(ipc.Rescued{}, 3)
 		r.die(0, Exit{})
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")

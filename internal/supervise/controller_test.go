@@ -99,7 +99,7 @@ func (r *rig) look(d *Controller) (string, View) {
 
 // The view of a pool has the state of the pool and its workers, and the totals of its slots.
 func TestView(t *testing.T) {
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	o, d := r.controller(func(c *Config) { c.Queue = func(slot int) (int, int) { return slot + 5, 128 } })
 	runRig(t, 2, r, func(r *rig) {
 		check := func(want string) View {
@@ -135,7 +135,7 @@ func TestView(t *testing.T) {
 		if !slices.Equal(o.notes, want) {
 			t.Errorf("the calls on the rows were %q\nwant %q", o.notes, want)
 		}
-		if last := r.diary[len(r.diary)-1]; !strings.Contains(last, "; 2 connections lost; it was at; row 2; respawning") {
+		if last := r.reported[len(r.reported)-1]; !strings.Contains(last, "; 2 connections lost; it was at; row 2; respawning") {
 			t.Errorf("the death was reported as %q, want the connections lost and the request", last)
 		}
 		r.signal(syscall.SIGTERM)
@@ -157,11 +157,11 @@ func TestView(t *testing.T) {
 
 // The accept queue of a slot in backoff is in the view while an earlier worker of the slot drains.
 func TestQueueInBackoff(t *testing.T) {
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	_, d := r.controller(func(c *Config) { c.Queue = func(int) (int, int) { return 5, 128 } })
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Draining{}, 0)
+		r.send(ipc.Draining{}, 0)
 		for _, i := range []int{1, 2} { // the first that dies is replaced at once
 			r.hello(i)
 			r.die(i, Exit{Code: 1})
@@ -197,7 +197,7 @@ func TestNoRow(t *testing.T) {
 // The outcome of a reload command comes when all workers are replaced, or names the error.
 func TestReloadCommand(t *testing.T) {
 	var refuse error
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	_, d := r.controller(func(c *Config) {
 		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
 		c.Reload = func() (Settings, error) { return settings, refuse }
@@ -235,7 +235,7 @@ func TestReloadCommand(t *testing.T) {
 // or says why it does not.
 func TestScaleCommand(t *testing.T) {
 	s := &sockets{open: 1}
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	_, d := r.controller(func(c *Config) { c.Sockets = s })
 	runRig(t, 1, r, func(r *rig) {
 		to := func(n int) func(context.Context) status.Outcome {
@@ -273,7 +273,7 @@ func TestScaleCommand(t *testing.T) {
 
 // A stop command begins the lame duck and then the drain; repeated, it never forces a stop.
 func TestStopCommand(t *testing.T) {
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	_, d := r.controller(func(c *Config) { c.LameDuck = 5 * time.Second })
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
@@ -297,7 +297,7 @@ func TestStopCommand(t *testing.T) {
 
 // The command that lists connections asks the right worker, and fails if it dies.
 func TestListCommand(t *testing.T) {
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	_, d := r.controller(nil)
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
@@ -316,8 +316,8 @@ func TestListCommand(t *testing.T) {
 		}
 		answer := list(1, 102)
 		r.told(1, ipc.Serve{}, ipc.Show{ID: 1})
-		r.say(ipc.Shown{ID: 8}, 1) // for a command that has been given up
-		r.say(ipc.Shown{ID: 1}, 1)
+		r.send(ipc.Shown{ID: 8}, 1) // for a command that has been given up
+		r.send(ipc.Shown{ID: 1}, 1)
 		if err := <-answer; err != nil {
 			t.Error(err)
 		}

@@ -37,14 +37,14 @@ func certified(err error) (r *rig, changed func()) {
 // ones while it serves.
 func TestCredentials(t *testing.T) {
 	r, changed := certified(nil)
-	r.tweak = stubborn
+	r.tweak = busy
 	runRig(t, 2, r, func(r *rig) {
 		r.told(0, ipc.Credentials{})
 		r.told(1, ipc.Credentials{})
 		r.movable(0, 1)
 		r.hello(0, 1)
 		r.told(0, ipc.Credentials{}, ipc.Serve{})
-		r.say(ipc.CredentialsRefused{Reason: "damaged\ncredentials"}, 1)
+		r.send(ipc.CredentialsRefused{Reason: "damaged\ncredentials"}, 1)
 		r.expect(2, "serving", "worker 1 (pid 102): certificates not taken: damaged; credentials; the current ones stay in use")
 		changed()
 		r.told(0, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})
@@ -72,7 +72,7 @@ func TestCredentials(t *testing.T) {
 func TestCredentialsRefused(t *testing.T) {
 	r, _ := certified(nil)
 	runRig(t, 1, r, func(r *rig) {
-		r.say(ipc.Failed{ExitCode: 1, Reason: "damaged credentials"}, 0)
+		r.send(ipc.Failed{ExitCode: 1, Reason: "damaged credentials"}, 0)
 		r.die(0, Exit{Code: 1})
 		r.ends(1, "damaged credentials")
 	})
@@ -116,13 +116,13 @@ func TestCredentialsAreSentLater(t *testing.T) {
 		r.told(0, ipc.Credentials{}, ipc.Serve{})
 		r.told(2)
 		alerts := 0
-		for _, line := range r.diary {
+		for _, line := range r.reported {
 			if strings.HasSuffix(line, "too many open files; trying again until it can be done") {
 				alerts++
 			}
 		}
 		if alerts != 1 {
-			t.Errorf("%d alerts, want one: %q", alerts, r.diary)
+			t.Errorf("%d alerts, want one: %q", alerts, r.reported)
 		}
 		failing.Store(false)
 		r.pass(resendTime)
@@ -180,13 +180,13 @@ func TestCredentialsUsed(t *testing.T) {
 		id = 1
 		changed()
 		check("sent", 0)
-		r.say(ipc.CredentialsUsed{ID: 1}, 0)
+		r.send(ipc.CredentialsUsed{ID: 1}, 0)
 		check("used by one of two", 0)
-		r.say(ipc.CredentialsUsed{ID: 1}, 1)
+		r.send(ipc.CredentialsUsed{ID: 1}, 1)
 		check("used by both", 1)
 		id = 3
 		changed()
-		r.say(ipc.CredentialsUsed{ID: 3}, 0)
+		r.send(ipc.CredentialsUsed{ID: 3}, 0)
 		check("used by one of two", 1)
 		r.die(1, Exit{Signal: syscall.SIGSEGV})
 		check("the other died", 3)

@@ -9,20 +9,20 @@ import (
 	"phalanx/internal/ipc"
 )
 
-func stubborn(f *fake) { f.stubborn = true }
+func busy(f *fake) { f.busy = true }
 
 // A worker that drains because an operator sent it SIGINT is replaced at once, and keeps
 // running until it has drained.
 func TestWorkerDrainedByHand(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
-		r.say(ipc.Draining{}, 1)
+		r.send(ipc.Draining{}, 1)
 		r.expect(3, "serving")
 		r.told(2)
 		r.hello(2)
 		r.told(2, ipc.Serve{})
-		r.say(ipc.Draining{}, 2) // another generation
-		r.say(ipc.Draining{}, 1) // again
+		r.send(ipc.Draining{}, 2) // another generation
+		r.send(ipc.Draining{}, 1) // again
 		r.expect(4, "serving")
 		if r.slots[2] != 1 || r.slots[3] != 1 {
 			t.Errorf("workers were started in slots %v, want the last two in slot 1", r.slots)
@@ -50,7 +50,7 @@ func TestDrainByHandIsNoDeath(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		for i := range 20 {
-			r.say(ipc.Draining{}, i)
+			r.send(ipc.Draining{}, i)
 			r.hello(i + 1)
 			r.die(i, Exit{})
 		}
@@ -64,10 +64,10 @@ func TestDrainByHandIsNoDeath(t *testing.T) {
 // If the successor of a draining worker is replaced, the worker gets the next one: its successor could
 // not exit before it.
 func TestSuccessorDrains(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		for i := range 3 {
 			if i > 0 {
-				r.say(ipc.Recycle{Reason: "test"}, i-1)
+				r.send(ipc.Recycle{Reason: "test"}, i-1)
 			}
 			r.movable(i)
 			r.hello(i)
@@ -85,9 +85,9 @@ func TestSuccessorDrains(t *testing.T) {
 // detaching runs a pool of one slot whose first worker drains, while the second serves.
 func detaching(t *testing.T, test func(*rig)) {
 	t.Helper()
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Draining{}, 0)
+		r.send(ipc.Draining{}, 0)
 		r.hello(1)
 		test(r)
 	})
@@ -123,7 +123,7 @@ func TestDetachedWorkerDies(t *testing.T) {
 		const cut = "worker 0 (pid 101) died while draining: killed by SIGKILL; its responses were truncated"
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.expect(2, "serving", cut)
-		r.say(ipc.Draining{}, 1)
+		r.send(ipc.Draining{}, 1)
 		r.hello(2)
 		r.signal(syscall.SIGINT)
 		r.die(1, Exit{Code: 1})
@@ -135,10 +135,10 @@ func TestDetachedWorkerDies(t *testing.T) {
 
 // While the pool stops, a worker that reports that it drains is not replaced.
 func TestDrainingDuringStop(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
-		r.say(ipc.Draining{}, 0, 1)
+		r.send(ipc.Draining{}, 0, 1)
 		r.hello(1)
 		r.die(0, Exit{})
 		r.die(1, Exit{})
@@ -154,7 +154,7 @@ func TestDrainingDuringStop(t *testing.T) {
 func TestDrainByHandWhileStarting(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Draining{}, 0)
+		r.send(ipc.Draining{}, 0)
 		r.hello(1)
 		r.die(0, Exit{})
 		r.expect(3)
@@ -173,11 +173,11 @@ func TestDrainingBeforeReady(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		r.die(0, Exit{Code: 1})
-		r.say(ipc.Draining{}, 1)
+		r.send(ipc.Draining{}, 1)
 		r.expect(2, "serving", "worker 0 (pid 101) died: exit status 1; respawning")
 		r.hello(1)
-		r.expect(3, r.diary...)
-		r.say(ipc.Draining{}, 2)
+		r.expect(3, r.reported...)
+		r.send(ipc.Draining{}, 2)
 		r.pass(startTime)
 		r.signalled(1)
 		r.signalled(2, syscall.SIGKILL)
@@ -190,10 +190,10 @@ func TestDrainingBeforeReady(t *testing.T) {
 // A worker that the master has decided to kill is not replaced because it reports that it
 // drains.
 func TestDrainingTooLate(t *testing.T) {
-	runRig(t, 1, &rig{tweak: func(f *fake) { f.deaf = f.pid == 101 }}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: func(f *fake) { f.stuck = f.pid == 101 }}, func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Serve{}, 0)
-		r.say(ipc.Draining{}, 0)
+		r.send(ipc.Serve{}, 0)
+		r.send(ipc.Draining{}, 0)
 		r.expect(1, "serving")
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.expect(2, "serving", "worker 0 (pid 101) died: sent a ipc.Serve, killed; respawning")
@@ -218,7 +218,7 @@ func TestOrphansAreReaped(t *testing.T) {
 	}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
-		r.say(ipc.Draining{}, 1)
+		r.send(ipc.Draining{}, 1)
 		r.orphan()
 		if len(ours) != 3 || ours[0] != 101 || ours[2] != 103 {
 			t.Errorf("the pids spared were %v, want 3 from 101 to 103", ours)

@@ -19,7 +19,7 @@ import (
 	"phalanx/internal/ipc"
 )
 
-// fake is a Process that runs no program. It exits on SIGINT unless it is stubborn.
+// fake is a Process that runs no program. It exits on SIGINT unless it is busy.
 type fake struct {
 	mu       *sync.Mutex
 	pid      int
@@ -28,9 +28,9 @@ type fake struct {
 	dead     chan Exit
 	sent     []ipc.Message
 	signals  []syscall.Signal
-	stubborn bool // drains on SIGINT, but does not exit
+	busy     bool // drains on SIGINT, but does not exit
 	waited   bool // its accept queue is not empty, even while it drains
-	deaf     bool // does not exit on SIGKILL either
+	stuck    bool // does not exit on SIGKILL either
 	full     bool
 	noRights bool // it cannot be sent a descriptor
 	broken   bool // it has ended, but the pool does not know yet
@@ -89,10 +89,10 @@ func (f *fake) Signal(sig syscall.Signal) error {
 	f.signals = append(f.signals, sig)
 	f.mu.Unlock()
 	switch {
-	case f.deaf:
+	case f.stuck:
 	case sig == syscall.SIGKILL:
 		f.die(Exit{Signal: sig})
-	case !f.stubborn:
+	case !f.busy:
 		f.die(Exit{})
 	case sig == syscall.SIGINT && !f.waited:
 		f.messages <- ipc.QueuesEmpty{}
@@ -114,17 +114,17 @@ func (f *fake) die(e Exit) {
 
 // rig is a pool of fakes in a synctest bubble.
 type rig struct {
-	t       *testing.T
-	procs   []*fake // in the order of their start
-	slots   []int   // the slot of each
-	signals chan os.Signal
-	orphans chan os.Signal
-	done    chan error
-	diary   []string // OnServing, OnDrain and alerts, in order
-	spawn   func(slot int) error
-	change  func(*Config) // of the pool's settings
-	tweak   func(*fake)
-	reap    func(ours func(int) bool) error
+	t        *testing.T
+	procs    []*fake // in the order of their start
+	slots    []int   // the slot of each
+	signals  chan os.Signal
+	orphans  chan os.Signal
+	done     chan error
+	reported []string // OnServing, OnDrain and alerts, in order
+	spawn    func(slot int) error
+	change   func(*Config) // of the pool's settings
+	tweak    func(*fake)
+	reap     func(ours func(int) bool) error
 
 	// Written by the goroutine of the pool; see pass.
 	mu  sync.Mutex
@@ -157,7 +157,7 @@ func (r *rig) config(slots int) Config {
 	note := func(s string) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.diary = append(r.diary, s)
+		r.reported = append(r.reported, s)
 	}
 	cfg := Config{
 		Slots: slots, Version: "1", Worker: "/bin/worker", Spawn: r.start, Signals: r.signals,
@@ -209,8 +209,8 @@ func (r *rig) start(slot, _ int) (Process, error) {
 	return f, nil
 }
 
-// say sends a message from workers and waits until the pool has handled it.
-func (r *rig) say(m ipc.Message, procs ...int) {
+// send sends a message from workers and waits until the pool has handled it.
+func (r *rig) send(m ipc.Message, procs ...int) {
 	for _, i := range procs {
 		r.procs[i].messages <- m
 	}
@@ -222,9 +222,9 @@ func (r *rig) hello(procs ...int) {
 	r.t.Helper()
 	for _, i := range procs {
 		if i >= len(r.procs) {
-			r.t.Fatalf("process %d was never started; the diary: %q", i, r.diary)
+			r.t.Fatalf("process %d was never started; reported: %q", i, r.reported)
 		}
-		r.say(ipc.Ready{PID: r.procs[i].pid, Version: "1"}, i)
+		r.send(ipc.Ready{PID: r.procs[i].pid, Version: "1"}, i)
 	}
 }
 
@@ -276,14 +276,14 @@ func (r *rig) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// expect checks the number of processes that were started, and the diary.
-func (r *rig) expect(procs int, diary ...string) {
+// expect checks the number of processes that were started, and what was reported.
+func (r *rig) expect(procs int, reported ...string) {
 	r.t.Helper()
 	if len(r.procs) != procs {
 		r.t.Errorf("%d processes were started, want %d", len(r.procs), procs)
 	}
-	if !slices.Equal(r.diary, diary) {
-		r.t.Errorf("diary:\n %s\nwant:\n %s", strings.Join(r.diary, "\n "), strings.Join(diary, "\n "))
+	if !slices.Equal(r.reported, reported) {
+		r.t.Errorf("reported:\n %s\nwant:\n %s", strings.Join(r.reported, "\n "), strings.Join(reported, "\n "))
 	}
 }
 
@@ -295,7 +295,7 @@ func (r *rig) ends(code int, text string) {
 	select {
 	case err = <-r.done:
 	default:
-		r.t.Fatalf("the pool still runs; the diary: %q\n%s", r.diary, &r.log)
+		r.t.Fatalf("the pool still runs; reported: %q\n%s", r.reported, &r.log)
 	}
 	var e *exitcode.Error
 	switch {

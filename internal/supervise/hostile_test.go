@@ -23,7 +23,7 @@ import (
 func TestConfigurationExitAfterServing(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Failed{ExitCode: exitcode.Config, Reason: "I say so"}, 0)
+		r.send(ipc.Failed{ExitCode: exitcode.Config, Reason: "I say so"}, 0)
 		r.die(0, Exit{Code: exitcode.Config})
 		r.expect(2, "serving", "worker 0 (pid 101) died: I say so; respawning")
 		r.hello(1)
@@ -35,10 +35,10 @@ func TestConfigurationExitAfterServing(t *testing.T) {
 // If a replacement drains before it is ready, the worker that it was to replace keeps the
 // slot, and drains like any other.
 func TestReplacementDrainsTooEarly(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
-		r.say(ipc.Draining{}, 1)
+		r.send(ipc.Draining{}, 1)
 		r.signal(syscall.SIGTERM)
 		r.signalled(0, syscall.SIGINT)
 		r.signalled(1, syscall.SIGINT)
@@ -53,7 +53,7 @@ func TestRefusalOfUnsentCredentials(t *testing.T) {
 	run(t, 1, func(r *rig) {
 		r.hello(0)
 		for range 5 {
-			r.say(ipc.CredentialsRefused{Reason: "no"}, 0)
+			r.send(ipc.CredentialsRefused{Reason: "no"}, 0)
 		}
 		r.expect(1, "serving")
 		r.signal(syscall.SIGTERM)
@@ -210,14 +210,14 @@ func FuzzWorker(f *testing.F) {
 			select {
 			case <-r.done:
 			default:
-				t.Fatalf("the pool still runs: %q\n%s\n%v %v %v", r.diary, &r.log, r.procs[0].signals, r.procs[1].signals, r.procs[len(r.procs)-1].signals)
+				t.Fatalf("the pool still runs: %q\n%s\n%v %v %v", r.reported, &r.log, r.procs[0].signals, r.procs[1].signals, r.procs[len(r.procs)-1].signals)
 			}
-			for _, line := range r.diary {
+			for _, line := range r.reported {
 				if len(line) > 2000 || strings.ContainsAny(line, "\n\x1b") {
 					t.Errorf("the pool reported %q, want a short line", line)
 				}
 			}
-			if n := len(r.diary); n > 3*steps+20 {
+			if n := len(r.reported); n > 3*steps+20 {
 				t.Errorf("%d lines reported after %d steps, want at most %d", n, steps, 3*steps+20)
 			}
 		})

@@ -19,7 +19,7 @@ func TestKeeperEndsDuringUpgrade(t *testing.T) {
 	r.change = func(c *Config) {
 		kept := &fakeKept{gone: make(chan struct{}), ended: true}
 		close(kept.gone)
-		old = &fake{mu: &r.mu, pid: 11, stubborn: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+		old = &fake{mu: &r.mu, pid: 11, busy: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
 		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{{Handle: Handle{PID: 11}, Keeper: 12, Version: "1", Started: time.Now(), Ready: time.Now()}}}
 		c.Reattach = func(int, Handle) (Process, error) { return old, nil }
 	}
@@ -42,7 +42,7 @@ func TestNoKeeperAfterUpgrade(t *testing.T) {
 	r.change = func(c *Config) {
 		kept := &fakeKept{gone: make(chan struct{})}
 		close(kept.gone)
-		old = &fake{mu: &r.mu, pid: 11, stubborn: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+		old = &fake{mu: &r.mu, pid: 11, busy: true, kept: kept, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
 		c.Resume = &State{Wanted: 1, Slots: 1, Workers: []WorkerState{{Handle: Handle{PID: 11}, Version: "1", Started: time.Now(), Ready: time.Now()}}}
 		c.Reattach = func(int, Handle) (Process, error) { return old, nil }
 	}
@@ -56,17 +56,17 @@ func TestNoKeeperAfterUpgrade(t *testing.T) {
 	})
 }
 
-// keepingStubborn is keeping with workers that do not exit by themselves.
-func keepingStubborn() *rig {
+// keepingBusy is keeping with workers that do not exit by themselves.
+func keepingBusy() *rig {
 	r := keeping()
 	tweak := r.tweak
-	r.tweak = func(f *fake) { tweak(f); f.stubborn = true }
+	r.tweak = func(f *fake) { tweak(f); f.busy = true }
 	return r
 }
 
 // A worker whose keeper has ended is replaced by one that has a keeper.
 func TestKeeperEnds(t *testing.T) {
-	runRig(t, 1, keepingStubborn(), func(r *rig) {
+	runRig(t, 1, keepingBusy(), func(r *rig) {
 		r.hello(0)
 		r.procs[0].kept.EndKeeper()
 		synctest.Wait()
@@ -83,7 +83,7 @@ func TestKeeperEnds(t *testing.T) {
 
 // If the replacement of a worker whose keeper has ended dies, another follows.
 func TestReplacementWithoutKeeperDies(t *testing.T) {
-	runRig(t, 1, keepingStubborn(), func(r *rig) {
+	runRig(t, 1, keepingBusy(), func(r *rig) {
 		r.hello(0)
 		r.procs[0].kept.EndKeeper()
 		synctest.Wait()

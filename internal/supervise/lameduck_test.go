@@ -9,7 +9,7 @@ import (
 
 // A lame duck still serves for a while, but is not ready.
 func TestLameDuck(t *testing.T) {
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	r.change = func(c *Config) {
 		c.LameDuck = 10 * time.Second
 		c.OnLameDuck = func() { c.Alert("lame") }
@@ -31,7 +31,7 @@ func TestLameDuck(t *testing.T) {
 
 // During lame duck, a second signal starts the drain, and a third one stops immediately.
 func TestSignalsEndLameDuck(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.LameDuck = time.Hour }}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy, change: func(c *Config) { c.LameDuck = time.Hour }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
 		r.signalled(0)
@@ -45,7 +45,7 @@ func TestSignalsEndLameDuck(t *testing.T) {
 
 // The hang-up of a terminal starts a drain at most, whatever signals came before.
 func TestHangUpDoesNotForce(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.LameDuck, c.HungUp = time.Hour, func() bool { return true }
 	}}
 	runRig(t, 1, r, func(r *rig) {

@@ -20,7 +20,7 @@ import (
 type fakeKept struct {
 	pid        int // of its keeper; 0: there is none
 	gone       chan struct{}
-	deaf       bool          // its keeper does not end when it is told to
+	stuck      bool          // its keeper does not end when it is told to
 	ended      bool          // the keeper has ended before it was used
 	left       int           // connections that cannot be rescued
 	errors     []error       // of the next transfers
@@ -60,7 +60,7 @@ func (k *fakeKept) Transfer(int, rescue.Moving) (int, error) {
 }
 
 func (k *fakeKept) EndKeeper() {
-	if k.deaf {
+	if k.stuck {
 		return
 	}
 	select {
@@ -136,18 +136,18 @@ func TestSlotClosedDuringRescue(t *testing.T) {
 	r.change = func(c *Config) { c.Sockets = &sockets{open: 2} }
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
-		r.procs[1].stubborn = true
-		r.say(ipc.Recycle{Reason: "test"}, 1)
+		r.procs[1].busy = true
+		r.send(ipc.Recycle{Reason: "test"}, 1)
 		r.hello(2)
 		r.die(1, killed) // while it drains
-		r.procs[3].deaf = true
+		r.procs[3].stuck = true
 		r.hello(3)
 		r.signal(syscall.SIGTTOU)
-		r.say(ipc.Rescued{Connections: 1}, 3)
-		r.procs[3].deaf = false
+		r.send(ipc.Rescued{Connections: 1}, 3)
+		r.procs[3].stuck = false
 		r.die(3, killed)
 		r.hello(4) // in the remaining slot
-		r.say(ipc.Rescued{Connections: 1}, 4)
+		r.send(ipc.Rescued{Connections: 1}, 4)
 		r.expectServing(4)
 		r.die(2, Exit{})
 		r.signal(syscall.SIGTERM)
@@ -163,7 +163,7 @@ func TestTransferOutlivesPool(t *testing.T) {
 		kept.transfer = func() { <-more }
 		r.die(0, killed)
 		r.hello(1)
-		r.say(ipc.Rescued{Connections: 1}, 1) // which it has not received yet
+		r.send(ipc.Rescued{Connections: 1}, 1) // which it has not received yet
 		if kept.closed != 0 {
 			t.Error("closed during the transfer")
 		}
@@ -204,7 +204,7 @@ func TestKeeperHoldsSocket(t *testing.T) {
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		kept := r.procs[1].kept.(*fakeKept)
-		r.procs[1].stubborn, kept.deaf = true, true
+		r.procs[1].busy, kept.stuck = true, true
 		r.signal(syscall.SIGTTOU)
 		r.die(1, Exit{})
 		s.expect(t, "steer [0 1]", "steer [0]")
@@ -224,13 +224,13 @@ func TestRescueInClosingSlot(t *testing.T) {
 	r.change = func(c *Config) { c.Sockets = s }
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
-		r.procs[1].stubborn = true
+		r.procs[1].busy = true
 		r.signal(syscall.SIGTTOU)
 		r.die(1, killed)
 		r.hello(2)
 		r.told(2, ipc.Rescue{})
-		r.procs[2].stubborn = true
-		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.procs[2].busy = true
+		r.send(ipc.Rescued{Connections: 1}, 2)
 		r.told(2, ipc.Rescue{}, ipc.Serve{}, ipc.Drain{Queue: true})
 		r.die(2, Exit{})
 		s.expect(t, "steer [0 1]", "steer [0]", "shrink 1", "steer [0]")
@@ -257,17 +257,17 @@ func TestTransferFails(t *testing.T) {
 		r.started(last)
 		kept.errors = []error{rescue.ErrKeeperGone}
 		r.hello(last)
-		r.say(ipc.Rescued{Connections: 3}, last)
+		r.send(ipc.Rescued{Connections: 3}, last)
 		r.expectServing(last)
 		want := []string{
 			"serving",
 			"worker 0 (pid 101) died: killed by SIGKILL; respawning",
 			"worker 0 (pid 102) died: did not receive the connections of worker 0 (pid 101): too many open files, killed; respawning in 100ms",
 		}
-		if !slices.Equal(r.diary[:3], want) {
-			t.Errorf("reported %q\nwant first %q", r.diary, want)
+		if !slices.Equal(r.reported[:3], want) {
+			t.Errorf("reported %q\nwant first %q", r.reported, want)
 		}
-		if line := r.diary[len(r.diary)-1]; !strings.Contains(line, "rescued 3 connections of worker 0 (pid 101)") || !strings.HasSuffix(line, "; the others are lost: the keeper is gone") {
+		if line := r.reported[len(r.reported)-1]; !strings.Contains(line, "rescued 3 connections of worker 0 (pid 101)") || !strings.HasSuffix(line, "; the others are lost: the keeper is gone") {
 			t.Errorf("reported %q, want 3 connections rescued and the others lost", line)
 		}
 		r.signal(syscall.SIGTERM)
@@ -292,7 +292,7 @@ func TestRescueCannotBegin(t *testing.T) {
 		r.procs[last].noRights = false
 		r.hello(last)
 		r.told(last, ipc.Rescue{})
-		r.say(ipc.Rescued{Connections: 1}, last)
+		r.send(ipc.Rescued{Connections: 1}, last)
 		r.expectServing(last)
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
@@ -315,13 +315,13 @@ func TestRescuedBeforeTransferFails(t *testing.T) {
 		kept.transfer, kept.errors = func() { <-more }, []error{unix.ETOOMANYREFS}
 		r.die(0, killed)
 		r.hello(1)
-		r.say(ipc.Rescued{Connections: 1}, 1)
+		r.send(ipc.Rescued{Connections: 1}, 1)
 		close(more)
 		synctest.Wait()
 		r.signalled(1, syscall.SIGKILL)
 		r.started(2)
 		r.hello(2)
-		r.say(ipc.Rescued{Connections: 2}, 2)
+		r.send(ipc.Rescued{Connections: 2}, 2)
 		r.expectServing(2)
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
@@ -333,8 +333,8 @@ func TestRescuedBeforeTransferFails(t *testing.T) {
 func TestKilledWhileTakingOver(t *testing.T) {
 	runRig(t, 2, keeping(), func(r *rig) {
 		r.hello(0, 1)
-		r.procs[1].stubborn = true
-		r.say(ipc.Recycle{Reason: "test"}, 1)
+		r.procs[1].busy = true
+		r.send(ipc.Recycle{Reason: "test"}, 1)
 		r.hello(2)
 		began := time.Now()
 		r.die(1, killed) // while it drains: the next worker of slot 1 takes over
@@ -349,10 +349,10 @@ func TestKilledWhileTakingOver(t *testing.T) {
 		last := len(r.procs)
 		r.started(last)
 		r.hello(last)
-		r.say(ipc.Rescued{Connections: 1}, last)
+		r.send(ipc.Rescued{Connections: 1}, last)
 		r.expectServing(last)
 		r.die(2, Exit{})
-		for _, line := range r.diary {
+		for _, line := range r.reported {
 			if strings.Contains(line, "is not replaced") || strings.Contains(line, "closed") {
 				t.Errorf("the rescue was given up: %s", line)
 			}

@@ -53,7 +53,7 @@ func TestSettingsNotRead(t *testing.T) {
 
 // An upgrade that has to wait reports once what it waits for.
 func TestUpgradeWaits(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.Exec = func(State) error { return errors.New("no such file") }
 	}}
 	runRig(t, 1, r, func(r *rig) {
@@ -66,13 +66,13 @@ func TestUpgradeWaits(t *testing.T) {
 		r.pass(upgradeTime + time.Second)
 		r.signal(syscall.SIGUSR2)
 		waits := 0
-		for _, line := range r.diary {
+		for _, line := range r.reported {
 			if line == "upgrade: still waiting, because slot 0 has no worker that serves" {
 				waits++
 			}
 		}
 		if waits != 1 {
-			t.Errorf("reported %d times, want once: %q", waits, r.diary)
+			t.Errorf("reported %d times, want once: %q", waits, r.reported)
 		}
 		r.signal(syscall.SIGINT)
 		r.ends(0, "")

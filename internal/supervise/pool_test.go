@@ -54,7 +54,7 @@ func TestBackoff(t *testing.T) {
 				if len(r.procs) != i+1 {
 					t.Fatalf("death %d: restarted before %v", i+1, d)
 				}
-				if got, want := r.diary[len(r.diary)-1], fmt.Sprintf("worker 0 (pid %d) died: exit status 1; respawning in %v", 101+i, d); got != want {
+				if got, want := r.reported[len(r.reported)-1], fmt.Sprintf("worker 0 (pid %d) died: exit status 1; respawning in %v", 101+i, d); got != want {
 					t.Errorf("alert %q, want %q", got, want)
 				}
 				r.pass(time.Millisecond)
@@ -131,7 +131,7 @@ func TestQuarantine(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
 		r.die(0, Exit{Signal: syscall.SIGKILL})
-		r.say(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
+		r.send(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
 		r.die(2, Exit{Code: 78})
 		r.pass(time.Hour)
 		died := "worker 0 (pid 101) died: killed by SIGKILL; respawning"
@@ -146,7 +146,7 @@ func TestQuarantine(t *testing.T) {
 
 // A drain without a timeout may take long, also after the worker has closed its channel.
 func TestLongDrain(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
@@ -161,7 +161,7 @@ func TestLongDrain(t *testing.T) {
 
 // Workers that die while the pool stops make it fail: the error names one and counts the rest.
 func TestCrashInDrain(t *testing.T) {
-	runRig(t, 3, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 3, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0, 1, 2)
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{Signal: syscall.SIGKILL})
@@ -174,7 +174,7 @@ func TestCrashInDrain(t *testing.T) {
 
 // The second SIGINT or SIGTERM stops immediately; the hang-up of the terminal is not counted.
 func TestStopImmediately(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.HungUp = func() bool { return true } }}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy, change: func(c *Config) { c.HungUp = func() bool { return true } }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGINT) // the first signal that stops
@@ -188,7 +188,7 @@ func TestStopImmediately(t *testing.T) {
 
 // Two signals to stop that arrive together count as one: requests under way are finished.
 func TestSameSignalTwice(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
 		r.signals <- syscall.SIGINT
@@ -202,7 +202,7 @@ func TestSameSignalTwice(t *testing.T) {
 
 // A pool can be stopped while workers are starting; SIGINT may kill such a worker.
 func TestStopWhileStarting(t *testing.T) {
-	runRig(t, 3, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 3, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGINT)
 		r.die(0, Exit{})
@@ -218,7 +218,7 @@ func TestStopWhileStarting(t *testing.T) {
 
 // A worker that does not become ready in time is killed, also during a stop.
 func TestStuckStartIsKilled(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		r.signal(syscall.SIGINT)
 		r.pass(startTime)
 		r.ends(78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (not ready within 10s, killed); build it with make, or name it with --worker PATH")
@@ -228,7 +228,7 @@ func TestStuckStartIsKilled(t *testing.T) {
 // A child that a dead worker left behind holds the channel open: the error of the channel
 // is not reported as the cause of the death.
 func TestChannelOutlivesWorker(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0)
 		r.procs[0].gone <- fmt.Errorf("receive: %w", os.ErrDeadlineExceeded)
 		synctest.Wait()

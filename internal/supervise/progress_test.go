@@ -14,21 +14,21 @@ import (
 // decreases.
 func TestDrainProgress(t *testing.T) {
 	var told [][]Progress
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.OnProgress = func(all []Progress) bool { told = append(told, all); return true }
 	}}
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
-		r.say(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)
-		r.say(ipc.Remaining{Connections: 1}, 1)
+		r.send(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)
+		r.send(ipc.Remaining{Connections: 1}, 1)
 		r.pass(progressEvery - time.Millisecond)
 		if len(told) > 0 {
 			t.Error("progress was reported within the first second")
 		}
 		r.die(1, Exit{})
 		r.pass(time.Millisecond)
-		r.say(ipc.Remaining{Connections: 2, Bytes: 4000}, 0)
+		r.send(ipc.Remaining{Connections: 2, Bytes: 4000}, 0)
 		r.pass(progressEvery)
 		want := [][]Progress{
 			{{Slot: 0, PID: 101, Connections: 3, Bytes: 5000}},
@@ -57,11 +57,11 @@ func TestShortDrainReportsNoProgress(t *testing.T) {
 // Progress that OnProgress does not show is logged, one line for all workers, at growing
 // intervals.
 func TestDrainProgressIsLogged(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGINT)
-		r.say(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)
-		r.say(ipc.Remaining{Connections: 1}, 1)
+		r.send(ipc.Remaining{Connections: 3, Bytes: 5000}, 0)
+		r.send(ipc.Remaining{Connections: 1}, 1)
 		for range 600 {
 			r.pass(time.Second)
 		}

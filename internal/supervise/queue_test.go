@@ -14,9 +14,9 @@ func TestStopBeforeNextWorker(t *testing.T) {
 	for name, ends := range map[string]func(*rig){
 		"killed": func(r *rig) { r.die(0, killed) },
 		"sent a signal": func(r *rig) {
-			r.procs[0].stubborn = true
-			r.say(ipc.QueueLeft{}, 0)
-			r.say(ipc.Draining{}, 0)
+			r.procs[0].busy = true
+			r.send(ipc.QueueLeft{}, 0)
+			r.send(ipc.Draining{}, 0)
 			r.die(0, Exit{})
 		},
 	} {
@@ -47,16 +47,16 @@ func TestQueueLeftInStop(t *testing.T) {
 	empty := 0
 	runRig(t, 1, &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}, func(r *rig) {
 		r.hello(0)
-		r.procs[0].stubborn, r.procs[0].waited = true, true
+		r.procs[0].busy, r.procs[0].waited = true, true
 		r.signal(syscall.SIGTERM)
-		r.say(ipc.QueueLeft{}, 0)
-		r.say(ipc.Draining{}, 0)
-		r.say(ipc.QueuesEmpty{}, 0)
+		r.send(ipc.QueueLeft{}, 0)
+		r.send(ipc.Draining{}, 0)
+		r.send(ipc.QueuesEmpty{}, 0)
 		if empty != 0 || len(r.procs) != 2 {
 			t.Fatalf("queues reported empty %d times, want 0; %d processes started, want 2", empty, len(r.procs))
 		}
-		r.say(ipc.QueueLeft{}, 1) // the next one was sent a signal too, before it was ready
-		r.say(ipc.Draining{}, 1)
+		r.send(ipc.QueueLeft{}, 1) // the next one was sent a signal too, before it was ready
+		r.send(ipc.Draining{}, 1)
 		r.die(1, Exit{})
 		r.started(2)
 		r.hello(2)
@@ -72,19 +72,19 @@ func TestQueueLeftInStop(t *testing.T) {
 
 // If the replacement of such a worker is taking over the connections of another, it serves the queue.
 func TestQueueLeftToRescuer(t *testing.T) {
-	runRig(t, 1, keepingStubborn(), func(r *rig) {
+	runRig(t, 1, keepingBusy(), func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.hello(1)
 		r.die(0, killed)
 		r.hello(2)
 		r.signal(syscall.SIGTERM)
-		r.say(ipc.QueueLeft{}, 1)
-		r.say(ipc.Draining{}, 1)
+		r.send(ipc.QueueLeft{}, 1)
+		r.send(ipc.Draining{}, 1)
 		if len(r.procs) != 3 {
 			t.Fatalf("%d processes were started, want 3", len(r.procs))
 		}
-		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.send(ipc.Rescued{Connections: 1}, 2)
 		r.told(2, ipc.Rescue{}, ipc.Serve{})
 		r.signalled(2, syscall.SIGINT)
 		r.die(1, Exit{})
@@ -99,14 +99,14 @@ func TestQueueLeftAgainAndAgain(t *testing.T) {
 		r.hello(0)
 		r.signal(syscall.SIGTERM)
 		for i := range r.procs {
-			r.procs[i].stubborn = true
+			r.procs[i].busy = true
 		}
 		for i := 0; i < len(r.procs) && i < 2*deathLimit; i++ {
 			if i > 0 {
 				r.hello(i)
 			}
-			r.say(ipc.QueueLeft{}, i)
-			r.say(ipc.Draining{}, i)
+			r.send(ipc.QueueLeft{}, i)
+			r.send(ipc.Draining{}, i)
 			r.die(i, Exit{})
 			r.pass(time.Second)
 		}
@@ -123,11 +123,11 @@ func TestQueueLeftInClosingSlot(t *testing.T) {
 		s := &sockets{open: 2}
 		runRig(t, 2, &rig{change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 			r.hello(0, 1)
-			r.procs[1].stubborn = true
+			r.procs[1].busy = true
 			r.signal(syscall.SIGTTOU)
-			r.say(ipc.QueueLeft{}, 1)
+			r.send(ipc.QueueLeft{}, 1)
 			if !exits {
-				r.say(ipc.Draining{}, 1)
+				r.send(ipc.Draining{}, 1)
 			}
 			r.die(1, Exit{})
 			r.hello(2)

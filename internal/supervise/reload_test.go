@@ -13,13 +13,13 @@ import (
 
 // movable reports that workers can hand their connections over.
 func (r *rig) movable(procs ...int) {
-	r.say(ipc.CanHandOver{}, procs...)
+	r.send(ipc.CanHandOver{}, procs...)
 }
 
 // A reload replaces the workers slot by slot: the new worker is ready before the old one is
 // told to drain.
 func TestReload(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy}, func(r *rig) {
 		r.movable(0, 1)
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
@@ -59,7 +59,7 @@ func TestReloadFails(t *testing.T) {
 	runRig(t, 2, r, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
-		r.say(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
+		r.send(ipc.Failed{ExitCode: 78, Reason: "open root: gone"}, 2)
 		r.die(2, Exit{Code: 78})
 		r.expect(3, "serving", "open root: gone; worker 0 (pid 101) is not replaced")
 		r.signalled(0)
@@ -94,14 +94,14 @@ func TestErrorNamesBinary(t *testing.T) {
 		r.signal(syscall.SIGHUP)
 		missing = false
 		r.signal(syscall.SIGHUP)
-		r.say(ipc.Ready{PID: 102, Version: "2"}, 1)
+		r.send(ipc.Ready{PID: 102, Version: "2"}, 1)
 		r.signal(syscall.SIGHUP)
 		r.die(2, Exit{Code: 1})
-		r.say(ipc.Recycle{Reason: "old"}, 0)
+		r.send(ipc.Recycle{Reason: "old"}, 0)
 		r.die(3, Exit{Code: 1})
 		r.signal(syscall.SIGHUP)
 		r.hello(4)
-		r.say(ipc.Recycle{Reason: "old"}, 4)
+		r.send(ipc.Recycle{Reason: "old"}, 4)
 		r.die(5, Exit{Code: 1})
 		r.expect(6, "serving",
 			"worker /new/worker: no such file or directory"+cure+old,
@@ -117,7 +117,7 @@ func TestErrorNamesBinary(t *testing.T) {
 
 // A reload is refused before the pool serves, and if its settings are wrong.
 func TestReloadRefused(t *testing.T) {
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.Reload = func() (Settings, error) {
 			return Settings{}, errors.New("phalanx.conf:3: no such flag\nphalanx.conf:5: no such flag")
 		}
@@ -141,8 +141,8 @@ func TestDeathDuringReload(t *testing.T) {
 		"killed":         func(r *rig) { r.die(0, Exit{Signal: syscall.SIGKILL}) },
 		"exit status 78": func(r *rig) { r.die(0, Exit{Code: 78}) },
 		"exit status 0":  func(r *rig) { r.die(0, Exit{}) },
-		"drained":        func(r *rig) { r.say(ipc.Draining{}, 0); r.die(0, Exit{}) },
-		"draining":       func(r *rig) { r.say(ipc.Draining{}, 0) },
+		"drained":        func(r *rig) { r.send(ipc.Draining{}, 0); r.die(0, Exit{}) },
+		"draining":       func(r *rig) { r.send(ipc.Draining{}, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, 2, func(r *rig) {
@@ -199,7 +199,7 @@ func TestTwoDeathsDuringReload(t *testing.T) {
 // A worker that is added during a reload, before the new settings are in force, is replaced too.
 func TestGrowDuringReload(t *testing.T) {
 	s := &sockets{open: 1}
-	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGTTIN)
@@ -235,7 +235,7 @@ func TestReloadTwice(t *testing.T) {
 
 // A stop during a reload stops the old workers and the new ones.
 func TestStopDuringReload(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
 		r.signal(syscall.SIGTERM)
@@ -262,14 +262,14 @@ func TestTerminalHangUp(t *testing.T) {
 func TestRecycle(t *testing.T) {
 	run(t, 2, func(r *rig) {
 		r.hello(0, 1)
-		r.say(ipc.Recycle{Reason: "9 requests"}, 0)
-		r.say(ipc.Recycle{Reason: "9 requests"}, 1)
+		r.send(ipc.Recycle{Reason: "9 requests"}, 0)
+		r.send(ipc.Recycle{Reason: "9 requests"}, 1)
 		r.expect(3, "serving") // one at a time
 		r.hello(2)
 		r.told(0, ipc.Serve{}, ipc.Drain{})
 		r.hello(3)
 		r.told(1, ipc.Serve{}, ipc.Drain{})
-		r.say(ipc.Recycle{Reason: "again"}, 0) // it drains already
+		r.send(ipc.Recycle{Reason: "again"}, 0) // it drains already
 		r.expect(4, "serving")
 		r.die(0, Exit{})
 		r.die(1, Exit{})
@@ -280,7 +280,7 @@ func TestRecycle(t *testing.T) {
 
 // A worker that drains for longer than the drain timeout is killed.
 func TestDrainTimeout(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.DrainTimeout = time.Minute }}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy, change: func(c *Config) { c.DrainTimeout = time.Minute }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.hello(1)
@@ -297,14 +297,14 @@ func TestDrainTimeout(t *testing.T) {
 
 // A worker that has sent no heartbeat within the hang timeout is killed and replaced.
 func TestHungWorker(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.HangTimeout = 10 * time.Second }}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy, change: func(c *Config) { c.HangTimeout = 10 * time.Second }}, func(r *rig) {
 		r.pass(9 * time.Second) // no heartbeat is expected before a worker serves
 		r.hello(0)
 		r.pass(900 * time.Millisecond)
 		r.hello(1)
 		for range 9 {
 			r.pass(time.Second)
-			r.say(ipc.Alive{}, 0)
+			r.send(ipc.Alive{}, 0)
 		}
 		r.pass(999 * time.Millisecond)
 		r.signalled(1)
@@ -317,7 +317,7 @@ func TestHungWorker(t *testing.T) {
 
 // If a worker dies that was to take connections over, the next one takes them over.
 func TestSuccessorDies(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
@@ -337,7 +337,7 @@ func TestSuccessorDies(t *testing.T) {
 // If the worker dies to which the worker of a closing slot hands its connections over, the next
 // one takes them over.
 func TestSuccessorOfClosingSlotDies(t *testing.T) {
-	runRig(t, 3, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = &sockets{open: 3} }}, func(r *rig) {
+	runRig(t, 3, &rig{tweak: busy, change: func(c *Config) { c.Sockets = &sockets{open: 3} }}, func(r *rig) {
 		r.movable(0, 1, 2)
 		r.hello(0, 1, 2)
 		r.signal(syscall.SIGTTOU)
@@ -355,7 +355,7 @@ func TestSuccessorOfClosingSlotDies(t *testing.T) {
 // If a new worker dies as soon as it has reported ready, it takes no connections over: the
 // next one does, and the old worker waits for it.
 func TestSuccessorDiesAtOnce(t *testing.T) {
-	runRig(t, 2, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy}, func(r *rig) {
 		r.movable(0, 1)
 		r.hello(0, 1)
 		r.signal(syscall.SIGHUP)
@@ -373,7 +373,7 @@ func TestSuccessorDiesAtOnce(t *testing.T) {
 		}
 	})
 	// Without another slot, the old worker waits for the next one.
-	runRig(t, 1, &rig{tweak: stubborn}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGHUP)

@@ -16,8 +16,8 @@ func TestConfined(t *testing.T) {
 	r := &rig{}
 	_, d := r.controller(nil)
 	runRig(t, 2, r, func(r *rig) {
-		r.say(ipc.Confined{Sandboxed: true, Missing: "no\nLandlock", Unreadable: true}, 0)
-		r.say(ipc.Confined{Sandboxed: true, Unreadable: true}, 1)
+		r.send(ipc.Confined{Sandboxed: true, Missing: "no\nLandlock", Unreadable: true}, 0)
+		r.send(ipc.Confined{Sandboxed: true, Unreadable: true}, 1)
 		r.hello(0, 1)
 		const alert = "workers cannot read the document root as the user that they run as; let everybody read it (chmod -R o+rX), or choose another with --user"
 		r.expect(2, alert, "serving")

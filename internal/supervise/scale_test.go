@@ -56,7 +56,7 @@ func (s *sockets) expect(t *testing.T, notes ...string) {
 // its socket; the last worker of the pool stays.
 func TestScale(t *testing.T) {
 	s := &sockets{open: 1}
-	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.signal(syscall.SIGTTIN)
@@ -112,7 +112,7 @@ func TestReloadScales(t *testing.T) {
 // Workers are told how many of them share the limits of the pool: before they serve, and
 // whenever the number changes.
 func TestWorkersAreToldTheirShare(t *testing.T) {
-	runRig(t, 1, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets, c.Shares = &sockets{open: 1}, true }}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: busy, change: func(c *Config) { c.Sockets, c.Shares = &sockets{open: 1}, true }}, func(r *rig) {
 		r.movable(0)
 		r.hello(0)
 		r.told(0, ipc.Serve{})
@@ -131,7 +131,7 @@ func TestWorkersAreToldTheirShare(t *testing.T) {
 // A slot without a worker is closed only after a new worker has served its queue.
 func TestShrinkWaits(t *testing.T) {
 	s := &sockets{open: 2}
-	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.die(1, Exit{Signal: syscall.SIGKILL})
 		s.expect(t, "steer [0 1]", "steer [0]") // not to the slot without a worker
@@ -148,14 +148,14 @@ func TestShrinkWaits(t *testing.T) {
 // pool would end.
 func TestOnlyServingSlotStays(t *testing.T) {
 	s := &sockets{open: 2}
-	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.die(0, killed)
 		r.die(2, Exit{Code: exitcode.Config, LastWords: "no root"}) // slot 0 is in quarantine
 		r.signal(syscall.SIGTTOU)
 		r.told(1, ipc.Serve{})
 		const want = "number of workers stays 2: all slots but the last are quarantined; correct the cause, and send SIGHUP first"
-		if last := r.diary[len(r.diary)-1]; last != want {
+		if last := r.reported[len(r.reported)-1]; last != want {
 			t.Errorf("reported %q, want %q", last, want)
 		}
 		r.signal(syscall.SIGHUP)
@@ -174,7 +174,7 @@ func TestOnlyServingSlotStays(t *testing.T) {
 // the slot, and drains like the first.
 func TestDeathInClosingSlot(t *testing.T) {
 	s := &sockets{open: 2}
-	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGTTOU)
 		s.expect(t, "steer [0 1]", "steer [0]")
@@ -200,13 +200,13 @@ func TestDeathInClosingSlot(t *testing.T) {
 // A slot that is being closed is closed without a worker if none can be started for it.
 func TestClosingSlotIsGivenUp(t *testing.T) {
 	s := &sockets{open: 2}
-	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGTTOU)
 		r.die(1, killed)
 		r.die(2, Exit{Code: exitcode.Config, LastWords: "no root"})
 		s.expect(t, "steer [0 1]", "steer [0]", "shrink 1", "steer [0]")
-		if last := r.diary[len(r.diary)-1]; last != "worker 1 (pid 103) died: exit status 78: no root; slot closed, connections in its queue are lost" {
+		if last := r.reported[len(r.reported)-1]; last != "worker 1 (pid 103) died: exit status 78: no root; slot closed, connections in its queue are lost" {
 			t.Error(last)
 		}
 		r.stop()
@@ -216,7 +216,7 @@ func TestClosingSlotIsGivenUp(t *testing.T) {
 // A slot that is being closed can be opened again, and keeps its socket.
 func TestClosingSlotIsReopened(t *testing.T) {
 	s := &sockets{open: 2}
-	runRig(t, 2, &rig{tweak: stubborn, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
+	runRig(t, 2, &rig{tweak: busy, change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 		r.hello(0, 1)
 		r.signal(syscall.SIGTTOU)
 		r.signal(syscall.SIGTTIN)
@@ -239,7 +239,7 @@ func TestStopWhileClosing(t *testing.T) {
 		s := &sockets{open: 2}
 		runRig(t, 2, &rig{change: func(c *Config) { c.Sockets = s }}, func(r *rig) {
 			r.hello(0, 1)
-			r.procs[1].stubborn = true
+			r.procs[1].busy = true
 			r.signal(syscall.SIGTTOU)
 			if dies {
 				r.die(1, killed)
@@ -277,7 +277,7 @@ func TestCrashBudget(t *testing.T) {
 				r.restarted(i + 1)
 			}
 		}
-		last := r.diary[len(r.diary)-1]
+		last := r.reported[len(r.reported)-1]
 		want := fmt.Sprintf("worker 1 (pid %d) died: killed by SIGSEGV, %d deaths within 2m0s; slot quarantined until SIGHUP", 101+deathLimit, deathLimit)
 		if last != want {
 			t.Errorf("%q\nwant %q", last, want)
@@ -331,7 +331,7 @@ func TestOOM(t *testing.T) {
 // before it had time to read the worker's messages.
 func TestStandstill(t *testing.T) {
 	for _, stop := range []time.Duration{100 * time.Millisecond, 900 * time.Millisecond, time.Minute} {
-		r := &rig{tweak: stubborn, change: func(c *Config) {
+		r := &rig{tweak: busy, change: func(c *Config) {
 			c.HangTimeout = 10 * time.Second
 			c.After = func(d time.Duration) <-chan time.Time { return time.After(d + stop) }
 		}}
@@ -339,7 +339,7 @@ func TestStandstill(t *testing.T) {
 			r.hello(0)
 			r.pass(10*time.Second + stop)
 			r.signalled(0)
-			r.say(ipc.Alive{}, 0)
+			r.send(ipc.Alive{}, 0)
 			r.expect(1, "serving")
 			r.pass(10*time.Second + stop)
 			r.signalled(0)
@@ -357,7 +357,7 @@ func TestStandstill(t *testing.T) {
 // heartbeat.
 func TestStandstillKeepsHangTimeout(t *testing.T) {
 	var stop atomic.Int64
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.HangTimeout, c.AliveEvery = 10*time.Second, 2*time.Second
 		c.After = func(d time.Duration) <-chan time.Time { return time.After(d + time.Duration(stop.Load())) }
 	}}
@@ -368,7 +368,7 @@ func TestStandstillKeepsHangTimeout(t *testing.T) {
 		stop.Store(0)
 		for range 10 {
 			r.pass(2400 * time.Millisecond)
-			r.say(ipc.Alive{}, 0)
+			r.send(ipc.Alive{}, 0)
 		}
 		r.signalled(0)
 		r.stop()
@@ -377,7 +377,7 @@ func TestStandstillKeepsHangTimeout(t *testing.T) {
 
 // A worker that reports ready after the master decided to kill it replaces no other.
 func TestReadyTooLate(t *testing.T) {
-	runRig(t, 1, &rig{tweak: func(f *fake) { f.stubborn, f.deaf = true, f.pid == 102 }}, func(r *rig) {
+	runRig(t, 1, &rig{tweak: func(f *fake) { f.busy, f.stuck = true, f.pid == 102 }}, func(r *rig) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		r.pass(startTime)

@@ -46,19 +46,19 @@ func TestStartFails(t *testing.T) {
 		text string
 	}{
 		{"configuration", func(r *rig) {
-			r.say(ipc.Failed{ExitCode: 78, Reason: "open root \"/x\": permission denied"}, 1)
+			r.send(ipc.Failed{ExitCode: 78, Reason: "open root \"/x\": permission denied"}, 1)
 			r.die(1, Exit{Code: 78})
 		}, 78, `open root "/x": permission denied`},
 		{"run time", func(r *rig) {
-			r.say(ipc.Failed{ExitCode: 3, Reason: "no memory"}, 1)
+			r.send(ipc.Failed{ExitCode: 3, Reason: "no memory"}, 1)
 			r.die(1, Exit{Code: 3})
 		}, 1, "no memory"},
 		{"control characters", func(r *rig) {
-			r.say(ipc.Failed{ExitCode: 3, Reason: "no\n\x1b[2Jroot"}, 1)
+			r.send(ipc.Failed{ExitCode: 3, Reason: "no\n\x1b[2Jroot"}, 1)
 			r.die(1, Exit{Code: 3})
 		}, 1, `no\x0a\x1b[2Jroot`},
 		{"announced, but does not exit", func(r *rig) {
-			r.say(ipc.Failed{ExitCode: 78, Reason: "no root"}, 1)
+			r.send(ipc.Failed{ExitCode: 78, Reason: "no root"}, 1)
 			r.pass(startTime)
 		}, 78, "no root"},
 		{"panic", func(r *rig) { r.die(1, Exit{Code: 2, LastWords: stack}) },
@@ -73,7 +73,7 @@ func TestStartFails(t *testing.T) {
 			78, "worker /bin/worker: does not behave like a worker of Phalanx 1 (closed its control channel, killed)" + cure},
 		{"another program", func(r *rig) { r.die(1, Exit{Code: 1, LastWords: "usage: cat\nno such option"}) },
 			78, "worker /bin/worker: not a worker of Phalanx 1 (exit status 1: no such option)" + cure},
-		{"another version", func(r *rig) { r.say(ipc.Ready{PID: 102, Version: "2"}, 1) },
+		{"another version", func(r *rig) { r.send(ipc.Ready{PID: 102, Version: "2"}, 1) },
 			78, `worker /bin/worker: is version "2", not the master's "1"; build both with make, or name the right one with --worker PATH`},
 	}
 	for _, tt := range tests {
@@ -100,7 +100,7 @@ func TestReadyWorkerDiesBeforeServing(t *testing.T) {
 	})
 	run(t, 2, func(r *rig) {
 		r.hello(1)
-		r.say(ipc.Serve{}, 1)
+		r.send(ipc.Serve{}, 1)
 		r.ends(1, "worker 1 (pid 102) died during startup: sent a ipc.Serve, killed")
 		r.expect(2, "drain")
 	})
@@ -155,22 +155,22 @@ func TestNoProcessForMinutes(t *testing.T) {
 
 // The connections of a dead worker are kept for as long.
 func TestNoProcessForRescue(t *testing.T) {
-	runRig(t, 1, keepingStubborn(), func(r *rig) {
+	runRig(t, 1, keepingBusy(), func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.hello(1)
 		r.spawn = func(int) error { return syscall.EMFILE }
 		r.die(0, killed)
 		for range 10 {
-			r.say(ipc.Alive{}, 1)
+			r.send(ipc.Alive{}, 1)
 			r.pass(longDelay)
 		}
 		r.spawn = nil
-		r.say(ipc.Alive{}, 1)
+		r.send(ipc.Alive{}, 1)
 		r.pass(longDelay)
 		r.hello(2)
 		r.told(2, ipc.Rescue{})
-		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.send(ipc.Rescued{Connections: 1}, 2)
 		r.told(2, ipc.Rescue{}, ipc.Serve{})
 		r.die(1, Exit{})
 		r.signal(syscall.SIGTERM)
@@ -183,7 +183,7 @@ func TestNoProcessForRescue(t *testing.T) {
 func TestProtocolViolations(t *testing.T) {
 	for want, violate := range map[string]func(*rig){
 		"reported ready twice":       func(r *rig) { r.hello(0) },
-		"sent a ipc.Serve":           func(r *rig) { r.say(ipc.Serve{}, 0) },
+		"sent a ipc.Serve":           func(r *rig) { r.send(ipc.Serve{}, 0) },
 		"not a message":              func(r *rig) { r.procs[0].gone <- errors.New("not a message") },
 		"closed its control channel": func(r *rig) { r.procs[0].gone <- io.EOF; r.pass(closedTime) },
 	} {

@@ -18,7 +18,7 @@ func stopped(t *testing.T, test func(*rig)) {
 	r.change = func(c *Config) { c.DrainTimeout = time.Minute }
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
-		r.procs[0].stubborn = true
+		r.procs[0].busy = true
 		r.signal(syscall.SIGTERM)
 		test(r)
 	})
@@ -33,8 +33,8 @@ func (r *rig) rescues(i int) {
 	r.hello(i)
 	r.told(i, ipc.Rescue{})
 	r.signalled(i)
-	r.procs[i].stubborn = true
-	r.say(ipc.Rescued{Connections: 1}, i)
+	r.procs[i].busy = true
+	r.send(ipc.Rescued{Connections: 1}, i)
 	r.told(i, ipc.Rescue{}, ipc.Serve{})
 	r.signalled(i, syscall.SIGINT)
 }
@@ -49,8 +49,8 @@ func TestDeathInStop(t *testing.T) {
 		r.rescues(2)
 		r.die(2, Exit{})
 		r.ends(0, "")
-		if len(r.diary) < 3 || r.diary[2] != diedInStop {
-			t.Errorf("reported %q, want the third line %q", r.diary, diedInStop)
+		if len(r.reported) < 3 || r.reported[2] != diedInStop {
+			t.Errorf("reported %q, want the third line %q", r.reported, diedInStop)
 		}
 	})
 }
@@ -63,8 +63,8 @@ func TestStopDuringRescue(t *testing.T) {
 			r.hello(0)
 			last := 1
 			if how == "a replacement takes over" {
-				r.procs[0].stubborn = true
-				r.say(ipc.Recycle{Reason: "test"}, 0)
+				r.procs[0].busy = true
+				r.send(ipc.Recycle{Reason: "test"}, 0)
 				r.hello(1)
 				last = 2
 			}
@@ -75,10 +75,10 @@ func TestStopDuringRescue(t *testing.T) {
 				r.rescues(last)
 			default:
 				r.hello(last)
-				r.procs[last].stubborn = true
+				r.procs[last].busy = true
 				r.signal(syscall.SIGTERM)
 				r.signalled(last)
-				r.say(ipc.Rescued{Connections: 1}, last)
+				r.send(ipc.Rescued{Connections: 1}, last)
 				r.told(last, ipc.Rescue{}, ipc.Serve{})
 				r.signalled(last, syscall.SIGINT)
 			}
@@ -94,10 +94,10 @@ func TestDetachedDeathInStop(t *testing.T) {
 	stubbornly := keeping()
 	runRig(t, 1, stubbornly, func(r *rig) {
 		r.hello(0)
-		r.procs[0].stubborn = true
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.procs[0].busy = true
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.hello(1)
-		r.procs[1].stubborn = true
+		r.procs[1].busy = true
 		r.signal(syscall.SIGTERM)
 		r.die(0, killed)
 		r.rescues(2)
@@ -110,11 +110,11 @@ func TestDetachedDeathInStop(t *testing.T) {
 // If a worker is killed while the pool stops and its replacement is taking over the connections of
 // another, the next worker in the slot takes over those of the killed one, and not the same again.
 func TestDeathBesideRescueInStop(t *testing.T) {
-	runRig(t, 1, keepingStubborn(), func(r *rig) {
+	runRig(t, 1, keepingBusy(), func(r *rig) {
 		r.hello(0)
 		transfers := 0
 		r.procs[0].kept.(*fakeKept).transfer = func() { transfers++ }
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.hello(1)
 		r.die(0, killed)
 		r.hello(2)
@@ -123,7 +123,7 @@ func TestDeathBesideRescueInStop(t *testing.T) {
 		r.hello(3)
 		for i := 2; i <= 3; i++ {
 			r.told(i, ipc.Rescue{})
-			r.say(ipc.Rescued{Connections: 1}, i)
+			r.send(ipc.Rescued{Connections: 1}, i)
 			r.told(i, ipc.Rescue{}, ipc.Serve{})
 		}
 		if transfers != 1 {
@@ -174,8 +174,8 @@ func TestNobodyTakesOverInStop(t *testing.T) {
 		if n := len(r.procs); n != 1+rescueCrashes {
 			t.Errorf("%d processes were started, want %d", n, 1+rescueCrashes)
 		}
-		if !slices.ContainsFunc(r.diary, func(line string) bool { return strings.Contains(line, "no") }) {
-			t.Errorf("reported %q, want the last words of a worker", r.diary)
+		if !slices.ContainsFunc(r.reported, func(line string) bool { return strings.Contains(line, "no") }) {
+			t.Errorf("reported %q, want the last words of a worker", r.reported)
 		}
 	})
 }
@@ -186,8 +186,8 @@ func TestDeathsInDrainAreLimited(t *testing.T) {
 		r.die(0, Exit{Signal: syscall.SIGSYS})
 		for i := 1; i < len(r.procs) && i < 20; i++ {
 			r.hello(i)
-			r.procs[i].stubborn = true
-			r.say(ipc.Rescued{Connections: 1}, i)
+			r.procs[i].busy = true
+			r.send(ipc.Rescued{Connections: 1}, i)
 			r.die(i, Exit{Signal: syscall.SIGSYS})
 			r.pass(time.Second) // there is a delay before the next one
 		}
@@ -205,7 +205,7 @@ func TestQueueInStop(t *testing.T) {
 	runRig(t, 2, &rig{change: func(c *Config) { c.OnQueuesEmpty = func() { empty++ } }}, func(r *rig) {
 		r.hello(0, 1)
 		for _, p := range r.procs {
-			p.stubborn = true
+			p.busy = true
 		}
 		r.procs[0].waited = true
 		r.signal(syscall.SIGTERM)
@@ -213,7 +213,7 @@ func TestQueueInStop(t *testing.T) {
 		if len(r.procs) != 3 || empty > 0 {
 			t.Fatalf("%d processes were started, want 3; queues reported empty %d times, want 0", len(r.procs), empty)
 		}
-		r.procs[2].stubborn = true
+		r.procs[2].busy = true
 		r.hello(2)
 		r.told(2, ipc.Serve{})
 		r.signalled(2, syscall.SIGINT)
@@ -235,7 +235,7 @@ func queued(t *testing.T, test func(r *rig)) {
 	t.Helper()
 	run(t, 1, func(r *rig) {
 		r.hello(0)
-		r.procs[0].stubborn, r.procs[0].waited = true, true
+		r.procs[0].busy, r.procs[0].waited = true, true
 		r.signal(syscall.SIGTERM)
 		r.die(0, killed)
 		r.started(1)
@@ -305,19 +305,19 @@ func TestReplacementLostInStop(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
 		kept := r.procs[0].kept.(*fakeKept)
-		kept.deaf = true
-		r.procs[0].stubborn = true
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		kept.stuck = true
+		r.procs[0].busy = true
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.hello(1)
 		r.die(0, killed)
 		r.hello(2)
 		r.procs[2].kept.EndKeeper()
 		r.signal(syscall.SIGTERM)
-		r.say(ipc.Rescued{Connections: 1}, 2)
+		r.send(ipc.Rescued{Connections: 1}, 2)
 		r.signalled(1)
 		r.die(2, killed)
 		r.signalled(1, syscall.SIGINT)
-		kept.deaf = false
+		kept.stuck = false
 		kept.EndKeeper()
 		r.ends(1, "worker 0 (pid 103) died during startup: killed by SIGKILL")
 	})
@@ -330,7 +330,7 @@ func TestRescueLine(t *testing.T) {
 		r.procs[0].kept.(*fakeKept).left = 2
 		r.die(0, killed)
 		r.hello(1)
-		r.say(ipc.Rescued{Connections: 3, Fixed: 1}, 1)
+		r.send(ipc.Rescued{Connections: 3, Fixed: 1}, 1)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; worker 0 (pid 102) rescued 3 connections after 0s; "+
 			"1 closed whose response cannot be continued; 2 closed that cannot be rescued")
 		r.signal(syscall.SIGTERM)
@@ -348,7 +348,7 @@ func TestDeathIsReportedBeforeRescue(t *testing.T) {
 		r.pass(untoldTime)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning")
 		r.hello(1)
-		r.say(ipc.Rescued{Connections: 3}, 1)
+		r.send(ipc.Rescued{Connections: 3}, 1)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning",
 			"worker 0 (pid 102) rescued 3 connections of worker 0 (pid 101) after 3s")
 		r.signal(syscall.SIGTERM)
@@ -363,7 +363,7 @@ func TestDeathIsReportedBeforeRescue(t *testing.T) {
 			"worker 0 (pid 102) died: killed by SIGKILL; respawning in 100ms")
 		r.pass(100 * time.Millisecond)
 		r.hello(2)
-		r.say(ipc.Rescued{}, 2)
+		r.send(ipc.Rescued{}, 2)
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})
@@ -373,7 +373,7 @@ func TestDeathIsReportedBeforeRescue(t *testing.T) {
 		r.signal(syscall.SIGTERM)
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning", "drain")
 		r.hello(1)
-		r.say(ipc.Rescued{}, 1)
+		r.send(ipc.Rescued{}, 1)
 		r.ends(0, "")
 	})
 }
@@ -383,9 +383,9 @@ func TestDeathIsReportedBeforeRescue(t *testing.T) {
 func TestNoRescueByOneThatExits(t *testing.T) {
 	runRig(t, 1, keeping(), func(r *rig) {
 		r.hello(0)
-		r.procs[0].stubborn = true
-		r.say(ipc.Recycle{Reason: "test"}, 0)
-		r.procs[1].stubborn = true
+		r.procs[0].busy = true
+		r.send(ipc.Recycle{Reason: "test"}, 0)
+		r.procs[1].busy = true
 		r.signal(syscall.SIGTERM)
 		r.signalled(1, syscall.SIGINT)
 		r.die(0, killed)

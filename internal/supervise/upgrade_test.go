@@ -15,7 +15,7 @@ import (
 // An upgrade waits for the end of a reload, and passes on the state of all workers.
 func TestUpgrade(t *testing.T) {
 	var states []State
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.Exec = func(s State) error {
 			states = append(states, s)
 			return errors.New("no such\nfile")
@@ -54,9 +54,9 @@ func TestUpgrade(t *testing.T) {
 // The new program continues with the workers of the old one, and replaces them.
 func TestResume(t *testing.T) {
 	old := map[int]*fake{}
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	adopted := func(pid int) *fake {
-		return &fake{mu: &r.mu, pid: pid, stubborn: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+		return &fake{mu: &r.mu, pid: pid, busy: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
 	}
 	serving := 0
 	r.change = func(c *Config) {
@@ -104,10 +104,10 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// adopt returns a function that takes over workers, which are stubborn, and stores them by pid.
+// adopt returns a function that takes over workers, which are busy, and stores them by pid.
 func (r *rig) adopt(old map[int]*fake) func(int, Handle) (Process, error) {
 	return func(_ int, h Handle) (Process, error) {
-		old[h.PID] = &fake{mu: &r.mu, pid: h.PID, stubborn: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
+		old[h.PID] = &fake{mu: &r.mu, pid: h.PID, busy: true, messages: make(chan ipc.Message, 4), gone: make(chan error, 1), dead: make(chan Exit, 1)}
 		return old[h.PID], nil
 	}
 }
@@ -116,7 +116,7 @@ func (r *rig) adopt(old map[int]*fake) func(int, Handle) (Process, error) {
 // drained before the slot was reopened.
 func TestResumeReopenedSlot(t *testing.T) {
 	s, old := &sockets{open: 2}, map[int]*fake{}
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	r.change = func(c *Config) {
 		ready := time.Now().Add(-time.Hour)
 		c.Sockets, c.Reattach = s, r.adopt(old)
@@ -170,13 +170,13 @@ func TestResumeEmptyQueue(t *testing.T) {
 // An upgrade does not give a draining worker more time.
 func TestUpgradeKeepsDrainTimeout(t *testing.T) {
 	var state State
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.DrainTimeout = time.Minute
 		c.Exec = func(s State) error { state = s; return syscall.ENOEXEC }
 	}}
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
-		r.say(ipc.Recycle{Reason: "test"}, 0)
+		r.send(ipc.Recycle{Reason: "test"}, 0)
 		r.hello(1)
 		r.pass(20 * time.Second)
 		r.signal(syscall.SIGUSR2)
@@ -186,7 +186,7 @@ func TestUpgradeKeepsDrainTimeout(t *testing.T) {
 		r.stop()
 	})
 	old := map[int]*fake{}
-	r = &rig{tweak: stubborn}
+	r = &rig{tweak: busy}
 	r.change = func(c *Config) {
 		now := time.Now()
 		c.DrainTimeout, c.Reattach = time.Minute, r.adopt(old)
@@ -215,7 +215,7 @@ func TestUpgradeKeepsDrainTimeout(t *testing.T) {
 func TestRequestsDuringUpgrade(t *testing.T) {
 	var done func()
 	var notes []string
-	r := &rig{tweak: stubborn}
+	r := &rig{tweak: busy}
 	_, d := r.controller(func(c *Config) {
 		c.Check = func(context.Context) error { notes = append(notes, "check"); return nil }
 		c.Exec = func(State) error { notes = append(notes, "exec"); return syscall.ENOEXEC }
@@ -249,7 +249,7 @@ func TestRequestsDuringUpgrade(t *testing.T) {
 // A worker that ends at the moment of an upgrade delays it, but does not prevent it.
 func TestDeathDuringUpgrade(t *testing.T) {
 	execs := 0
-	r := &rig{tweak: stubborn, change: func(c *Config) {
+	r := &rig{tweak: busy, change: func(c *Config) {
 		c.Exec = func(State) error { execs++; return syscall.ENOEXEC }
 	}}
 	runRig(t, 1, r, func(r *rig) {
