@@ -244,7 +244,7 @@ func (r *Reply) get(out []byte, now Now) []byte {
 		if r.locked(path) {
 			return r.fail(out, proto.StatusUnauthorized, now)
 		}
-		return r.obey(out, now)
+		return r.applyRule(out, now)
 	}
 	if r.cfg.Archive != nil && x.Request.Query.Len > 0 {
 		if format := r.cfg.Archive(x.Request.Query.In(x.Head)); format != "" && (len(path) == 0 || path[len(path)-1] == '/') {
@@ -253,7 +253,7 @@ func (r *Reply) get(out []byte, now Now) []byte {
 	}
 	f, status := x.site.Open(path, x.Codings, &x.access)
 	if (status == proto.StatusNotFound || status == proto.StatusForbidden) && set.Redirects() && r.decides(set, path) {
-		return r.obey(out, now)
+		return r.applyRule(out, now)
 	}
 	if status == proto.StatusNotFound && r.cfg.Fallback && proto.Navigates(x.Request, x.Head) {
 		f, status = x.site.Fallback(path, x.Codings, &x.access)

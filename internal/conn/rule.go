@@ -76,8 +76,8 @@ func (r *Reply) at(path []byte) proto.Status {
 	return status
 }
 
-// obey answers as the rule that was found says.
-func (r *Reply) obey(out []byte, now Now) []byte {
+// applyRule answers as the rule that was found says.
+func (r *Reply) applyRule(out []byte, now Now) []byte {
 	m := &r.cfg.match
 	r.x.Rule = m.Position()
 	if m.Moves() {

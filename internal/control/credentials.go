@@ -7,7 +7,7 @@ import (
 )
 
 // credentials turns the master's credentials into an order, and tells it when the engine
-// has obeyed, or why they cannot be used. Of the first, AwaitCredentials returns the
+// has carried it out, or why they cannot be used. Of the first, AwaitCredentials returns the
 // error.
 func (c *Control) credentials(fd int, id uint32) {
 	order, err := c.order(fd)

@@ -97,10 +97,10 @@ func (k *Keyring) pollItem(i *item) {
 		text, i.retryAt = fmt.Sprintf("%v; the current one stays in use", err), k.Now().Add(retryInterval)
 	}
 	k.mu.Lock()
-	said := i.refused == text
+	known := i.refused == text
 	i.refused = text
 	k.mu.Unlock()
-	if !said && text != "" {
+	if !known && text != "" {
 		k.Alert(text)
 	}
 }

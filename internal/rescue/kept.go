@@ -10,7 +10,7 @@ import (
 )
 
 // Kept is what the master needs to rescue the connections of one worker. It belongs to one
-// goroutine, except for Transfer, Wait, Bury and Close.
+// goroutine, except for Transfer, Wait, Discard and Close.
 type Kept struct {
 	records  *os.File
 	lifeline *Lifeline
@@ -73,9 +73,9 @@ func (k *Kept) Wait() {
 	}
 }
 
-// Bury kills and reaps the keeper, if any, of a worker that died before it was ready, and closes
+// Discard kills and reaps the keeper, if any, of a worker that died before it was ready, and closes
 // everything. It waits for the keeper for a short time.
-func (k *Kept) Bury(worker int) {
+func (k *Kept) Discard(worker int) {
 	until := time.Now().Add(answerTime)
 	for k.lifeline.keeper == nil {
 		pid, err := k.lifeline.greeting(until)

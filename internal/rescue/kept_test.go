@@ -27,14 +27,14 @@ func TestForeignKeeper(t *testing.T) {
 }
 
 // No process is left of a worker that dies before it is ready, whatever its keeper was doing.
-func TestBury(t *testing.T) {
+func TestDiscard(t *testing.T) {
 	server, _ := connected(t)
 	defer unix.Close(server)
 	k, worker, end := startKept(t, server)
 	sendMessage(t, end, 0, nil) // after the keeper's announcement
 	worker.Process.Kill()
 	worker.Wait()
-	k.Bury(worker.Process.Pid)
+	k.Discard(worker.Process.Pid)
 	wantNoChildren(t, "a keeper that has greeted")
 
 	k, _, lifeline, err := NewKept(Sizes{64, 4096, 4096})
@@ -59,7 +59,7 @@ func TestBury(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker.Wait()
-	k.Bury(worker.Process.Pid)
+	k.Discard(worker.Process.Pid)
 	wantNoChildren(t, "one that had not left the worker's group")
 }
 

@@ -18,7 +18,7 @@ func TestBlame(t *testing.T) {
 		{"kill from outside", worker{}, Exit{Signal: syscall.SIGKILL}, ipc.BlameNobody},
 		{"too much memory", worker{killed: true, killReason: "too much memory"}, Exit{Signal: syscall.SIGKILL}, ipc.BlameNobody},
 		{"hung", worker{killed: true, killReason: hung + ": no heartbeat for 5s"}, Exit{Signal: syscall.SIGKILL}, ipc.BlameCurrent},
-		{"messages that it must not send", worker{killed: true, guilty: true, killReason: "sent a ipc.Serve"}, Exit{Signal: syscall.SIGKILL}, ipc.BlameCurrent},
+		{"messages that it must not send", worker{killed: true, invalid: true, killReason: "sent a ipc.Serve"}, Exit{Signal: syscall.SIGKILL}, ipc.BlameCurrent},
 		{"panic", worker{}, Exit{Code: 2, Crash: "panic: index out of range"}, ipc.BlameCurrent},
 		{"stacks for an operator", worker{}, Exit{Code: 2, Crash: "SIGQUIT: quit"}, ipc.BlameNobody},
 		{"damaged memory, reported by the runtime", worker{}, Exit{Code: 2, Crash: "SIGSEGV: segmentation violation"}, ipc.BlameBusy},

@@ -84,14 +84,14 @@ func (p *pool) channelClosed(w *worker, err error) {
 		w.deadline = p.Now().Add(closedTime)
 		w.killReason = "closed its control channel"
 	default:
-		p.convict(w, err.Error())
+		p.killInvalid(w, err.Error())
 	}
 }
 
-// convict kills a worker because of an invalid message. The request that it was serving may be
+// killInvalid kills a worker because of an invalid message. The request that it was serving may be
 // the cause, and would be again.
-func (p *pool) convict(w *worker, why string) {
-	w.guilty = true
+func (p *pool) killInvalid(w *worker, why string) {
+	w.invalid = true
 	p.kill(w, why)
 }
 
@@ -127,7 +127,7 @@ func (p *pool) receive(w *worker, m ipc.Message) {
 	case ipc.CredentialsUsed:
 		w.credentials = m.ID // confirmCredentials takes no more than what was sent
 	default:
-		p.convict(w, fmt.Sprintf("sent a %T", m))
+		p.killInvalid(w, fmt.Sprintf("sent a %T", m))
 	}
 }
 
@@ -137,7 +137,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 	case w.killed: // the message came too late
 		return
 	case !w.readySince.IsZero() || w.detached() || w != s.next && s.state != starting:
-		p.convict(w, "reported ready twice")
+		p.killInvalid(w, "reported ready twice")
 		return
 	case m.Version != p.Version:
 		w.failed = &ipc.Failed{ExitCode: exitcode.Config, Reason: fmt.Sprintf(

@@ -65,7 +65,7 @@ func (p *pool) orphan(w *worker, e Exit) {
 		}
 	}
 	if w.readySince.IsZero() {
-		p.bury(w)
+		p.discard(w)
 		return
 	}
 	if w.loss = lossOf(w); w.loss != "" || !w.served || e.clean() || !p.canRescue() || p.timedOut(w) {
@@ -81,11 +81,11 @@ func (p *pool) orphan(w *worker, e Exit) {
 	p.orphans = append(p.orphans, o)
 }
 
-// bury ends the keeper of a worker that died before it was ready.
-func (p *pool) bury(w *worker) {
+// discard ends the keeper of a worker that died before it was ready.
+func (p *pool) discard(w *worker) {
 	p.transfers++
 	p.wg.Go(func() {
-		w.proc.Kept().Bury(w.pid)
+		w.proc.Kept().Discard(w.pid)
 		p.calls <- func() { p.transfers-- }
 	})
 }
@@ -95,7 +95,7 @@ func (p *pool) bury(w *worker) {
 // damaged, its records may be wrong.
 func blameFor(w *worker, e Exit) ipc.Blame {
 	switch {
-	case w.killed && (w.guilty || strings.HasPrefix(w.killReason, hung)):
+	case w.killed && (w.invalid || strings.HasPrefix(w.killReason, hung)):
 		return ipc.BlameCurrent
 	case e.Signal == syscall.SIGKILL, e.Signal == syscall.SIGTERM, e.Signal == syscall.SIGINT, e.Signal == syscall.SIGQUIT, e.Signal == syscall.SIGHUP:
 		return ipc.BlameNobody

@@ -45,7 +45,7 @@ func (k *fakeKept) Use(int) error {
 }
 
 func (k *fakeKept) Wait()                      { <-k.gone }
-func (k *fakeKept) Bury(int)                   { k.Close() }
+func (k *fakeKept) Discard(int)                { k.Close() }
 func (k *fakeKept) Lifeline() *rescue.Lifeline { return nil }
 func (k *fakeKept) Readable() bool             { return !k.unreadable }
 func (k *fakeKept) Transfer(int, rescue.Moving) (int, error) {

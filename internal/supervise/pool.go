@@ -82,7 +82,7 @@ type pool struct {
 	channels    []*channel      // handover channels
 	looking     sync.Mutex      // held while channels of dead workers are searched
 	keepers     map[int]*worker // workers whose keepers run, by the keepers' pids
-	transfers   int             // transfers and burials of keepers under way
+	transfers   int             // transfers under way, and keepers that are being discarded
 	rescues     status.Rescue   // totals so far
 }
 

@@ -21,7 +21,7 @@ func TestReapStopsAtOwnChild(t *testing.T) {
 	for _, tt := range []struct {
 		ended  []int // in the order of the kernel's list
 		err    error // of the wait for the last one
-		buried []int
+		reaped []int
 	}{
 		{nil, nil, nil},
 		{[]int{7, 8}, nil, []int{7, 8}},
@@ -29,7 +29,7 @@ func TestReapStopsAtOwnChild(t *testing.T) {
 		{[]int{7, 8}, broken, []int{7}},
 	} {
 		left := slices.Clone(tt.ended)
-		var buried []int
+		var reaped []int
 		err := reap(func(pid int) bool { return pid == 1 },
 			func() (int, error) {
 				if len(left) == 0 {
@@ -41,11 +41,11 @@ func TestReapStopsAtOwnChild(t *testing.T) {
 				if tt.err != nil && len(left) == 1 {
 					return tt.err
 				}
-				buried, left = append(buried, pid), left[1:]
+				reaped, left = append(reaped, pid), left[1:]
 				return nil
 			})
-		if err != tt.err || !slices.Equal(buried, tt.buried) {
-			t.Errorf("%v ended: reaped %v (%v), want %v (%v)", tt.ended, buried, err, tt.buried, tt.err)
+		if err != tt.err || !slices.Equal(reaped, tt.reaped) {
+			t.Errorf("%v ended: reaped %v (%v), want %v (%v)", tt.ended, reaped, err, tt.reaped, tt.err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 // (docs/rescue.md).
 
 // Kept keeps the connections of one worker for its successor. Only the pool's
-// goroutine calls its methods, except for Wait, Transfer, Bury and Close.
+// goroutine calls its methods, except for Wait, Transfer, Discard and Close.
 type Kept interface {
 	// Greeted returns the process that has greeted the master as the keeper.
 	Greeted() (pid int, err error)
@@ -24,8 +24,8 @@ type Kept interface {
 	Use(pid int) error
 	// Wait waits until the keeper has exited.
 	Wait()
-	// Bury waits for the end of the keeper of a worker that was not ready, and closes all.
-	Bury(worker int)
+	// Discard waits for the end of the keeper of a worker that was not ready, and closes all.
+	Discard(worker int)
 	// Transfer sends the connections on a rescue channel; it may wait. left is the number of
 	// connections that cannot be rescued.
 	Transfer(channel int, moving rescue.Moving) (left int, err error)
@@ -57,7 +57,7 @@ func (p *pool) meetKeeper(w *worker) bool {
 		err = kept.Use(pid)
 	}
 	if err != nil {
-		p.convict(w, fmt.Sprintf("is ready without a keeper: %v", err))
+		p.killInvalid(w, fmt.Sprintf("is ready without a keeper: %v", err))
 		return false
 	}
 	p.attendKeeper(w, pid)
@@ -191,7 +191,7 @@ func (p *pool) rescued(w *worker, m ipc.Rescued) {
 	case w.killed: // too late: the next worker takes them over
 		return
 	case o == nil || o.result != nil:
-		p.convict(w, "reported a rescue that was not requested")
+		p.killInvalid(w, "reported a rescue that was not requested")
 		return
 	}
 	o.result = &m

@@ -43,7 +43,7 @@ type worker struct {
 	keeper      int           // pid of the process that keeps its descriptors; 0: none
 	unkeptUntil time.Time     // when it is to be replaced again because its keeper has exited; zero: never
 	blameless   bool          // it was killed through no fault of its own
-	guilty      bool          // it was killed because of an invalid message
+	invalid     bool          // it was killed because of an invalid message
 	loss        string        // why its connections could not be kept when it died, or ""
 	sandbox     string        // as in package status; "": none
 	queueEmpty  bool          // it drains, and accepts no more connections

@@ -139,7 +139,7 @@ func New(cfg serve.Config) (*Loop, error) {
 	return l, nil
 }
 
-// Run serves the connections of the listening sockets, which it takes over, and obeys
+// Run serves the connections of the listening sockets, which it takes over, and carries out
 // orders until it has drained: it accepts what is in the accept queues (see serve.Drain),
 // closes the sockets, waits until every connection has ended, and returns.
 func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {

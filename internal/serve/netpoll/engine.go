@@ -75,9 +75,9 @@ func (e *Engine) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	}
 	e.takeOrders(orders) // the first connection needs the first credentials
 	ended := make(chan struct{})
-	var obeying sync.WaitGroup
-	obeying.Go(func() { e.obeyAll(orders, ended) })
-	defer obeying.Wait()
+	var ordered sync.WaitGroup
+	ordered.Go(func() { e.carryOutAll(orders, ended) })
+	defer ordered.Wait()
 	defer close(ended)
 	var accepting sync.WaitGroup
 	errs := make([]error, len(listeners))
@@ -101,14 +101,14 @@ func (e *Engine) listen(listener *os.File, from serve.Listener) error {
 		err = e.acceptRest(listener, from)
 	}
 	if err != nil {
-		e.obey(serve.Drain{Kept: true})
+		e.carryOut(serve.Drain{Kept: true})
 	}
 	return err
 }
 
-// obeyAll carries out orders as they arrive, and surveys the sessions each second,
+// carryOutAll carries out orders as they arrive, and surveys the sessions each second,
 // until ended is closed.
-func (e *Engine) obeyAll(orders *serve.Orders, ended <-chan struct{}) {
+func (e *Engine) carryOutAll(orders *serve.Orders, ended <-chan struct{}) {
 	defer orders.End()
 	woken := make(chan struct{}, 1)
 	orders.Start(func() {
@@ -134,11 +134,11 @@ func (e *Engine) obeyAll(orders *serve.Orders, ended <-chan struct{}) {
 
 func (e *Engine) takeOrders(orders *serve.Orders) {
 	for order, ok := orders.Take(); ok; order, ok = orders.Take() {
-		e.obey(order)
+		e.carryOut(order)
 	}
 }
 
-func (e *Engine) obey(order serve.Order) {
+func (e *Engine) carryOut(order serve.Order) {
 	switch o := order.(type) {
 	case serve.Drain:
 		e.beginDrain(o)
