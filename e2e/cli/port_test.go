@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/libp2p/go-reuseport"
 
 	"phalanx/e2e/harness"
 )
@@ -18,16 +18,6 @@ import (
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	reuse := func(_, _ string, raw syscall.RawConn) error {
-		var failed error
-		err := raw.Control(func(fd uintptr) {
-			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-		})
-		if err != nil {
-			return err
-		}
-		return failed
-	}
 	cases := []struct {
 		name, network, address string
 		control                func(string, string, syscall.RawConn) error
@@ -37,8 +27,8 @@ func TestPortInUse(t *testing.T) {
 		{"one of all", "tcp4", "127.0.0.1:0", nil, nil},
 		{"IPv6 only", "tcp6", "[::1]:0", nil, nil},
 		{"all, and one wanted", "tcp", ":0", nil, []string{"--bind", "127.0.0.1"}},
-		{"shared", "tcp4", "127.0.0.1:0", reuse, []string{"--bind", "127.0.0.1"}},
-		{"all shared", "tcp", ":0", reuse, nil},
+		{"shared", "tcp4", "127.0.0.1:0", reuseport.Control, []string{"--bind", "127.0.0.1"}},
+		{"all shared", "tcp", ":0", reuseport.Control, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
