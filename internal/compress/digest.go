@@ -61,5 +61,5 @@ func (s *Store) writeDigest(name string, sum proto.Digest) error {
 		return err
 	}
 	_, err = to.Write(sum[:])
-	return s.finish(temp, name, errors.Join(err, to.Close()))
+	return settle(s.dir, temp, name, errors.Join(err, to.Close()))
 }

@@ -182,11 +182,5 @@ func (j *journal) close(keep func(name string) bool) error {
 		return err
 	}
 	_, err = f.WriteString(b.String())
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = unix.Renameat(dir, next, dir, journalName)
-	}
-	if err != nil {
-		_ = unix.Unlinkat(dir, next, 0)
-	}
-	return err
+	return settle(dir, next, journalName, errors.Join(err, f.Close()))
 }

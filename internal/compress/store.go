@@ -99,7 +99,7 @@ func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name 
 	if useless {
 		size, err = 0, to.Truncate(0)
 	}
-	if err = s.finish(temp, name, err); err == nil && useless {
+	if err = settle(s.dir, temp, name, err); err == nil && useless {
 		err = ErrNotWorth
 	}
 	return size, err
@@ -117,13 +117,14 @@ func (s *Store) begin(name string) (to *os.File, temp string, err error) {
 	return os.NewFile(uintptr(fd), temp), temp, nil
 }
 
-// finish renames a temporary file to its final name, or removes it if writing failed.
-func (s *Store) finish(temp, name string, err error) error {
+// settle renames a temporary file in a directory to its final name, or removes it if writing
+// failed.
+func settle(dir int, temp, name string, err error) error {
 	if err == nil {
-		err = unix.Renameat(s.dir, temp, s.dir, name)
+		err = unix.Renameat(dir, temp, dir, name)
 	}
 	if err != nil {
-		_ = unix.Unlinkat(s.dir, temp, 0)
+		_ = unix.Unlinkat(dir, temp, 0)
 	}
 	return err
 }

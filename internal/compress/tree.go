@@ -309,12 +309,7 @@ func (t *tree) write(ctx context.Context, j job) (size int64, err error) {
 	if err == nil {
 		err = t.finish(j.name, to, from, &st, mark{size, st.Mtim.Nano()})
 	}
-	if err == nil {
-		err = unix.Renameat(int(dir.Fd()), temp, int(dir.Fd()), base)
-	}
-	if err != nil {
-		_ = unix.Unlinkat(int(dir.Fd()), temp, 0)
-	}
+	err = settle(int(dir.Fd()), temp, base, err)
 	switch {
 	case err == nil:
 		return size, t.journal.write("done", j.name, mark{})
