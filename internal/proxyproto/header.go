@@ -11,6 +11,7 @@ package proxyproto
 import (
 	"bytes"
 	"net/netip"
+	"strconv"
 )
 
 // Header is the content of a header.
@@ -118,15 +119,6 @@ func addr1(text []byte, is4 bool) (netip.Addr, bool) {
 
 // port1 parses a port without leading zeros.
 func port1(text []byte) (port uint16, ok bool) {
-	if len(text) == 0 || len(text) > 5 || text[0] == '0' && len(text) > 1 {
-		return 0, false
-	}
-	n := 0
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return uint16(n), n <= 0xffff
+	n, err := strconv.ParseUint(string(text), 10, 16)
+	return uint16(n), err == nil && (text[0] != '0' || len(text) == 1)
 }
