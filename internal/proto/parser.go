@@ -277,17 +277,10 @@ func (p *Parser) parseConnection(value []byte) {
 
 // parseLength parses Content-Length: digits only (RFC 9110 §8.6).
 func (p *Parser) parseLength(value []byte) {
-	if len(value) == 0 || len(value) > maxLengthDigits {
+	n, ok := parsePos(value)
+	if !ok || len(value) > maxLengthDigits {
 		p.refuse(StatusBadRequest, "RFC 9110 §8.6", "Content-Length is not a number of bytes")
 		return
-	}
-	var n int64
-	for _, c := range value {
-		if c < '0' || c > '9' {
-			p.refuse(StatusBadRequest, "RFC 9110 §8.6", "Content-Length is not a number of bytes")
-			return
-		}
-		n = n*10 + int64(c-'0')
 	}
 	p.req.Length = n
 }

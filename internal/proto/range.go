@@ -101,7 +101,7 @@ func parseSpec(spec []byte, size int64) (r Range, valid bool) {
 	return Range{first, max(min(last, size-1)-first+1, 0)}, true
 }
 
-// parsePos parses a position. One too large for an int64 becomes the largest int64.
+// parsePos parses a position or a length. One too large for an int64 becomes the largest int64.
 func parsePos(p []byte) (n int64, ok bool) {
 	for _, c := range p {
 		if c < '0' || c > '9' {
