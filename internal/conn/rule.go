@@ -26,7 +26,7 @@ func (r *Reply) rules() *rules.Set {
 // ruled returns the request as rules see it, with its path in the site.
 func (r *Reply) ruled(path []byte) rules.Request {
 	req, head := r.x.Request, r.x.Head
-	return rules.Request{Path: path, Query: req.Query.In(head), Host: req.Host(head), Port: req.Port(head), Secure: r.x.Secure}
+	return rules.Request{Path: path, Query: req.Query.In(head), Host: req.Host(head), Port: req.Port(head), Secure: r.x.Secure, Prefix: r.cfg.Prefix}
 }
 
 // decides reports whether a rule decides about a path at which there is no file. A rule that

@@ -228,6 +228,23 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
+// TestPrefixOfOwnHost checks that a target with the site's own host is compared with the URL of the
+// request, which has the prefix.
+func TestPrefixOfOwnHost(t *testing.T) {
+	cfg := ruledConfig(t, "/same http://a/sub/same\n/out http://a/out\n/near http://a/subx/near\n/* http://a/sub 301!", "")
+	cfg.Prefix = "/sub"
+	for path, want := range map[string]string{
+		"/sub/same": "Location: http://a/sub\r\n",
+		"/sub/out":  "Location: http://a/out\r\n",
+		"/sub/near": "Location: http://a/subx/near\r\n",
+		"/sub/":     "200 OK\r\n",
+	} {
+		if got := answerTo(cfg, get(path)); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %q:\n%s", path, want, got)
+		}
+	}
+}
+
 func TestCleaned(t *testing.T) {
 	for path, want := range map[string]string{"/a.html": "/a", "/a/": "/a", "/a/index.html": "/a/", "/index.html": "/", "/a//": "/a", "/a/.": "/a", "/a/%2e/": "/a", "/a/./%2E//": "/a"} {
 		if got := string(cleaned([]byte(path))); got != want {

@@ -192,12 +192,27 @@ func (m *Match) same(r Request) bool {
 	}
 	target, _, _ = bytes.Cut(target, []byte("#"))
 	path, query, _ := bytes.Cut(target, []byte("?"))
+	if m.external {
+		var inside bool
+		if path, inside = r.inside(path); !inside {
+			return false
+		}
+	}
 	if !bytes.Equal(query, bytes.TrimPrefix(r.Query, []byte("?"))) {
 		return false
 	}
 	var slash, ok bool
 	m.compared, slash, ok = appendPath(m.compared[:0], path)
 	return ok && slash == m.slash && bytes.Equal(m.compared, m.decoded)
+}
+
+// inside returns the path in the site of the path of a URL; false if it lacks the prefix.
+func (r Request) inside(path []byte) ([]byte, bool) {
+	n := len(r.Prefix)
+	if len(path) < n || string(path[:n]) != r.Prefix || len(path) > n && path[n] != '/' {
+		return nil, false
+	}
+	return path[n:], true
 }
 
 // at reports whether the request is for an authority, a host with or without a port. One

@@ -144,6 +144,7 @@ type Request struct {
 	Host   []byte // without its port; may be empty
 	Port   []byte // empty: the default port
 	Secure bool   // it came by HTTPS
+	Prefix string // of the site, which Path lacks
 }
 
 // Match is the result of matching a request, and memory that is reused for the next one. It is
