@@ -16,7 +16,7 @@ import (
 
 // stateVersion is the first byte of a state. Workers hand over only to workers of their own
 // version, so another value means a bug.
-const stateVersion = 3
+const stateVersion = 4
 
 // The second byte.
 const (
@@ -70,6 +70,7 @@ func (c *Conn) Freeze(dst, unsent []byte, now Now) []byte {
 func (x *Exchange) append(dst []byte) []byte {
 	dst = appendBytes(dst, x.Head)
 	dst = appendBytes(dst, x.ID)
+	dst = appendBytes(dst, x.User)
 	dst = append(dst, byte(x.Closing))
 	dst = binary.AppendUvarint(dst, uint64(x.Status))
 	return binary.AppendUvarint(dst, uint64(x.Size))
@@ -129,6 +130,7 @@ func (s *thawing) exchange(c *Conn, now Now) {
 	c.open(head)
 	x := c.reply.x
 	x.ID = append(x.ID, s.bytes()...)
+	x.User = s.bytes()
 	x.Closing, x.Status, x.Source = Closing(s.byte()), proto.Status(s.int()), SourceFile
 	x.Size, x.Bytes = s.int(), s.int()
 	x.Headed = now.Mono - s.age()

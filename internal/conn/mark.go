@@ -80,7 +80,7 @@ func AppendState(dst []byte, r Remains) []byte {
 	dst = appendSegment(dst, r.Off, r.Rest)
 	size := exchangeSize(r.Exchange)
 	if size < r.Rest {
-		return append(dst, 0, 0, r.Flags, 0, 0, 0, 0) // nothing else is known about the exchange
+		return append(dst, 0, 0, 0, r.Flags, 0, 0, 0, 0) // nothing else is known about the exchange
 	}
 	dst = append(dst, r.Exchange...)
 	dst = binary.AppendUvarint(dst, uint64(size-r.Rest))
@@ -90,6 +90,7 @@ func AppendState(dst []byte, r Remains) []byte {
 // exchangeSize returns the Size of an appended exchange, -1 if it is invalid.
 func exchangeSize(p []byte) int64 {
 	s := thawing{rest: p}
+	s.bytes()
 	s.bytes()
 	s.bytes()
 	s.byte()

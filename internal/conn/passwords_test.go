@@ -248,6 +248,30 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// The worker that takes over a download, or rescues it, logs its user.
+func TestMoveKeepsUser(t *testing.T) {
+	cfg, _ := lockedConfig(0)
+	site := cfg.Site.(*fakeSite)
+	site.locked["/big"] = 1
+	var taken, rescued userObserver
+	d := newDriver(t, cfg, nil)
+	d.in = append(d.in, get("/big", basicField(ann))...)
+	d.conn.Receive(d.in, d.now)
+	d.once()
+	site.open++
+	remains := Remains{Rest: d.conn.Left(), Exchange: d.conn.AppendExchange(nil)}
+	d.move(cfg, &taken)
+	d.pump()
+	var err error
+	if d.conn, _, err = Thaw(cfg, &rescued, AppendState(nil, remains), site.files["/big"], d.now); err != nil {
+		t.Fatal(err)
+	}
+	d.pump()
+	if want := []string{"ann"}; !slices.Equal(taken.users, want) || !slices.Equal(rescued.users, want) {
+		t.Errorf("users %q after a handover, %q after a rescue", taken.users, rescued.users)
+	}
+}
+
 type userObserver struct {
 	counter
 	users []string

@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0007
+const layout = 0x5048_4c58_0008
 
 const (
 	headerSize = 4096
