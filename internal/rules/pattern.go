@@ -247,11 +247,13 @@ func (h hole) fits(piece []byte) bool {
 	return len(piece) >= len(h.prefix)+len(h.suffix) && string(piece[:len(h.prefix)]) == h.prefix && string(piece[len(piece)-len(h.suffix):]) == h.suffix
 }
 
-// matchHost reports whether a host matches, ignoring case.
+// matchHost reports whether a host matches. Case and a trailing dot are ignored, as they are when a
+// site is chosen.
 func (p *pattern) matchHost(m *Match, host []byte) bool {
 	if p.host == nil {
 		return true
 	}
+	host = bytes.TrimSuffix(host, dot)
 	for i, h := range p.host {
 		label, after, more := bytes.Cut(host, dot)
 		if len(label) == 0 || more != (i+1 < len(p.host)) {

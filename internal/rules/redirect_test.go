@@ -200,6 +200,8 @@ func TestPaths(t *testing.T) {
 		{"https://:project.pages.dev/* /p/:project/:splat", "https://site.pages.dev/x", "301 /p/site/x"},
 		{"https://:project.pages.dev/* /p/:project/:splat", "https://pages.dev/x", ""},
 		{"https://:project.pages.dev/* /p/:project/:splat", "https://a.b.pages.dev/x", ""},
+		{"https://:project.pages.dev/* /p/:project/:splat", "https://site.Pages.dev./x", "301 /p/site/x"},
+		{"https://:project.pages.dev/* /p/:project/:splat", "https://site.pages.dev../x", ""},
 	} {
 		if got := decide(parse(t, test.rules), test.url); got != test.want {
 			t.Errorf("%q: %s is %q, want %q", test.rules, test.url, got, test.want)
