@@ -132,3 +132,26 @@ func TestConnectionStates(t *testing.T) {
 		s.Stop()
 	})
 }
+
+// A client that has sent nothing is idle, also if a TLS handshake must come first.
+func TestSilentClientIsIdle(t *testing.T) {
+	dir := t.TempDir()
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		credentials, _ := servetest.Credentials(t, nil)
+		s := servetest.StartSecure(t, dir, run, credentials, nil)
+		silent, begun := s.Dial(), s.DialWith("\x16")
+		servetest.Await(t, "an idle and a busy connection", func() bool {
+			answer := make(chan []serve.Seen, 1)
+			s.Order(serve.List{Reply: answer})
+			states := make(map[string]conn.State)
+			for _, seen := range <-answer {
+				states[seen.Client] = seen.State
+			}
+			state, listed := states[silent.LocalAddr().String()]
+			return listed && state == conn.Idle && states[begun.LocalAddr().String()] == conn.Receiving
+		})
+		silent.Close()
+		begun.Close()
+		s.Stop()
+	})
+}

@@ -66,10 +66,10 @@ func (l *Loop) survey() {
 }
 
 // view returns what a peer is doing. A TLS handshake or a PROXY header counts as the
-// beginning of a request.
+// beginning of a request, once its first byte has been received.
 func (p *peer) view() conn.View {
 	v := p.http().View()
-	if (p.handshaking() || p.header != headerNone) && v.State == conn.Idle {
+	if (p.handshaking() && !p.tls.Silent() || len(p.begun()) > 0) && v.State == conn.Idle {
 		v.State = conn.Receiving
 	}
 	return v
