@@ -138,3 +138,41 @@ func TestQueuesEmpty(t *testing.T) {
 		}
 	})
 }
+
+// A client whose handshake ends during a drain is told that the first response is the last, also if its request comes
+// in the same segment as the end of the handshake.
+func TestRequestBehindHandshake(t *testing.T) {
+	dir := withFile(t, 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		credentials, client := servetest.Credentials(t, nil)
+		empty := make(chan struct{}, 1)
+		s := servetest.StartSecure(t, dir, run, credentials, func(cfg *serve.Config) { cfg.QueuesEmpty = func() { empty <- struct{}{} } })
+		c := &afterHello{Conn: s.Dial()}
+		secure := servetest.Handshake(t, c, client)
+		s.Order(serve.Drain{})
+		<-empty
+		servetest.Send(t, secure, servetest.Get("/f"))
+		servetest.Send(t, c.Conn, string(c.held))
+		if res, body := servetest.Receive(t, bufio.NewReader(secure)); !res.Close || len(body) != 10 {
+			t.Errorf("%s, %d bytes, last response: %v; want 10 bytes in the last one", res.Status, len(body), res.Close)
+		}
+		c.Conn.Close()
+		s.Wait()
+	})
+}
+
+// afterHello holds back what is written after the ClientHello.
+type afterHello struct {
+	net.Conn
+	begun bool
+	held  []byte
+}
+
+func (c *afterHello) Write(p []byte) (int, error) {
+	if c.begun {
+		c.held = append(c.held, p...)
+		return len(p), nil
+	}
+	c.begun = true
+	return c.Conn.Write(p)
+}

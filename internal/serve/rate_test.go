@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -150,5 +151,23 @@ func TestRateAfter(t *testing.T) {
 			t.Errorf("60,000 bytes at 40,000 a second took %v, want at least 1.4 s", took)
 		}
 		s.Stop()
+	})
+}
+
+// A drain that begins while a request waits because of the rate is announced in the response.
+func TestRateDuringDrain(t *testing.T) {
+	dir := withFile(t, 0)
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		s := rated(t, dir, run, serve.Rate{Bytes: 100}, 0)
+		c := s.DialWith(servetest.Get("/f"))
+		r := bufio.NewReader(c)
+		servetest.Receive(t, r) // a head of about 300 bytes, which is sent at once
+		servetest.Send(t, c, servetest.Get("/none"))
+		s.Order(serve.Drain{})
+		if res, _ := servetest.Receive(t, r); !res.Close {
+			t.Error("the response is not the last of its connection")
+		}
+		c.Close()
+		s.Wait()
 	})
 }

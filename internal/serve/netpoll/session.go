@@ -234,6 +234,14 @@ func (s *session) turn() bool {
 	return more
 }
 
+// checkDrain tells the connection that the worker drains, if it does. That may have begun during any
+// wait, and a connection whose TLS handshake has just ended has not been told yet.
+func (s *session) checkDrain(now conn.Now) {
+	if s.engine.drain.Load() != nil {
+		s.conn.Drain(now)
+	}
+}
+
 // recv receives once, as soon as bytes arrive. It returns io.EOF at end-of-file.
 func (s *session) recv() error {
 	s.armRecv()
@@ -304,6 +312,7 @@ func (s *session) reply(now conn.Now) bool {
 	}
 	for {
 		quota := s.throttle()
+		s.checkDrain(now)
 		if s.interrupted() {
 			s.conn.Receive((*s.buf)[:s.n], now)
 		}
@@ -331,14 +340,6 @@ func (s *session) reply(now conn.Now) bool {
 			return true
 		}
 		now = s.engine.clock.Now()
-		s.checkDrain(now)
-	}
-}
-
-// checkDrain makes the connection drain if the worker drains.
-func (s *session) checkDrain(now conn.Now) {
-	if s.engine.drain.Load() != nil {
-		s.conn.Drain(now)
 	}
 }
 

@@ -161,7 +161,9 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 			}
 			ended = ended || opened == tlsconn.Closed
 		}
-		text, step := s.fill(s.throttle(), now)
+		quota := s.throttle()
+		s.checkDrain(now)
+		text, step := s.fill(quota, now)
 		if out == nil {
 			out = s.output()
 		}
@@ -186,7 +188,6 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 			return true
 		}
 		out, now = nil, s.engine.clock.Now()
-		s.checkDrain(now)
 	}
 }
 
