@@ -329,6 +329,7 @@ func (c *Conn) nextContent(out []byte, now Now) ([]byte, Step) {
 		}
 		return out, step
 	case replyPrepare:
+		c.persist(now) // a drain may have begun meanwhile
 		out = c.reply.Prepare(out, now)
 		if x := c.reply.x; x != nil && x.unused > 0 && x.check == nil {
 			c.in, x.unused = c.in[x.unused:], 0

@@ -19,13 +19,13 @@ func ReadsBody(m proto.Method) bool {
 // stop pipelining.
 func (c *Conn) persist(now Now) {
 	x := c.reply.x
-	keep := x.Request.KeepAlive()
+	keep, last := x.Request.KeepAlive(), len(c.in) == x.unused
 	switch {
 	case x.Closing != Persistent:
-	case c.draining && keep && (len(c.in) == 0 || now.Mono-c.drain > HeadTimeout):
+	case c.draining && keep && (last || now.Mono-c.drain > HeadTimeout):
 		// The client does not know yet; its next request may be on its way.
 		x.Closing = ClosingDrain
-	case c.finishes && keep && len(c.in) == 0:
+	case c.finishes && keep && last:
 		x.Closing = ClosingDrain
 	case c.reply.cfg.Single:
 		x.Closing = ClosingSingle

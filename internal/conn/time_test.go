@@ -1,8 +1,11 @@
 package conn
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"phalanx/internal/proto"
 )
 
 const second = time.Second
@@ -147,6 +150,29 @@ func TestTimeAfterUnsent(t *testing.T) {
 		d.at(sent).conn.Unsent(0, d.now)
 		if timer, got := d.conn.Timer(), d.conn.Deadline(); timer != c.timer || got != c.deadline {
 			t.Errorf("%.40q: timer %v, deadline %v; want %v, %v", c.raw, timer, got, c.timer, c.deadline)
+		}
+	}
+}
+
+// A response that is still being prepared when a drain begins is the connection's last, unless another request has been
+// received.
+func TestDrainDuringPreparation(t *testing.T) {
+	for _, path := range []string{"/a", "/shut"} {
+		for _, more := range []string{"", get("/")} {
+			cfg, _ := lockedConfig(3)
+			cfg.List, cfg.Site = true, &listSite{fakeSite: cfg.Site.(*fakeSite), status: proto.StatusOK}
+			d := newDriver(t, cfg, nil)
+			d.in = append(d.in, get(path, basicField(ann))+more...)
+			d.conn.Receive(d.in, d.now)
+			if d.once(); d.step != Await {
+				t.Fatalf("%s: step %d", path, d.step)
+			}
+			d.conn.Drain(d.now)
+			alive := d.pump()
+			first, _, _ := strings.Cut(string(d.reply), "\r\n\r\n")
+			if closes := strings.Contains(first, "\r\nConnection: close"); alive || d.step != Linger || closes != (more == "") || strings.Count(string(d.reply), "Connection: close") != 1 {
+				t.Errorf("%s and %q: alive %v, step %d\n%s", path, more, alive, d.step, d.reply)
+			}
 		}
 	}
 }
