@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -150,6 +151,28 @@ func TestRateAfter(t *testing.T) {
 		if took := time.Since(began); took < 1400*time.Millisecond {
 			t.Errorf("60,000 bytes at 40,000 a second took %v, want at least 1.4 s", took)
 		}
+		s.Stop()
+	})
+}
+
+// A request that waits because of the rate is answered at the end of the wait, and the response has the time of then.
+func TestRateDelaysResponses(t *testing.T) {
+	dir := withFile(t, 30_000)
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		s := rated(t, dir, run, serve.Rate{Bytes: 10_000}, 0)
+		began := time.Now().Truncate(time.Second)
+		c := s.DialWith(servetest.Get("/f"))
+		r := bufio.NewReader(c)
+		if _, body := servetest.Receive(t, r); len(body) != 30_000 {
+			t.Fatalf("%d bytes", len(body))
+		}
+		servetest.Send(t, c, servetest.Get("/none"))
+		res, _ := servetest.Receive(t, r)
+		// The file and the head, less a tenth of a second's worth, take 2.9 s.
+		if date, err := http.ParseTime(res.Header.Get("Date")); err != nil || date.Sub(began) < 2*time.Second {
+			t.Errorf("dated %v after the first request, error %v; want at least 2 s", date.Sub(began), err)
+		}
+		c.Close()
 		s.Stop()
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 )
 
@@ -76,7 +77,7 @@ func (s *session) sendSegment() bool {
 	for s.conn.Segment().Len > 0 {
 		s.left.Store(s.conn.Left())
 		s.show()
-		s.quota = s.throttle()
+		s.quota, _ = s.throttle(conn.Now{}) // the time is not needed
 		err := s.raw.Write(s.tryFile)
 		switch {
 		case err == nil && s.err == nil:
@@ -123,17 +124,17 @@ func (s *session) sendfileNow(fd uintptr) bool {
 	}
 }
 
-// throttle waits until the bandwidth limit allows sending, and returns the number of bytes.
-// The wait does not count against the client.
-func (s *session) throttle() int64 {
+// throttle waits until the bandwidth limit allows sending, and returns the number of bytes and
+// the time: now, or that after the wait, which does not count against the client.
+func (s *session) throttle(now conn.Now) (int64, conn.Now) {
 	rate := s.engine.cfg.Rate
 	if !rate.Limited() {
-		return math.MaxInt64
+		return math.MaxInt64, now
 	}
 	for {
-		now := s.engine.clock.Now()
+		now = s.engine.clock.Now()
 		if n := s.bucket.Allow(rate, now.Mono); n > 0 {
-			return n
+			return n, now
 		}
 		time.Sleep(serve.RateTick)
 		s.conn.Waited(now.Mono, s.engine.clock.Now())

@@ -311,7 +311,8 @@ func (s *session) reply(now conn.Now) bool {
 		return s.seal(nil, false, now)
 	}
 	for {
-		quota := s.throttle()
+		var quota int64
+		quota, now = s.throttle(now)
 		s.checkDrain(now)
 		if s.interrupted() {
 			s.conn.Receive((*s.buf)[:s.n], now)

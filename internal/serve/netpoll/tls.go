@@ -161,7 +161,8 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 			}
 			ended = ended || opened == tlsconn.Closed
 		}
-		quota := s.throttle()
+		var quota int64
+		quota, now = s.throttle(now)
 		s.checkDrain(now)
 		text, step := s.fill(quota, now)
 		if out == nil {
