@@ -62,8 +62,11 @@ func (r *Reply) See(v *View) {
 func (c *Conn) State() State {
 	switch c.phase {
 	case phaseIdle:
-		if c.unsent > 0 {
+		switch {
+		case c.unsent > 0:
 			return Sending
+		case len(c.in) > 0:
+			return Receiving // what was received is used once the responses before it are sent
 		}
 		return Idle
 	case phaseHead, phaseBody, phaseLate, phaseClear:

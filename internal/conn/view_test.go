@@ -37,6 +37,24 @@ func TestObserver(t *testing.T) {
 	check("400", "whole, since 0s")
 }
 
+// A connection that has received its next request is not idle, though the response before it is complete.
+func TestPipeliningIsNotIdle(t *testing.T) {
+	d := newDriver(t, newConfig(), nil)
+	d.conn.Receive([]byte(get("/big")+get("/")), d.now)
+	out, step := d.conn.Next(nil, d.now)
+	if step != Send {
+		t.Fatalf("step %d", step)
+	}
+	out = append(out, bigData...) // as an engine collects small files
+	d.conn.Sent(int64(len(bigData)), d.now)
+	if _, step = d.conn.Next(out, d.now); step != Flush || d.conn.State() != Receiving {
+		t.Errorf("step %d in state %d", step, d.conn.State())
+	}
+	if !d.pump() || d.conn.State() != Idle {
+		t.Errorf("step %d in state %d after all requests", d.step, d.conn.State())
+	}
+}
+
 // Expire reports which timer has expired.
 func TestExpireSaysWhat(t *testing.T) {
 	cfg, o := newConfig(), &observer{}
