@@ -40,7 +40,7 @@ func (r *Root) findPage(path, name []byte, access *proto.Access) (*File, []byte,
 		}
 		if pageErr == nil {
 			page.Close()
-			r.found(FileUnclean, name)
+			r.found(FileUnclean, append(name[:len(name)-1], pageSuffix...))
 			return nil, name, errUnclean
 		}
 	case err == errNoSlash || err == unix.ENOENT:
@@ -51,7 +51,7 @@ func (r *Root) findPage(path, name []byte, access *proto.Access) (*File, []byte,
 		case pageErr != nil:
 		case r.isIndexPath(path, name):
 			page.Close()
-			r.found(FileUnclean, name)
+			r.found(FileUnclean, append(name, pageSuffix...))
 			return nil, name, errUnclean
 		default:
 			full = append(name, pageSuffix...)

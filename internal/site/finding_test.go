@@ -56,6 +56,23 @@ func TestFindings(t *testing.T) {
 	})
 }
 
+// A page that has a cleaner path is reported by its name.
+func TestUncleanFindings(t *testing.T) {
+	dir := planted(t, "about.html: A", "dir/", "dir/index.html: I")
+	r := openWith(t, dir, Policy{Index: []string{"index.html"}, Clean: true})
+	for path, want := range map[string]string{"/about/": "about.html", "/about.html": "about.html", "/dir/index": "dir/index.html", "/dir/index.html": "dir/index.html"} {
+		var names []string
+		r.Trace(func(f Finding) {
+			if f.Kind == FileUnclean {
+				names = append(names, f.Name)
+			}
+		})
+		if _, status := r.Open([]byte(path), proto.Codings{}, new(proto.Access)); status != proto.StatusPermanentRedirect || !slices.Equal(names, []string{want}) {
+			t.Errorf("%s: %d, the pages %q, want %q", path, status, names, want)
+		}
+	}
+}
+
 // The first symbolic link of a name is reported with its target.
 func TestFirstLink(t *testing.T) {
 	dir := planted(t, "dir/", "dir/b: B", "out -> /etc", "dir/c -> b")
