@@ -130,7 +130,10 @@ func (c *Conn) Timer() Timer {
 	}
 	switch c.phase {
 	case phaseIdle:
-		if c.draining {
+		switch {
+		case len(c.in) > 0:
+			return TimerSend // the next request has been received
+		case c.draining:
 			return TimerGrace
 		}
 		return TimerIdle

@@ -154,6 +154,25 @@ func TestTimeAfterUnsent(t *testing.T) {
 	}
 }
 
+// A request that has been received behind another one is answered in a drain, however long the engine serves others
+// between the two.
+func TestDrainBetweenPipelined(t *testing.T) {
+	d := newDriver(t, newConfig(), nil)
+	d.conn.Receive([]byte(get("/big")+get("/a")), d.now)
+	out, _ := d.conn.Next(nil, d.now)
+	d.conn.Sent(int64(len(bigData)), d.now)
+	if _, step := d.conn.Next(append(out, bigData...), d.now); step != Flush {
+		t.Fatalf("step %d", step)
+	}
+	d.conn.Drain(d.now)
+	if timer := d.at(2 * DrainGrace).conn.Expire(d.now); timer != TimerNone {
+		t.Errorf("timer %d", timer)
+	}
+	if d.pump() || d.step != Linger || string(d.reply) != full(closes, "0123456789") {
+		t.Errorf("step %d\n%s", d.step, d.reply)
+	}
+}
+
 // A response that is still being prepared when a drain begins is the connection's last, unless another request has been
 // received.
 func TestDrainDuringPreparation(t *testing.T) {
