@@ -280,7 +280,11 @@ func (l *Loop) acceptTimers() {
 		}
 		l.resume = 0
 		for i := range l.listeners {
-			l.listeners[i].watch(l.epoll)
+			errno := l.listeners[i].watch(l.epoll) // may still be out of memory
+			if errno != 0 && !l.draining {         // endAccepting does without epoll
+				l.pause(errno)
+				return
+			}
 		}
 	}
 	if l.closeAt != 0 && l.now.Mono >= l.closeAt && l.resume == 0 {

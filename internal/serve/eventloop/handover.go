@@ -142,15 +142,18 @@ func (l *Loop) takeOverAll() {
 	}
 }
 
-// watchFrom registers all channels from other workers with epoll, or removes them.
+// watchFrom registers all channels from other workers with epoll, or removes them. If epoll refuses
+// one, the pause continues.
 func (l *Loop) watchFrom(wanted bool) {
 	for _, fd := range l.from {
 		// epoll reports a closed channel whatever events are requested, so the
 		// descriptor must be removed.
-		if wanted {
-			rawEpollAdd(l.epoll, fd, unix.EPOLLIN)
-		} else {
+		if !wanted {
 			unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+		} else if errno := rawEpollAdd(l.epoll, fd, unix.EPOLLIN); errno != 0 {
+			l.watchFrom(false) // as in every pause
+			l.takeAt = l.now.Mono + serve.AcceptPause
+			return
 		}
 	}
 }
