@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/proto"
 )
 
 // A file whose bytes are not in memory would stop the event loop, and with it
@@ -71,22 +72,32 @@ type fetch struct {
 	off, n int64
 }
 
+// identity tells files apart. The descriptor of a file that has been closed, and its memory, are
+// those of the next one.
+type identity struct {
+	file     conn.File // nil: none
+	size     int64
+	modified proto.Time
+}
+
+func identityOf(f conn.File) identity { return identity{f, f.Size(), f.Modified()} }
+
 // fetched is the part of a file that was last read from the disk for a peer; zero: none.
 // The loop does not ask about it again: if memory is short, it could be gone each time.
 type fetched struct {
-	file     int
+	of       identity
 	off, end int64
 }
 
 // seen is a part of a file that was in memory a moment ago.
 type seen struct {
-	file     conn.File // nil: nothing
+	of       identity
 	off, end int64
 	until    time.Duration // when the loop asks again
 }
 
-func (b *fetched) holds(fd int, off, n int64) bool {
-	return b.file == fd && off >= b.off && off+n <= b.end
+func (b *fetched) holds(of identity, off, n int64) bool {
+	return b.of == of && off >= b.off && off+n <= b.end
 }
 
 // start makes the goroutines that wait for the disk. The channel holds as many
@@ -122,16 +133,16 @@ func (d *disk) stop() {
 
 // inMemory reports whether the first n bytes of a segment are in memory.
 func (d *disk) inMemory(seg conn.Segment, n int64, now time.Duration) bool {
-	fd := seg.File.Fd()
+	fd, of := seg.File.Fd(), identityOf(seg.File)
 	s := &d.seen[uint64(seg.Off/residentWindow+int64(fd))%uint64(len(d.seen))]
-	if s.file == seg.File && s.off <= seg.Off && seg.Off+n <= s.end && now < s.until {
+	if s.of == of && s.off <= seg.Off && seg.Off+n <= s.end && now < s.until {
 		return true
 	}
 	end := min(seg.Off+seg.Len, (seg.Off+n+residentWindow-1)/residentWindow*residentWindow)
 	if !d.resident(fd, seg.Off, end-seg.Off) {
 		return false
 	}
-	*s = seen{seg.File, seg.Off, end, now + residentFor}
+	*s = seen{of, seg.Off, end, now + residentFor}
 	return true
 }
 
@@ -141,7 +152,7 @@ func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 	seg := p.http().Segment()
 	fd := seg.File.Fd()
 	n := min(seg.Len, most)
-	if seg.File.Body() != nil || p.aside != nil && p.aside.fetched.holds(fd, seg.Off, n) || d.inMemory(seg, n, now) {
+	if seg.File.Body() != nil || p.aside != nil && p.aside.fetched.holds(identityOf(seg.File), seg.Off, n) || d.inMemory(seg, n, now) {
 		return false
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -152,7 +163,7 @@ func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 	case d.jobs <- fetch{p, own, seg.Off, min(seg.Len, fetchAhead)}:
 		p.fetching = true
 		p.log.Fetch(true)
-		p.beside().fetched = fetched{fd, seg.Off, seg.Off + min(seg.Len, fetchAhead)}
+		p.beside().fetched = fetched{identityOf(seg.File), seg.Off, seg.Off + min(seg.Len, fetchAhead)}
 		return true
 	default:
 		unix.Close(own)

@@ -212,6 +212,34 @@ func TestResidentIsRemembered(t *testing.T) {
 	}
 }
 
+// A file with the descriptor and in the memory of another one, which was closed a moment ago, is asked about.
+func TestResidentIsForgotten(t *testing.T) {
+	warm := true
+	d := disk{resident: func(int, int64, int64) bool { return warm }}
+	f := &sized{begun{fd: 3}, 1000}
+	seg := conn.Segment{File: f, Len: 1000}
+	first := fetched{identityOf(f), 0, 1000}
+	if !d.inMemory(seg, 1000, time.Hour) {
+		t.Fatal("a file in memory is not")
+	}
+	warm = false
+	if !d.inMemory(seg, 1000, time.Hour) || !first.holds(identityOf(f), 0, 1000) {
+		t.Error("the same file is asked about again")
+	}
+	f.size++ // now it is the next one
+	if d.inMemory(seg, 1000, time.Hour) || first.holds(identityOf(f), 0, 1000) {
+		t.Error("the next file is taken for the one before")
+	}
+}
+
+// sized is a file of a known size.
+type sized struct {
+	begun
+	size int64
+}
+
+func (s *sized) Size() int64 { return s.size }
+
 // run runs a loop.
 func run(cfg serve.Config, listeners []serve.Listener, orders *serve.Orders) error {
 	return changed(nil)(cfg, listeners, orders)
