@@ -220,9 +220,19 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 	}
 }
 
+// use makes these options those in force. A helper of another user, or with another sandbox, ends:
+// the next job starts one with these.
+func (m *monitor) use(o options.Options) {
+	before := m.used.Swap(&o)
+	if m.helper != nil && before != nil && (before.Identity != o.Identity || before.Confine != o.Confine) {
+		m.helper.Suspend()
+		m.helper.Resume()
+	}
+}
+
 // describe updates the description of the pool in snapshots.
 func (m *monitor) describe(o options.Options) {
-	m.used.Store(&o)
+	m.use(o)
 	base := ""
 	if o.Default() {
 		base = string(o.Base)

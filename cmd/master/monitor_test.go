@@ -61,6 +61,40 @@ func TestHelperAfterReload(t *testing.T) {
 	m.helper.Suspend()
 }
 
+// process is a helper that runs until it is killed.
+type process chan struct{}
+
+func (process) PID() int      { return 100 }
+func (p process) Kill()       { close(p) }
+func (p process) Wait() error { <-p; return nil }
+
+// A reload that changes the user ends the helper of the user before, which cannot write to a cache
+// directory of the new one.
+func TestHelperOfUserBefore(t *testing.T) {
+	board, err := scoreboard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(*os.File) (helper.Process, error) { return make(process), nil }
+	m := &monitor{Observer: &snapshot.Observer{Config: snapshot.Config{Board: board}}, helper: helper.NewRunner(helper.Config{Start: start})}
+	o := options.Options{CacheDir: "/var/cache/phalanx", Compress: true}
+	m.describe(o)
+	file, err := os.Open(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.helper.Give(1, ipc.Job{Kind: ipc.JobGzip}, file)
+	for _, c := range []struct {
+		user string
+		pid  int
+	}{{"", 100}, {"12345:12345", 0}} {
+		o.Identity = c.user
+		if m.describe(o); m.helper.Status().PID != c.pid {
+			t.Errorf("user %q: the helper has pid %d, want %d", c.user, m.helper.Status().PID, c.pid)
+		}
+	}
+}
+
 // After an upgrade that is postponed, for instance because of a signal, the log and READMEs
 // continue.
 func TestUpgradePutOff(t *testing.T) {
