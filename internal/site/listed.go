@@ -201,8 +201,8 @@ func (c *listed) sort() {
 	c.root.shared.mu.Unlock()
 	c.root.making.Go(func() {
 		slices.SortFunc(c.entries, c.compare) // nobody else uses them while making is set
+		c.release()                           // before a listing that waits compares itself with others
 		c.made(nil)
-		c.release() // the sort is one of the users
 	})
 }
 
