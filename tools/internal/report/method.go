@@ -30,6 +30,7 @@ func methodSection(runs Runs) []document.Block {
 			rows = append(rows, []string{name, value})
 		}
 	}
+	var versions []string
 	for _, r := range runs.all() {
 		if r == nil {
 			continue
@@ -37,10 +38,13 @@ func methodSection(runs Runs) []document.Block {
 		if rows == nil {
 			describe(r.Head, add)
 		}
-		add(string(r.Head.Settings.Kind)+", run", run(*r))
-		add(string(r.Head.Settings.Kind)+", versions", versions(r.Head))
-		add(string(r.Head.Settings.Kind)+", other programs", others(*r))
+		add(string(r.Head.Settings.Kind), run(*r)+others(*r))
+		for name, version := range r.Head.Versions {
+			versions = append(versions, name+" "+version)
+		}
 	}
+	slices.Sort(versions)
+	add("Versions", strings.Join(slices.Compact(versions), ", "))
 	return append(blocks, document.Table{Caption: "Machine and runs", Head: []string{"What", "Value"}, Rows: rows, Text: true})
 }
 
@@ -70,15 +74,7 @@ func run(r record.Run) string {
 		len(r.Results), len(r.Head.Settings.Cells), void)
 }
 
-func versions(h record.Head) string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(h.Versions)) {
-		all = append(all, name+" "+h.Versions[name])
-	}
-	return strings.Join(all, ", ")
-}
-
-// others returns a sentence about other load on the machine.
+// others returns what is known about other load on the machine, to follow a sentence.
 func others(r record.Run) string {
 	var cores []float64
 	for _, result := range r.Results {
@@ -90,5 +86,5 @@ func others(r record.Run) string {
 		return ""
 	}
 	s := stats.Of(cores)
-	return fmt.Sprintf("%s cores busy with other programs (median of the cells; at most %s)", digits(s.Mid), digits(s.High))
+	return fmt.Sprintf("; other programs used %s cores (at most %s)", digits(s.Mid), digits(s.High))
 }
