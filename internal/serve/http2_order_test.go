@@ -210,38 +210,42 @@ func TestHTTP2ClientEndsItsSide(t *testing.T) {
 // A drain is announced during a long response with open windows, whose client could otherwise request more and
 // more on the connection.
 func TestHTTP2DrainDuringResponse(t *testing.T) {
-	dir := t.TempDir()
-	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
-	for name, secure := range map[string]bool{"in the clear": false, "over TLS": true} {
-		t.Run(name, func(t *testing.T) {
-			eachEngine(t, func(t *testing.T, run servetest.Run) {
-				c, s := tight(t, dir, run, secure, func(*serve.Config) {})
-				c.ask(1, "/huge")
-				for n := 0; n == 0; {
-					_, n = c.content()
-				}
-				s.Order(serve.Drain{})
-				for n := 0; ; {
-					f, k := c.content()
-					if f.Header().Type == http2.FrameGoAway {
-						break
-					}
-					if n += k; n > 1<<30 {
-						t.Fatal("no GOAWAY during the response")
-					}
-					if k > 0 {
-						c.must(c.WriteWindowUpdate(0, uint32(k)))
-					}
-				}
-				c.conn.Close()
-				s.Wait()
-			})
-		})
-	}
+	duringResponse(t, func(t *testing.T, c *h2client, s *servetest.Server) {
+		s.Order(serve.Drain{})
+		for n := 0; ; {
+			f, k := c.content()
+			if f.Header().Type == http2.FrameGoAway {
+				break
+			}
+			if n += k; n > 1<<30 {
+				t.Fatal("no GOAWAY during the response")
+			}
+			if k > 0 {
+				c.must(c.WriteWindowUpdate(0, uint32(k)))
+			}
+		}
+		c.conn.Close()
+		s.Wait()
+	})
 }
 
 // A long response is listed as one that is being sent.
 func TestHTTP2ResponseIsListed(t *testing.T) {
+	duringResponse(t, func(t *testing.T, c *h2client, s *servetest.Server) {
+		servetest.Await(t, "the response in the list", func() bool {
+			list := make(chan []serve.Seen, 1)
+			s.Order(serve.List{Reply: list})
+			all := <-list
+			return len(all) == 1 && all[0].State == conn.Sending && string(all[0].Line) == "GET /huge"
+		})
+		c.conn.Close()
+		s.Stop()
+	})
+}
+
+// duringResponse calls a function while a client receives a long response, /huge, in each engine, in the clear and
+// over TLS.
+func duringResponse(t *testing.T, do func(*testing.T, *h2client, *servetest.Server)) {
 	dir := t.TempDir()
 	servetest.Sparse(t, filepath.Join(dir, "huge"), 1<<34)
 	for name, secure := range map[string]bool{"in the clear": false, "over TLS": true} {
@@ -252,14 +256,7 @@ func TestHTTP2ResponseIsListed(t *testing.T) {
 				for n := 0; n == 0; {
 					_, n = c.content()
 				}
-				servetest.Await(t, "the response in the list", func() bool {
-					list := make(chan []serve.Seen, 1)
-					s.Order(serve.List{Reply: list})
-					all := <-list
-					return len(all) == 1 && all[0].State == conn.Sending && string(all[0].Line) == "GET /huge"
-				})
-				c.conn.Close()
-				s.Stop()
+				do(t, c, s)
 			})
 		})
 	}
