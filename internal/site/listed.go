@@ -187,7 +187,7 @@ func (c *listed) prepare() (ready bool, _ proto.Status) {
 	return true, proto.StatusOK
 }
 
-// sort sorts the entries, in a goroutine if there are many: 100,000 take a fifth of a second, in
+// sort sorts the entries, in a goroutine if there are many: 100,000 take a tenth of a second, in
 // which no other connection would be served. Until then their memory is charged, even if all clients
 // leave. It is called with the lock held.
 func (c *listed) sort() {
