@@ -201,7 +201,9 @@ func (c *listed) sort() {
 	c.root.shared.mu.Unlock()
 	c.root.making.Go(func() {
 		slices.SortFunc(c.entries, c.compare) // nobody else uses them while making is set
-		c.release()                           // before a listing that waits compares itself with others
+		c.mu.Lock()
+		c.release() // the sort was one of the users; a listing that waits is compared with others next
+		c.mu.Unlock()
 		c.made(nil)
 	})
 }
