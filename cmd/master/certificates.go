@@ -24,7 +24,7 @@ type certificates struct {
 // newCertificates reads certificates and passwords, and restores the keyring's state after an
 // upgrade.
 func newCertificates(o options.Options, addresses []listen.Address, before *upgrade.Carried, out *standardError) (*certificates, error) {
-	secure := encrypted(addresses)
+	secure := listen.AnySecure(addresses)
 	if err := o.CheckHTTPS(secure); err != nil || !secure && len(o.Auth) == 0 {
 		return nil, err
 	}
@@ -55,11 +55,6 @@ func newCertificates(o options.Options, addresses []listen.Address, before *upgr
 		out.alert(text)
 	}
 	return &certificates{k, a}, nil
-}
-
-// encrypted reports whether an address uses HTTPS.
-func encrypted(addresses []listen.Address) bool {
-	return slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
 }
 
 // uncertified returns a warning about hosts of --site without a certificate; "" if all have

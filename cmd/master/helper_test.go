@@ -26,18 +26,23 @@ func TestHelperWait(t *testing.T) {
 		"yes | head -c 100000 >&2; exit 1":    "y",
 	} {
 		p := &helperProcess{cmd: exec.Command("sh", "-c", script)}
-		p.cmd.Stderr = &p.words
-		if err := p.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		text := ""
-		if err := p.Wait(); err != nil {
-			text = err.Error()
-		}
-		if text != want || len(p.words.text) > 1000 {
+		if text := ended(t, p); text != want || len(p.words.text) > 1000 {
 			t.Errorf("%s: %q, want %q", script, text, want)
 		}
 	}
+}
+
+// ended runs a process and returns why it has ended; "" if there was nothing to say.
+func ended(t *testing.T, p *helperProcess) string {
+	t.Helper()
+	p.cmd.Stderr = &p.words
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // A helper whose exit status somebody else has collected has died, unless it may have exited because
@@ -59,15 +64,7 @@ func TestHelperReaped(t *testing.T) {
 		{"exit 0", helper.IdleTime, ""},
 	} {
 		p := &helperProcess{cmd: exec.Command("sh", "-c", tt.script), began: time.Now().Add(-tt.age)}
-		p.cmd.Stderr = &p.words
-		if err := p.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		text := ""
-		if err := p.Wait(); err != nil {
-			text = err.Error()
-		}
-		if text != tt.want {
+		if text := ended(t, p); text != tt.want {
 			t.Errorf("%s after %v: %q, want %q", tt.script, tt.age, text, tt.want)
 		}
 	}

@@ -320,7 +320,7 @@ func check(o options.Options, stdout *os.File) error {
 			return err
 		}
 	}
-	if err := o.CheckHTTPS(encrypted(o.Addresses())); err != nil {
+	if err := o.CheckHTTPS(listen.AnySecure(o.Addresses())); err != nil {
 		warning = err.Error() + ", unless systemd passes a socket for HTTPS"
 	}
 	if warning != "" {

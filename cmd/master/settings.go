@@ -98,7 +98,7 @@ func reread(read func() (options.Options, string, error), before options.Options
 	if name := options.NeedsRestart(before, o); name != "" {
 		return o, "", fmt.Errorf("--%s has changed; restart to apply it", name)
 	}
-	return o, worker, o.CheckHTTPS(encrypted(addresses))
+	return o, worker, o.CheckHTTPS(listen.AnySecure(addresses))
 }
 
 // reloaded returns the settings of a reload.

@@ -175,10 +175,17 @@ func (x *Exchange) hold() {
 }
 
 const (
-	spareMax   = 256     // exchanges kept for reuse
-	spareAlone = 8       // with Config.Alone
-	spareHead  = 2 << 10 // size in bytes of the longest head whose memory is kept with its exchange
+	spareMax  = 256     // exchanges kept for reuse
+	spareHead = 2 << 10 // size in bytes of the longest head whose memory is kept with its exchange
 )
+
+// Spare returns how many objects to keep for reuse, of those that would be kept for many connections.
+func (cfg *Config) Spare(most int) int {
+	if cfg.Alone {
+		return 8 // its requests follow each other, and it may be idle for long
+	}
+	return most
+}
 
 // open makes the exchange of a request.
 func (r *Reply) open(req *proto.Request, head []byte, v Version, began time.Duration) {
@@ -223,11 +230,7 @@ func (r *Reply) Leave() {
 	if r.cfg.Sites != nil && x.site != nil {
 		r.cfg.Sites.Done(x.site, x.Site)
 	}
-	most := spareMax
-	if r.cfg.Alone {
-		most = spareAlone
-	}
-	if r.x = nil; len(r.cfg.spare) < most {
+	if r.x = nil; len(r.cfg.spare) < r.cfg.Spare(spareMax) {
 		x.reset()
 		r.cfg.spare = append(r.cfg.spare, x)
 	}

@@ -93,7 +93,7 @@ func TestExchangeIsFresh(t *testing.T) {
 
 // A connection that shares its configuration with no other keeps the memory of a few exchanges.
 func TestSpareExchanges(t *testing.T) {
-	for alone, want := range map[bool]int{false: 100, true: spareAlone} {
+	for alone, want := range map[bool]int{false: 100, true: 8} {
 		cfg := newConfig()
 		cfg.Alone = alone
 		replies := make([]Reply, 100) // at the same time, as HTTP/2 has them

@@ -21,7 +21,6 @@ type Config struct {
 	http    *conn.Config
 	bounds  *Bounds
 	spare   []*stream   // free list
-	most    int         // length of spare
 	lists   [][]*stream // free list
 	scratch hpack.Scratch
 	request request
@@ -31,11 +30,7 @@ type Config struct {
 // NewConfig returns a configuration for connections that respond as HTTP/1.1 connections with
 // the configuration http do.
 func NewConfig(http *conn.Config, bounds *Bounds) *Config {
-	c := &Config{http: http, bounds: bounds, most: spareStreams}
-	if http.Alone {
-		c.most = spareAlone
-	}
-	return c
+	return &Config{http: http, bounds: bounds}
 }
 
 type phase uint8

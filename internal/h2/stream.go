@@ -55,7 +55,6 @@ const (
 // Sizes of the free lists, and of the largest buffers in bytes that a stream keeps in them.
 const (
 	spareStreams = 4096 // a few dozen connections with 100 requests each
-	spareAlone   = 8    // of one connection, which may be idle for long
 	spareLists   = 32
 	spareHead    = 4 << 10
 	spareContent = 8 << 10
@@ -124,7 +123,7 @@ func (c *Conn) drop(s *stream) {
 		c.fileClosed()
 	}
 	c.cfg.bounds.memory.Add(-int64(s.weight))
-	if len(c.cfg.spare) >= c.cfg.most {
+	if len(c.cfg.spare) >= c.cfg.http.Spare(spareStreams) {
 		return
 	}
 	head, pending := s.head[:0], s.pending[:0]

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,6 +19,11 @@ type Address struct {
 	Path   string // of a unix socket; Host and Port are unused then
 	Mode   fs.FileMode
 	Short  bool // given by --port and --bind, not by --listen
+}
+
+// AnySecure reports whether one of the addresses uses HTTPS.
+func AnySecure(addresses []Address) bool {
+	return slices.ContainsFunc(addresses, func(a Address) bool { return a.Secure })
 }
 
 // Max is the largest number of addresses of a pool.

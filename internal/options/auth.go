@@ -56,7 +56,7 @@ func (o Options) checkAuth() error {
 // InClear returns an address at which passwords would be sent unencrypted over a network, ""
 // if there is none. Unix sockets and loopback addresses do not count.
 func (o Options) InClear(addresses []listen.Address) string {
-	secure := slices.ContainsFunc(addresses, func(a listen.Address) bool { return a.Secure })
+	secure := listen.AnySecure(addresses)
 	proxied := len(o.TrustedProxies) > 0 || len(o.ProxyProtocol) > 0 // the proxy may terminate TLS
 	if len(o.Auth) == 0 || secure && o.Plain != PlainServe || proxied {
 		return ""

@@ -45,9 +45,8 @@ func (p *pool) died(w *worker, e Exit) {
 		// It was the replacement of a dead worker, and the new settings are wrong.
 		p.toReplace, p.candidate, p.reloadError = nil, nil, fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e))
 	}
-	if p.candidate != nil && was == starting && w.reload == p.reloads && !slices.Contains(p.toReplace, w.slot) {
-		// It was the replacement of a dead worker, and the next one gets the settings in force.
-		p.toReplace = append(p.toReplace, w.slot)
+	if p.candidate != nil && was == starting && w.reload == p.reloads {
+		p.queueReplacement(w.slot) // it was the replacement of a dead worker, and the next one gets the settings in force
 	}
 	p.move(w.slot, exit)
 	w.slot.worker = nil

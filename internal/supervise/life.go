@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
@@ -18,8 +17,8 @@ import (
 func (p *pool) spawn(s *slot) {
 	p.move(s, spawn)
 	s.worker = &worker{slot: s, started: p.Now()}
-	if p.candidate != nil && !slices.Contains(p.toReplace, s) {
-		p.toReplace = append(p.toReplace, s) // the reload began without this worker
+	if p.candidate != nil {
+		p.queueReplacement(s) // the reload began without this worker
 	}
 	p.launch(s.worker, p.settings())
 }

@@ -126,9 +126,8 @@ func (p *pool) placeOrphans() {
 			}
 		}
 		s := o.slot
-		if s.state == ready && s.next == nil && s.worker.rescuing == nil && !slices.Contains(p.toReplace, s) {
-			p.toReplace = append(p.toReplace, s) // the replacement takes them over first
-			s.replaceForOrphans(p.Now())
+		if s.state == ready && s.next == nil && s.worker.rescuing == nil && p.queueReplacement(s) {
+			s.replaceForOrphans(p.Now()) // the replacement takes them over first
 		}
 	}
 }

@@ -79,6 +79,15 @@ func (p *pool) recycle(w *worker, reason string) {
 	p.toReplace = append(p.toReplace, w.slot)
 }
 
+// queueReplacement queues the replacement of a slot's worker; false if it is queued already.
+func (p *pool) queueReplacement(s *slot) bool {
+	if slices.Contains(p.toReplace, s) {
+		return false
+	}
+	p.toReplace = append(p.toReplace, s)
+	return true
+}
+
 // replaceNext starts the next replacement, if none is under way. A slot whose worker is not ready
 // keeps its place in the queue: that worker may have been started before the settings changed.
 func (p *pool) replaceNext() {

@@ -75,8 +75,7 @@ func (s *session) sendSegment() bool {
 	s.disarmSend()
 	defer s.left.Store(0)
 	for s.conn.Segment().Len > 0 {
-		s.left.Store(s.conn.Left())
-		s.show()
+		s.showSending()
 		s.quota, _ = s.throttle(conn.Now{}) // the time is not needed
 		err := s.raw.Write(s.tryFile)
 		switch {

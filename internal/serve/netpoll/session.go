@@ -148,6 +148,12 @@ func (s *session) show() {
 	s.view.Line = append(line, s.view.Line...)
 }
 
+// showSending is show while a response is sent, whose rest a drain reports.
+func (s *session) showSending() {
+	s.left.Store(s.conn.Left())
+	s.show()
+}
+
 // end closes the socket and removes the session.
 func (s *session) end() {
 	s.conn.Abort(serve.ErrLost)
@@ -330,8 +336,7 @@ func (s *session) reply(now conn.Now) bool {
 			*s.out = out // it has grown; keep it
 		}
 		if step == conn.Send || step == conn.Flush { // more follows
-			s.left.Store(s.conn.Left())
-			s.show()
+			s.showSending()
 		}
 		if !s.step(out, step) {
 			return false

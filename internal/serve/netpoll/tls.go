@@ -176,8 +176,7 @@ func (s *session) seal(out []byte, ended bool, now conn.Now) bool {
 		case step == conn.Read && ended:
 			step = conn.Close
 		case step == conn.Send:
-			s.left.Store(s.conn.Left())
-			s.show()
+			s.showSending()
 		}
 		if (step == conn.Close || step == conn.Linger) && !s.conn.Aborted() {
 			out = s.tls.CloseNotify(out)
