@@ -9,7 +9,6 @@ package helper
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"sync"
@@ -70,7 +69,7 @@ func work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobD
 			return ended(ctx)
 		}
 		done.Kind, done.Before, done.Waiting = j.Kind, max(j.Stat.Size, 0), q.len()
-		if err := channel.Send(done); err != nil && !errors.Is(err, ipc.ErrFull) {
+		if err := channel.SendWait(done); err != nil {
 			return nil // the master has gone
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,22 +296,58 @@ func TestDeath(t *testing.T) {
 	}
 }
 
-// A helper whose master has died leaves nothing open.
-func TestMasterGone(t *testing.T) {
-	before := descriptors(t)
+// pair returns both ends of a channel, the helper's opened as its process does.
+func pair(t *testing.T) (channel, end *ipc.Channel) {
+	t.Helper()
 	channel, theirs, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer theirs.Close()
 	fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs.Close()
-	end, err := ipc.Open(uintptr(fd))
-	if err != nil {
+	if end, err = ipc.Open(uintptr(fd)); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { channel.Close(); end.Close() })
+	return channel, end
+}
+
+// A master that has no time to read for a while receives the result of every job.
+func TestMasterIsBusy(t *testing.T) {
+	channel, end := pair(t)
+	room := 0
+	for full, _ := pair(t); full.Send(ipc.JobDone{}) == nil; room++ {
+	}
+	var did atomic.Int64
+	go work(end, maxJobs, func(context.Context, Job) ipc.JobDone { did.Add(1); return ipc.JobDone{} }, time.Minute)
+	jobs := room + 20
+	for i := range jobs {
+		f := file(t, 0)
+		if err := channel.SendFile(ipc.Job{Kind: ipc.JobGzip, From: i}, int(f.Fd())); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if i < room {
+			await(t, "the job", func() bool { return did.Load() > int64(i) })
+		}
+	}
+	for i := range jobs {
+		if err := channel.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := channel.Receive(); err != nil {
+			t.Fatalf("%d results of %d: %v", i, jobs, err)
+		}
+	}
+}
+
+// A helper whose master has died leaves nothing open.
+func TestMasterGone(t *testing.T) {
+	before := descriptors(t)
+	channel, end := pair(t)
 	begun, ended := make(chan struct{}, 9), make(chan error)
 	go func() {
 		ended <- work(end, maxJobs, func(ctx context.Context, _ Job) ipc.JobDone { begun <- struct{}{}; <-ctx.Done(); return ipc.JobDone{} }, time.Minute)

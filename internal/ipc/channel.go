@@ -71,20 +71,24 @@ func newChannel(fd int) (*Channel, error) {
 
 // Send queues one message and never blocks. [ErrFull] means that the other side has not read
 // for a long time, EPIPE that it is dead.
-func (c *Channel) Send(m Message) error { return c.send(m, nil) }
+func (c *Channel) Send(m Message) error { return c.send(m, nil, false) }
+
+// SendWait is Send for a message that must arrive: it waits until the other side has read most
+// of the queue. Other messages wait behind it.
+func (c *Channel) SendWait(m Message) error { return c.send(m, nil, true) }
 
 // SendFile is Send for a message with a descriptor, which is duplicated to the other side.
 func (c *Channel) SendFile(m Message, fd int) error {
-	return c.send(m, unix.UnixRights(fd))
+	return c.send(m, unix.UnixRights(fd), false)
 }
 
-func (c *Channel) send(m Message, rights []byte) error {
+func (c *Channel) send(m Message, rights []byte, wait bool) error {
 	p := Encode(nil, m)
 	var sendErr error
 	err := c.raw.Write(func(fd uintptr) bool {
 		// No EINTR: it does not block.
 		_, sendErr = unix.SendmsgN(int(fd), p, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		return true
+		return !wait || sendErr != unix.EAGAIN
 	})
 	if err == nil {
 		err = sendErr

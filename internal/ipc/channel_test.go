@@ -115,6 +115,41 @@ func TestSendNeverWaits(t *testing.T) {
 	t.Error("the channel is never full")
 }
 
+// A message that has to arrive waits for room, and fails when there will be none.
+func TestSendWait(t *testing.T) {
+	for what, c := range map[string]struct {
+		end   func(from, to *Channel, messages int) error
+		fails bool
+	}{
+		"the other side reads": {func(_, to *Channel, messages int) (err error) {
+			for ; messages > 0 && err == nil; messages-- {
+				_, err = to.Receive()
+			}
+			return err
+		}, false},
+		"the other side closes": {func(_, to *Channel, _ int) error { return to.Close() }, true},
+		"this side closes":      {func(from, _ *Channel, _ int) error { return from.Close() }, true},
+	} {
+		from, to := pair(t)
+		messages := 0
+		for ; from.Send(Serve{}) == nil; messages++ {
+		}
+		sent := make(chan error, 1)
+		go func() { sent <- from.SendWait(Serve{}) }()
+		select {
+		case err := <-sent:
+			t.Errorf("%s: before that, it was sent: %v", what, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if err := c.end(from, to, messages); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-sent; (err != nil) != c.fails {
+			t.Errorf("%s: sent with error %v", what, err)
+		}
+	}
+}
+
 func TestTooLong(t *testing.T) {
 	master, file, err := Pair()
 	if err != nil {
