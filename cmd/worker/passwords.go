@@ -14,7 +14,7 @@ func usePasswords(p *website.Passwords, files []certificate.Passwords) error {
 		return nil
 	}
 	for _, f := range files {
-		if err := p.Use(f.Name, f.Text); err != nil {
+		if err := p.Use(string(f.Name), f.Text); err != nil {
 			return err
 		}
 	}

@@ -232,7 +232,7 @@ func (k *Keyring) publish() error {
 		Challenges: k.challenges, Answers: k.answers,
 	}
 	for _, i := range k.loaded.passwords {
-		b.Passwords = append(b.Passwords, certificate.Passwords{Name: i.Certificate, Text: i.source.Chain})
+		b.Passwords = append(b.Passwords, certificate.Passwords{Name: []byte(i.Certificate), Text: i.source.Chain})
 	}
 	text, err := b.Encode()
 	if err != nil {
