@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -123,39 +122,30 @@ func earlier(all []*client, conn status.Connection, at time.Time) (found *client
 	return found
 }
 
-// The orders of the list of connections.
-const (
-	byRemaining = "remaining"
-	byAge       = "age"
-	byClient    = "client"
-)
-
-func nextOrder(by string, step int) string {
-	all := []string{byRemaining, byAge, byClient}
-	return all[(slices.Index(all, by)+step+len(all))%len(all)]
+// clients is the list of one worker's connections.
+type clients struct {
+	sheet[*client]
+	slot, pid int
+	total     int // connections, including those not listed
+	states    map[string]int
+	longest   int // bytes of the longest address
+	loaded    bool
+	err       error
 }
 
-// sortColumn returns the column in which an order is marked.
-func sortColumn(by string) string {
-	return map[string]string{byRemaining: "SENT/SIZE", byAge: "AGE", byClient: "CLIENT"}[by]
-}
-
-func sortClients(all []*client, by string, reversed bool) {
-	order := func(a, b *client) int {
-		switch by {
-		case byAge:
-			return cmp.Or(cmp.Compare(b.Age, a.Age), a.addr.Compare(b.addr))
-		case byClient:
-			return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.Client, b.Client))
-		}
-		return cmp.Or(cmp.Compare(b.remaining(), a.remaining()), cmp.Compare(b.Age, a.Age), a.addr.Compare(b.addr))
+func newClients(slot, pid int) *clients {
+	c := &clients{slot: slot, pid: pid}
+	c.by, c.alike = sentColumn, func(a, b *client) int {
+		return pick(a.Client == b.Client && c.cursor.at > 0, 1, 0) // or else it stays at the top
 	}
-	slices.SortStableFunc(all, ordered(order, reversed))
+	return c
 }
 
-// clientColumns returns the columns of the list of connections; longest is the width of
-// the longest address.
-func clientColumns(longest, width int) []column[*client] {
+// sentColumn is the column by which the connections are sorted at first.
+const sentColumn = "SENT/SIZE"
+
+// columns returns the columns of the list in a window of a width.
+func (c *clients) columns(width int) []column[*client] {
 	type C = *client
 	most, progress := 21, 11 // 255.255.255.255:65535
 	switch {
@@ -179,16 +169,15 @@ func clientColumns(longest, width int) []column[*client] {
 	}
 	request := text("REQUEST", 7, 3, requestCell)
 	request.flex = true
-	return []column[C]{
-		text("CLIENT", max(9, min(longest, most)), 0, func(c C, width int) string { return cutMiddle(c.Client, width) }),
-		state,
-		request,
-		done,
-		number("SENT/SIZE", 9, 4, sentOf),
-		number("B/S", 4, 1, rateCell),
-		number("ETA", 5, 6, etaCell),
-		number("AGE", 5, 7, func(c C) string { return age(c.Age) }),
+	from := text("CLIENT", max(9, min(c.longest, most)), 0, func(c C, width int) string { return cutMiddle(c.Client, width) })
+	from.order = func(a, b C) int { return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.Client, b.Client)) }
+	sent := number(sentColumn, 9, 4, sentOf)
+	sent.order = func(a, b C) int {
+		return cmp.Or(cmp.Compare(b.remaining(), a.remaining()), cmp.Compare(b.Age, a.Age), a.addr.Compare(b.addr))
 	}
+	old := number("AGE", 5, 7, func(c C) string { return age(c.Age) })
+	old.order = func(a, b C) int { return cmp.Or(cmp.Compare(b.Age, a.Age), a.addr.Compare(b.addr)) }
+	return []column[C]{from, state, request, done, sent, number("B/S", 4, 1, rateCell), number("ETA", 5, 6, etaCell), old}
 }
 
 // requestCell shortens a request to the width: it drops the method GET, then the query,

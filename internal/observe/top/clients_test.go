@@ -24,7 +24,7 @@ func listBench(t *testing.T, list *[]status.Connection, w, h int) *bench {
 
 func names(b *bench) string {
 	var s []string
-	for _, c := range b.clients.all {
+	for _, c := range b.clients.rows {
 		s = append(s, strings.TrimSuffix(c.Client, ":1"))
 	}
 	return strings.Join(s, " ")
@@ -45,17 +45,17 @@ func TestSpeed(t *testing.T) {
 		list[0].Age++
 		b.wait(time.Second)
 	}
-	if v, ok := b.clients.all[0].rate(); !ok || v != 0 {
+	if v, ok := b.clients.rows[0].rate(); !ok || v != 0 {
 		t.Errorf("%v %v", v, ok)
 	}
-	if _, ok := b.clients.all[0].eta(); ok {
+	if _, ok := b.clients.rows[0].eta(); ok {
 		t.Error("a stalled transfer has a remaining time")
 	}
 
 	// The next request on the connection has another response.
 	list[0] = status.Connection{Client: "192.0.2.1:1", State: status.ConnSending, Line: "GET /a", Sent: 50e6, Size: 100e6, Age: 0.5}
 	b.wait(time.Second)
-	if _, ok := b.clients.all[0].rate(); ok {
+	if _, ok := b.clients.rows[0].rate(); ok {
 		t.Error("a rate from the previous response")
 	}
 }
@@ -72,7 +72,7 @@ func TestSpeedOverUnixSocket(t *testing.T) {
 	list[0].Age, list[1].Age = 51, 6
 	b.wait(time.Second)
 	for i, want := range []float64{2e6, 1e6} {
-		if got, ok := b.clients.all[i].rate(); !ok || got != want {
+		if got, ok := b.clients.rows[i].rate(); !ok || got != want {
 			t.Errorf("client %d: %v bytes a second, known %v; want %v", i, got, ok, want)
 		}
 	}
@@ -179,7 +179,7 @@ func TestManyConnections(t *testing.T) {
 	b.press("enter")
 	b.expect("10,000 connections", "3,334 send, 6,666 idle")
 	b.press("end")
-	b.expect(fmt.Sprintf("▶ %s", b.clients.all[n-1].Client))
+	b.expect(fmt.Sprintf("▶ %s", b.clients.rows[n-1].Client))
 	b.press("pgup", "k")
 
 	begin := time.Now()
@@ -204,8 +204,8 @@ func TestManyConnections(t *testing.T) {
 
 	// A server that lists more connections than the limit does not fill the memory.
 	b.Update(listMsg{slot: 0, pid: 1_204_242, list: aList(0, 1_204_242, status.MaxConnections+500)})
-	if len(b.clients.all) != status.MaxConnections {
-		t.Errorf("%d are kept", len(b.clients.all))
+	if len(b.clients.rows) != status.MaxConnections {
+		t.Errorf("%d are kept", len(b.clients.rows))
 	}
 	b.expect("20,500 connections", "20,000 listed")
 }

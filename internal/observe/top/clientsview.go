@@ -19,28 +19,27 @@ func (m *model) clientsView(height int) []string {
 		{pick(state == "", "exited", "● "+clean(state, 12)), t.state(state), 2},
 		{pick(m.paused, "PAUSED", ""), t.warn, 1},
 		{pick(c.loaded, human.Plural(c.total, "connection", "connections"), ""), t.bold, 3},
-		{pick(c.total > len(c.all) && c.loaded, human.Count(len(c.all))+" listed", ""), t.warn, 5},
+		{pick(c.total > len(c.rows) && c.loaded, human.Count(len(c.rows))+" listed", ""), t.warn, 5},
 		{m.tally(), t.faint, 6},
 	}, 2, m.width)}
 	if !c.loaded {
 		return append(out, "", clean("loading "+ellipsis, m.width))
 	}
-	if len(c.all) == 0 {
+	if len(c.rows) == 0 {
 		return append(out, "", clean(pick(c.err == nil, "no connections", "not available"), m.width))
 	}
 	if height >= 12 {
 		out = append(out, "")
 	}
-	l := fit(clientColumns(c.longest, m.width), m.width, sortColumn(c.by))
+	l := fit(c.columns(m.width), m.width, c.by)
 	if height >= 3 {
-		out = append(out, l.head(t, m.width, sortColumn(c.by), c.reversed))
+		out = append(out, l.head(t, m.width, &c.sheet))
 	}
 	detail := pick(height >= 12, 4, 0)
-	rows := height - len(out) - detail
-	out = append(out, l.rows(t, m.width, c.all, &c.cursor, rows)...)
+	out = append(out, l.rows(t, m.width, &c.sheet, height-len(out)-detail)...)
 	if detail > 0 {
 		out = append(filled(out, height-detail), m.rule(t))
-		out = append(out, m.clientDetail(t, c.all[c.cursor.at])...)
+		out = append(out, m.clientDetail(t, c.rows[c.cursor.at])...)
 	}
 	return out
 }

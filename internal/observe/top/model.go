@@ -31,33 +31,24 @@ type model struct {
 	fetchingList bool      // a query for a list of connections is under way
 	paused       bool
 
-	workers  []status.Worker // sorted
-	by       string          // name of the column sorted by
-	reversed bool
-	cursor   cursor
-
+	workers sheet[status.Worker]
 	clients *clients // shown instead of the workers; nil: none
 	help    bool
 	inNodes bool // the view of one node of several; esc goes back to them
 	helpTop int  // first visible line of the help
 }
 
-// clients is the list of one worker's connections.
-type clients struct {
-	slot, pid int
-	total     int // connections, including those not listed
-	all       []*client
-	states    map[string]int
-	longest   int // bytes of the longest address
-	loaded    bool
-	err       error
-	by        string
-	reversed  bool
-	cursor    cursor
-}
-
 func newModel(f *fetcher, refresh time.Duration, clock func() time.Time) *model {
-	return &model{fetcher: f, refresh: refresh, clock: clock, now: clock(), dark: true, by: "#"}
+	workers := sheet[status.Worker]{by: "#", alike: func(a, b status.Worker) int {
+		switch {
+		case a.Slot != b.Slot:
+			return 0
+		case a.PID != b.PID:
+			return 1 // its successor
+		}
+		return 2
+	}}
+	return &model{fetcher: f, refresh: refresh, clock: clock, now: clock(), dark: true, workers: workers}
 }
 
 func (m *model) Init() tea.Cmd { return tea.Batch(tea.RequestBackgroundColor, tick(m.refresh)) }
@@ -124,23 +115,15 @@ func (m *model) setPool(p status.Pool, at time.Time) {
 	m.order()
 }
 
-// order sorts the workers; the cursor stays with its worker.
+// order sorts the workers.
 func (m *model) order() {
-	slot, pid := m.selected()
-	m.workers = slices.Clone(m.pool.Workers)
-	slices.SortStableFunc(m.workers, orderOf(workerColumns(m.pool.Time, nil, true), m.by, m.reversed))
-	if i := slices.IndexFunc(m.workers, func(w status.Worker) bool { return w.Slot == slot && w.PID == pid }); i >= 0 {
-		m.cursor.at = i
-	} else if i := slices.IndexFunc(m.workers, func(w status.Worker) bool { return w.Slot == slot }); i >= 0 {
-		m.cursor.at = i // its successor
-	}
-	m.cursor.move(0, len(m.workers))
+	m.workers.fill(slices.Clone(m.pool.Workers), workerColumns(m.pool.Time, nil, true))
 }
 
 // selected returns the worker under the cursor, or -1, -1 if there is none.
 func (m *model) selected() (slot, pid int) {
-	if m.cursor.at < len(m.workers) {
-		w := m.workers[m.cursor.at]
+	if at := m.workers.cursor.at; at < len(m.workers.rows) {
+		w := m.workers.rows[at]
 		return w.Slot, w.PID
 	}
 	return -1, -1
@@ -159,26 +142,12 @@ func (m *model) receiveList(msg listMsg) {
 		return
 	}
 	c.total = max(msg.list.Total, len(msg.list.Connections))
-	c.keep(func() { c.all = merge(c.all, msg.list.Connections, msg.at) })
 	c.longest, c.states = 0, make(map[string]int)
-	for _, one := range c.all {
+	c.fill(merge(c.rows, msg.list.Connections, msg.at), c.columns(m.width))
+	for _, one := range c.rows {
 		c.longest = max(c.longest, len(one.Client))
 		c.states[brief(one.State)]++
 	}
-}
-
-// keep changes the list and sorts it. The cursor stays with its client, or at the top.
-func (c *clients) keep(change func()) {
-	name := ""
-	if c.cursor.at > 0 && c.cursor.at < len(c.all) {
-		name = c.all[c.cursor.at].Client
-	}
-	change()
-	sortClients(c.all, c.by, c.reversed)
-	if i := slices.IndexFunc(c.all, func(x *client) bool { return x.Client == name }); i >= 0 && name != "" {
-		c.cursor.at = i
-	}
-	c.cursor.move(0, len(c.all))
 }
 
 // worker returns the state of the worker whose connections are listed, "" if it has

@@ -43,7 +43,7 @@ func TestSizes(t *testing.T) {
 // slots returns the slots in the order of the screen.
 func (b *bench) slots() string {
 	var s []string
-	for _, w := range b.workers {
+	for _, w := range b.workers.rows {
 		s = append(s, fmt.Sprint(w.Slot))
 	}
 	return strings.Join(s, " ")
@@ -64,8 +64,8 @@ func TestSortWorkers(t *testing.T) {
 		{"s", "#", "▼#", "0 1 2 3 4"},
 	} {
 		b.press(strings.Fields(c.keys)...)
-		if b.by != c.by || b.slots() != c.want {
-			t.Errorf("after %q by %s: %s, want by %s: %s", c.keys, b.by, b.slots(), c.by, c.want)
+		if b.workers.by != c.by || b.slots() != c.want {
+			t.Errorf("after %q by %s: %s, want by %s: %s", c.keys, b.workers.by, b.slots(), c.by, c.want)
 		}
 		b.expect(c.mark)
 	}

@@ -20,10 +20,7 @@ type nodes struct {
 
 	width, height int
 	paused        bool
-	rows          []int // nodes, sorted
-	by            string
-	reversed      bool
-	cursor        cursor
+	table         sheet[*NodeStatus]
 	open          *model // shown instead of the table; nil: none
 }
 
@@ -47,7 +44,8 @@ func RunNodes(ctx context.Context, all []Node, in, out *os.File, o Options) erro
 }
 
 func newNodes(ctx context.Context, all []Node, refresh time.Duration, clock func() time.Time) *nodes {
-	n := &nodes{refresh: refresh, clock: clock, by: "NODE"}
+	alike := func(a, b *NodeStatus) int { return pick(a.Name == b.Name, 1, 0) }
+	n := &nodes{refresh: refresh, clock: clock, table: sheet[*NodeStatus]{by: "NODE", alike: alike}}
 	for _, node := range all {
 		m := newModel(&fetcher{ctx: ctx, source: node.Source}, refresh, clock)
 		m.inNodes, m.updated = true, clock()
@@ -129,21 +127,13 @@ func (n *nodes) statuses() []NodeStatus {
 	return statuses
 }
 
-// order sorts the rows; the cursor stays with its node.
+// order sorts the nodes.
 func (n *nodes) order() {
-	at := -1
-	if n.cursor.at < len(n.rows) {
-		at = n.rows[n.cursor.at]
+	var rows []*NodeStatus
+	for _, s := range n.statuses() {
+		rows = append(rows, &s)
 	}
-	n.rows = n.rows[:0]
-	for i := range n.models {
-		n.rows = append(n.rows, i)
-	}
-	statuses, order := n.statuses(), orderOf(nodeColumns(n.longest), n.by, n.reversed)
-	slices.SortStableFunc(n.rows, func(a, b int) int { return order(&statuses[a], &statuses[b]) })
-	if i := slices.Index(n.rows, at); i >= 0 {
-		n.cursor.at = i
-	}
+	n.table.fill(rows, nodeColumns(n.longest))
 }
 
 // press handles a key.
@@ -166,16 +156,11 @@ func (n *nodes) press(key string) tea.Cmd {
 	case "p", "space":
 		n.pause(!n.paused)
 	case "enter", "c", "right", "l":
-		n.open = n.models[n.rows[n.cursor.at]]
-	case "s", ">", ".":
-		n.resort(1)
-	case "S", "<", ",":
-		n.resort(-1)
-	case "r":
-		n.reversed = !n.reversed
-		n.order()
+		n.open = n.models[slices.Index(n.names, n.table.rows[n.table.cursor.at].Name)]
 	default:
-		n.cursor.press(key, max(1, n.height-8), len(n.rows))
+		if n.table.press(key, n.layout(), n.height-8) {
+			n.order()
+		}
 	}
 	return nil
 }
@@ -188,13 +173,7 @@ func (n *nodes) pause(paused bool) {
 	}
 }
 
-// resort sorts by the next visible column, or by the previous one if step is -1.
-func (n *nodes) resort(step int) {
-	n.by = nextColumn(n.table(), n.by, step)
-	n.order()
-}
-
-// table returns the layout of the nodes in this window.
-func (n *nodes) table() layout[*NodeStatus] {
-	return fit(nodeColumns(n.longest), n.width, n.by)
+// layout returns the layout of the nodes in this window.
+func (n *nodes) layout() layout[*NodeStatus] {
+	return fit(nodeColumns(n.longest), n.width, n.table.by)
 }

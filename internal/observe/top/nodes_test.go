@@ -154,8 +154,8 @@ func TestNodes(t *testing.T) {
 	c.fetch()
 	c.expect("2 of 3 nodes ready", "web-1:9090: no response")
 	c.press("s") // by state: what needs an operator first
-	if first := c.rows[0]; first != 0 {
-		t.Errorf("node %d comes first", first)
+	if first := c.table.rows[0].Name; first != "web-1:9090" {
+		t.Errorf("%s comes first", first)
 	}
 	c.expect("▶web-2:9090") // the cursor stays with its node
 	for _, size := range [][2]int{{40, 10}, {16, 3}, {15, 3}, {80, 4}, {250, 70}} {

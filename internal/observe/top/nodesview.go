@@ -26,18 +26,14 @@ func (n *nodes) lines() []string {
 		out = append(out, "")
 	}
 	wrong := nodeProblems(statuses)
-	wrong = wrong[:min(len(wrong), max(0, (h-len(out)-len(n.rows)-3)))]
-	l := n.table()
-	out = append(out, l.head(t, w, n.by, n.reversed))
+	wrong = wrong[:min(len(wrong), max(0, (h-len(out)-len(n.models)-3)))]
+	l := n.layout()
+	out = append(out, l.head(t, w, &n.table))
 	below := 1 // the footer
 	if len(wrong) > 0 {
 		below += 1 + len(wrong)
 	}
-	rows := make([]*NodeStatus, len(n.rows))
-	for i, at := range n.rows {
-		rows[i] = &statuses[at]
-	}
-	out = filled(append(out, l.rows(t, w, rows, &n.cursor, h-len(out)-below)...), h-below)
+	out = filled(append(out, l.rows(t, w, &n.table, h-len(out)-below)...), h-below)
 	if len(wrong) > 0 {
 		out = append(out, t.faint.Render(strings.Repeat("─", w)))
 		for _, p := range wrong {

@@ -22,7 +22,7 @@ func (p plan) blank(n int) []string {
 
 func (m *model) plan(height int) plan {
 	p := plan{head: height >= 3}
-	room := height - 1 - min(len(m.workers), max(2, height/2))
+	room := height - 1 - min(len(m.workers.rows), max(2, height/2))
 	if p.head {
 		room--
 	}

@@ -63,15 +63,12 @@ func fit[R any](all []column[R], width int, sorted string) layout[R] {
 }
 
 // head returns the line of column names, with an arrow before the column sorted by.
-func (l layout[R]) head(t theme, width int, sorted string, reversed bool) string {
+func (l layout[R]) head(t theme, width int, s *sheet[R]) string {
 	w := line{left: width}
 	for _, c := range l.columns {
 		mark := " "
-		if c.name == sorted {
-			mark = "▼"
-			if reversed {
-				mark = "▲"
-			}
+		if c.name == s.by {
+			mark = pick(s.reversed, "▲", "▼")
 		}
 		w.put(t.head, pad("", l.gap-1, true))
 		name := pad(c.name, c.width, c.left)
@@ -105,30 +102,11 @@ func (l layout[R]) row(t theme, width int, row R, selected bool) string {
 	return w.full(pick(selected, t.selected, t.plain))
 }
 
-// orderOf returns the order of the named column. A column without an order leaves the rows
-// as they are.
-func orderOf[R any](columns []column[R], by string, reversed bool) func(a, b R) int {
-	for _, c := range columns {
-		if c.name == by && c.order != nil {
-			return ordered(c.order, reversed)
-		}
-	}
-	return func(R, R) int { return 0 }
-}
-
-// ordered returns order, reversed if wanted.
-func ordered[R any](order func(a, b R) int, reversed bool) func(a, b R) int {
-	if reversed {
-		return func(a, b R) int { return order(b, a) }
-	}
-	return order
-}
-
 // rows returns the lines of as many rows around the cursor as there is room for.
-func (l layout[R]) rows(t theme, width int, all []R, c *cursor, room int) (lines []string) {
-	from, to := c.window(len(all), room)
+func (l layout[R]) rows(t theme, width int, s *sheet[R], room int) (lines []string) {
+	from, to := s.cursor.window(len(s.rows), room)
 	for i := from; i < to; i++ {
-		lines = append(lines, l.row(t, width, all[i], i == c.at))
+		lines = append(lines, l.row(t, width, s.rows[i], i == s.cursor.at))
 	}
 	return lines
 }
@@ -139,21 +117,4 @@ func pick[T any](yes bool, a, b T) T {
 		return a
 	}
 	return b
-}
-
-// cursor has the index of the selected row and of the first visible one.
-type cursor struct{ at, top int }
-
-func (c *cursor) move(by, rows int) {
-	c.at = max(0, min(c.at+by, rows-1))
-}
-
-// window returns the range of rows that is visible with the given room.
-func (c *cursor) window(rows, room int) (from, to int) {
-	c.at = max(0, min(c.at, rows-1))
-	c.top = max(0, min(c.top, c.at, rows-room))
-	if c.at >= c.top+room {
-		c.top = c.at - room + 1
-	}
-	return c.top, min(rows, c.top+room)
 }

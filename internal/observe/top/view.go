@@ -101,7 +101,7 @@ func (m *model) hints(t theme) []piece {
 	case m.clients != nil:
 		return []piece{
 			{"q quit", t.faint, 1}, {"? help", t.faint, 2}, {"esc back", t.faint, 0}, {"↑↓ select", t.faint, 6},
-			{"s sort (by " + m.clients.by + ")", t.faint, 3}, {"r reverse", t.faint, 4}, pause,
+			{"s sort", t.faint, 3}, {"r reverse", t.faint, 4}, pause,
 		}
 	}
 	return []piece{
@@ -138,11 +138,11 @@ func (m *model) poolView(height int) []string {
 	}
 	l := m.table()
 	if s.head {
-		out = append(out, l.head(t, m.width, m.by, m.reversed))
+		out = append(out, l.head(t, m.width, &m.workers))
 		rows--
 	}
 	above := len(out)
-	out = append(out, l.rows(t, m.width, m.workers, &m.cursor, rows)...)
+	out = append(out, l.rows(t, m.width, &m.workers, rows)...)
 	if s.detail && len(out) > above {
 		out = filled(out, above+rows)
 		if s.blanks >= 3 {
@@ -256,7 +256,7 @@ func rescued(r status.Rescue) string {
 
 // workerDetail returns three lines about the selected worker.
 func (m *model) workerDetail(t theme) []string {
-	w := m.workers[m.cursor.at]
+	w := m.workers.rows[m.workers.cursor.at]
 	first := fmt.Sprintf("worker %d: %s", w.Slot, w.State)
 	if w.PID > 0 {
 		first += fmt.Sprintf(", up %s, heartbeat %s ago", age(secondsUp(m.pool.Time, w)), age(w.Heartbeat))
