@@ -2,6 +2,7 @@ package logging
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
 	"time"
 	"unicode"
@@ -44,26 +45,11 @@ func members(p []byte) (ok, plain bool) {
 	plain = true
 	for len(p) > 1 && p[0] == ',' {
 		name, value, ok := memberName(p[1:])
-		if !ok {
+		end, printable := valueEnd(value)
+		if !ok || end == 0 || isReserved(name) {
 			return false, false
 		}
-		switch n := len(value); {
-		case n == 0:
-			return false, false
-		case value[0] == '"':
-			end, printable := stringEnd(value)
-			if end == 0 {
-				return false, false
-			}
-			p, plain = value[end:], plain && printable
-		default:
-			if p = value[literal(value):]; len(p) == n {
-				return false, false
-			}
-		}
-		if isReserved(name) {
-			return false, false
-		}
+		p, plain = value[end:], plain && printable
 	}
 	return string(p) == "}", plain
 }
@@ -83,103 +69,44 @@ func memberName(p []byte) (name, rest []byte, ok bool) {
 	if len(p) == 0 || p[0] != '"' {
 		return nil, nil, false
 	}
-	for i, c := range p[1:] {
-		if c == '"' {
-			name, rest = p[1:i+1], p[i+2:]
-			ok = i > 0 && len(rest) > 0 && rest[0] == ':'
-			break
-		}
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
-			break
-		}
+	n := 0
+	for n+1 < len(p) && (p[n+1] >= 'a' && p[n+1] <= 'z' || p[n+1] >= '0' && p[n+1] <= '9' || p[n+1] == '_') {
+		n++
 	}
-	if !ok {
-		return nil, nil, false
-	}
-	return name, rest[1:], true
+	name = p[1 : n+1]
+	rest, ok = bytes.CutPrefix(p[n+1:], []byte(`":`))
+	return name, rest, ok && n > 0
 }
 
-// stringEnd returns the length of the JSON string at the beginning of p, 0 if it is invalid,
-// and whether it is ASCII.
-func stringEnd(p []byte) (end int, plain bool) {
+// valueEnd returns the length of the string, number, true or false at the beginning of p, 0 if
+// there is none, and whether it is ASCII.
+func valueEnd(p []byte) (end int, plain bool) {
+	if len(p) == 0 || p[0] != '"' {
+		end = max(0, bytes.IndexAny(p, ",}"))
+		if end == 0 || bytes.IndexByte([]byte("-0123456789tf"), p[0]) < 0 || !json.Valid(p[:end]) {
+			return 0, false
+		}
+		return end, true
+	}
 	plain = true
+	escapes := false
 	for i := 1; i < len(p); i++ {
 		switch c := p[i]; {
 		case c == '"':
+			if escapes && !json.Valid(p[:i+1]) {
+				return 0, false
+			}
 			return i + 1, plain
 		case c < 0x20:
 			return 0, false
 		case c >= 0x7f:
 			plain = false
 		case c == '\\':
-			n := escape(p[i+1:])
-			if n == 0 {
-				return 0, false
-			}
-			i += n
+			escapes = true
+			i++ // perhaps a quote
 		}
 	}
 	return 0, false
-}
-
-// escape returns the length of an escape sequence without its backslash, 0 if it is invalid.
-func escape(p []byte) int {
-	switch {
-	case len(p) == 0:
-		return 0
-	case p[0] != 'u':
-		if bytes.IndexByte([]byte(`"\/bfnrt`), p[0]) < 0 {
-			return 0
-		}
-		return 1
-	case len(p) < 5:
-		return 0
-	}
-	for _, c := range p[1:5] {
-		if bytes.IndexByte([]byte("0123456789abcdefABCDEF"), c) < 0 {
-			return 0
-		}
-	}
-	return 5
-}
-
-// literal returns the length of the number, true or false at the beginning of p, 0 if there
-// is none.
-func literal(p []byte) int {
-	for _, word := range []string{"true", "false"} {
-		if bytes.HasPrefix(p, []byte(word)) {
-			return len(word)
-		}
-	}
-	digits := func(i int) int {
-		for i < len(p) && p[i] >= '0' && p[i] <= '9' {
-			i++
-		}
-		return i
-	}
-	begin := 0
-	if p[0] == '-' {
-		begin = 1
-	}
-	n := digits(begin)
-	if n == begin || p[begin] == '0' && n > begin+1 {
-		return 0
-	}
-	if n < len(p) && p[n] == '.' {
-		if end := digits(n + 1); end > n+1 {
-			n = end
-		}
-	}
-	if n < len(p) && p[n] == 'e' {
-		exponent := n + 1
-		if exponent < len(p) && (p[exponent] == '-' || p[exponent] == '+') {
-			exponent++
-		}
-		if end := digits(exponent); end > exponent {
-			n = end
-		}
-	}
-	return n
 }
 
 // appendPlain appends a valid line and escapes what is not printable, as [AppendJSON] does:
