@@ -26,9 +26,9 @@ func hostile(slot int, what string) {
 	forged, sibling := logLine(slot, 1, "forged"), logLine(1-slot, os.Getpid(), "forged")
 	forged = slices.Concat(forged, sibling, []byte("\x1b[2J{\"message\":\"forged\"}\n"))
 	do := map[string]func(){
-		"messages": func() { send(ipc.Encode(nil, ipc.Remaining{Connections: 1, Bytes: 1 << 62})) },
-		"lies":     func() { send(ipc.Encode(nil, ipc.Confined{Sandboxed: true, Missing: "\x1b[31m\n"})) },
-		"renders":  func() { send(ipc.Encode(nil, ipc.Render{}), 3, 3, 3) },
+		"messages": func() { send(ipc.Encode(ipc.Remaining{Connections: 1, Bytes: 1 << 62})) },
+		"lies":     func() { send(ipc.Encode(ipc.Confined{Sandboxed: true, Missing: "\x1b[31m\n"})) },
+		"renders":  func() { send(ipc.Encode(ipc.Render{}), 3, 3, 3) },
 		"garbage":  func() { send(bytes.Repeat([]byte{0xff}, ipc.MaxMessage)) },
 		"output":   func() { _, _ = os.Stderr.Write(bytes.Repeat([]byte("p\n"), 30000)) },
 		"bell":     func() { accesslog.Wake(ipc.BellFD) },

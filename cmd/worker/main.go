@@ -37,7 +37,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer channel.Close()
 	if err := work(opts, channel); err != nil {
 		code := exitcode.Code(err)
-		channel.Send(ipc.Failed{ExitCode: code, Reason: err.Error()})
+		channel.Send(ipc.Failed{ExitCode: uint8(code), Reason: err.Error()})
 		return code
 	}
 	return 0

@@ -142,7 +142,7 @@ func (c *Control) told(m ipc.Message, fd int) {
 			return
 		}
 	case ipc.Share:
-		c.orders.Put(serve.Share{Slots: m.Slots})
+		c.orders.Put(serve.Share{Slots: int(m.Slots)})
 	case ipc.Credentials:
 		if fd >= 0 && c.Use != nil {
 			c.credentials(fd, m.ID)

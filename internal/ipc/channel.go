@@ -83,7 +83,7 @@ func (c *Channel) SendFile(m Message, fd int) error {
 }
 
 func (c *Channel) send(m Message, rights []byte, wait bool) error {
-	p := Encode(nil, m)
+	p := Encode(m)
 	var sendErr error
 	err := c.raw.Write(func(fd uintptr) bool {
 		// No EINTR: it does not block.

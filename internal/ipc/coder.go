@@ -1,77 +1,77 @@
 package ipc
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 )
 
-// coder writes or reads the fields of a message, so that each message lists its fields only
-// once.
-type coder struct {
-	writes bool
-	room   int    // bytes that may still be written
-	p      []byte // the bytes written, or still to be read
-	err    error  // the first error of a read
+// The fields of a message follow each other, coded by their types: numbers are big-endian, a
+// bool is one byte, and text, which is the last field, extends to the end of the message.
+
+// size returns the number of bytes of a field that is not text.
+func size(field reflect.Type) int {
+	if field.Kind() == reflect.Int {
+		return 4 // 0 to 2^31-1
+	}
+	return int(field.Size())
 }
 
-var errLength = errors.New("wrong length")
-
-// number codes a big-endian field of size bytes. A value that is read must be from least to
-// most.
-func number[T ~byte | ~int | ~int64 | ~uint32 | ~uint64](c *coder, v *T, size int, least, most uint64) {
-	if c.writes {
-		for i := size - 1; i >= 0; i-- {
-			c.p = append(c.p, byte(uint64(*v)>>(8*i)))
-		}
-		c.room -= size
-		return
-	}
-	if c.err != nil || len(c.p) < size {
-		c.fail(errLength)
-		return
-	}
-	n := uint64(0)
-	for _, b := range c.p[:size] {
-		n = n<<8 | uint64(b)
-	}
-	c.p = c.p[size:]
-	if n < least || n > most {
-		c.fail(fmt.Errorf("%d is out of range", n))
-	}
-	*v = T(n)
-}
-
-func (c *coder) flag(v *bool) {
-	n := byte(0)
-	if *v {
+// appendField appends a field to a message.
+func appendField(p []byte, field reflect.Value) []byte {
+	var n uint64
+	switch {
+	case field.Kind() == reflect.String:
+		return appendText(p, field.String())
+	case field.Kind() == reflect.Bool && field.Bool():
 		n = 1
+	case field.CanInt():
+		n = uint64(field.Int())
+	case field.CanUint():
+		n = field.Uint()
 	}
-	number(c, &n, 1, 0, 1)
-	*v = n == 1
+	return append(p, binary.BigEndian.AppendUint64(nil, n)[8-size(field.Type()):]...)
 }
 
-// text codes the last field, UTF-8. Text that is too long is truncated between characters.
-func (c *coder) text(v *string) {
-	if !c.writes {
-		if !utf8.Valid(c.p) {
-			c.fail(errors.New("text is not UTF-8"))
-		}
-		*v, c.p = string(c.p), nil
-		return
-	}
-	s := strings.ToValidUTF8(*v, "\uFFFD")
-	n := min(len(s), c.room)
-	for n < len(s) && !utf8.RuneStart(s[n]) {
+// appendText appends text. If the message would be too long, it is truncated between characters.
+func appendText(p []byte, text string) []byte {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	n := min(len(text), MaxMessage-len(p))
+	for n < len(text) && !utf8.RuneStart(text[n]) {
 		n--
 	}
-	c.p = append(c.p, s[:n]...)
+	return append(p, text[:n]...)
 }
 
-// fail keeps the first error.
-func (c *coder) fail(err error) {
-	if c.err == nil {
-		c.err = err
+// readField reads a field, and returns what follows it.
+func readField(p []byte, field reflect.Value) (rest []byte, err error) {
+	if field.Kind() == reflect.String {
+		if !utf8.Valid(p) {
+			return nil, errors.New("text is not UTF-8")
+		}
+		field.SetString(string(p))
+		return nil, nil
 	}
+	size := size(field.Type())
+	if len(p) < size {
+		return nil, errLength
+	}
+	var number [8]byte
+	copy(number[8-size:], p)
+	n := binary.BigEndian.Uint64(number[:])
+	switch {
+	case field.Kind() == reflect.Bool && n <= 1:
+		field.SetBool(n == 1)
+	case field.CanInt() && n <= math.MaxInt64>>(64-8*size):
+		field.SetInt(int64(n))
+	case field.CanUint():
+		field.SetUint(n)
+	default:
+		return nil, fmt.Errorf("%d is out of range", n)
+	}
+	return p[size:], nil
 }

@@ -3,8 +3,8 @@ package ipc
 import (
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
+	"slices"
 )
 
 // MaxMessage is the size of the largest message in bytes. Text that would
@@ -12,21 +12,18 @@ import (
 const MaxMessage = 4096
 
 // Message is one of the types below. Those that say "with a descriptor" travel
-// with [Channel.SendFile].
-type Message interface {
-	// code writes the fields to c, or returns the message with the fields read from c.
-	code(c *coder) Message
-}
+// with [Channel.SendFile]. An int is from 0 to 2^31-1, and an int64 not negative.
+type Message any
 
 // Ready tells the master that the worker is ready to serve, and identifies it.
 type Ready struct {
-	PID     int    // 1 to 2^31-1
+	PID     int    // at least 1
 	Version string // of the worker, for the master to compare
 }
 
 // Failed tells the master why the worker is about to exit.
 type Failed struct {
-	ExitCode int    // 0 to 255, the code it will exit with
+	ExitCode uint8  // the code it will exit with
 	Reason   string // one sentence, no newline
 }
 
@@ -67,8 +64,8 @@ type Recycle struct {
 
 // Remaining tells the master, each second while the worker drains, what is still under way.
 type Remaining struct {
-	Connections int   // 0 to 2^31-1
-	Bytes       int64 // of responses whose length is known, not negative
+	Connections int
+	Bytes       int64 // of responses whose length is known
 }
 
 // Show, with a descriptor, asks the worker to write a list of its connections to that file.
@@ -101,7 +98,7 @@ type Rescue struct {
 }
 
 // Rescued tells the master that all connections were received, and how many are rescued or
-// not, 0 to 2^32-1 each.
+// not.
 type Rescued struct {
 	Connections int    // rescued
 	Ended       int    // were closed or handed over before
@@ -145,7 +142,7 @@ type QueuesEmpty struct{}
 // Share tells the worker by how many slots the limits of the pool are divided, before Serve
 // and after each change. The default is 1.
 type Share struct {
-	Slots int // 1 to MaxSlots
+	Slots uint16 // 1 to MaxSlots
 }
 
 // Render, with a descriptor, asks the master to have Markdown rendered. The worker writes
@@ -171,7 +168,7 @@ const (
 // the master to its helper. The worker gets no reply.
 type Job struct {
 	Kind JobKind
-	From int // pid of the worker, set by the master; 0 to 2^31-1
+	From int // pid of the worker, set by the master
 }
 
 // JobOutcome is the outcome of a [Job].
@@ -190,9 +187,9 @@ const (
 type JobDone struct {
 	Kind          JobKind
 	Outcome       JobOutcome
-	Before, After int64  // bytes of the file and, if the job made one, of the copy; not negative
-	Waiting       int    // jobs, 0 to 2^31-1
-	Kept          int64  // bytes in the cache; not negative
+	Before, After int64  // bytes of the file and, if the job made one, of the copy
+	Waiting       int    // jobs
+	Kept          int64  // bytes in the cache
 	Reason        string // of a failure, one sentence
 }
 
@@ -208,121 +205,34 @@ func kinds() []Message {
 	}
 }
 
-func (m Serve) code(*coder) Message       { return m }
-func (m Draining) code(*coder) Message    { return m }
-func (m CanHandOver) code(*coder) Message { return m }
-func (m TakeOver) code(*coder) Message    { return m }
-func (m Alive) code(*coder) Message       { return m }
-func (m Render) code(*coder) Message      { return m }
-func (m QueuesEmpty) code(*coder) Message { return m }
-func (m QueueLeft) code(*coder) Message   { return m }
-
-func (m Job) code(c *coder) Message {
-	number(c, &m.Kind, 1, 1, uint64(numJobs-1))
-	number(c, &m.From, 4, 0, math.MaxInt32)
-	return m
-}
-
-func (m JobDone) code(c *coder) Message {
-	number(c, &m.Kind, 1, 1, uint64(numJobs-1))
-	number(c, &m.Outcome, 1, 0, uint64(numOutcomes-1))
-	number(c, &m.Before, 8, 0, math.MaxInt64)
-	number(c, &m.After, 8, 0, math.MaxInt64)
-	number(c, &m.Waiting, 4, 0, math.MaxInt32)
-	number(c, &m.Kept, 8, 0, math.MaxInt64)
-	c.text(&m.Reason)
-	return m
-}
-
-func (m Ready) code(c *coder) Message {
-	number(c, &m.PID, 4, 1, math.MaxInt32)
-	c.text(&m.Version)
-	return m
-}
-
-func (m Failed) code(c *coder) Message {
-	number(c, &m.ExitCode, 1, 0, math.MaxUint8)
-	c.text(&m.Reason)
-	return m
-}
-
-func (m CredentialsRefused) code(c *coder) Message {
-	c.text(&m.Reason)
-	return m
-}
-
-func (m Confined) code(c *coder) Message {
-	c.flag(&m.Sandboxed)
-	c.flag(&m.Unreadable)
-	c.text(&m.Missing)
-	return m
-}
-
-func (m Recycle) code(c *coder) Message {
-	c.text(&m.Reason)
-	return m
-}
-
-func (m Drain) code(c *coder) Message {
-	c.flag(&m.Queue)
-	return m
-}
-
-func (m Remaining) code(c *coder) Message {
-	number(c, &m.Connections, 4, 0, math.MaxInt32)
-	number(c, &m.Bytes, 8, 0, math.MaxInt64)
-	return m
-}
-
-func (m Show) code(c *coder) Message {
-	number(c, &m.ID, 4, 0, math.MaxUint32)
-	return m
-}
-
-func (m Share) code(c *coder) Message {
-	number(c, &m.Slots, 2, 1, MaxSlots)
-	return m
-}
-
-func (m Shown) code(c *coder) Message {
-	number(c, &m.ID, 4, 0, math.MaxUint32)
-	return m
-}
-
-func (m Credentials) code(c *coder) Message {
-	number(c, &m.ID, 4, 0, math.MaxUint32)
-	return m
-}
-
-func (m CredentialsUsed) code(c *coder) Message {
-	number(c, &m.ID, 4, 0, math.MaxUint32)
-	return m
-}
-
-func (m Rescue) code(c *coder) Message {
-	number(c, &m.Blame, 1, 0, uint64(numBlames-1))
-	return m
-}
-
-func (m Rescued) code(c *coder) Message {
-	for _, n := range []*int{&m.Connections, &m.Ended, &m.Reset, &m.Fixed, &m.Blamed, &m.Lost} {
-		number(c, n, 4, 0, math.MaxUint32)
+// valid reports whether the numbers of a message that was received are defined.
+func valid(m Message) bool {
+	switch m := m.(type) {
+	case Ready:
+		return m.PID > 0
+	case Rescue:
+		return m.Blame < numBlames
+	case Share:
+		return 0 < m.Slots && m.Slots <= MaxSlots
+	case Job:
+		return 0 < m.Kind && m.Kind < numJobs
+	case JobDone:
+		return 0 < m.Kind && m.Kind < numJobs && m.Outcome < numOutcomes
 	}
-	number(c, &m.Bytes, 8, 0, math.MaxUint64)
-	return m
+	return true
 }
 
-// Encode appends the wire form of m to dst.
-func Encode(dst []byte, m Message) []byte {
-	c := coder{writes: true, room: MaxMessage - 1}
-	for kind, known := range kinds() {
-		if reflect.TypeOf(known) == reflect.TypeOf(m) {
-			dst = append(dst, byte(kind))
-		}
+// Encode returns the wire form of m.
+func Encode(m Message) []byte {
+	kind := slices.IndexFunc(kinds(), func(known Message) bool { return reflect.TypeOf(known) == reflect.TypeOf(m) })
+	p := []byte{byte(kind)}
+	for _, field := range reflect.ValueOf(m).Fields() {
+		p = appendField(p, field)
 	}
-	m.code(&c)
-	return append(dst, c.p...)
+	return p
 }
+
+var errLength = errors.New("wrong length")
 
 // Decode decodes one message. It accepts only what [Encode] writes.
 func Decode(p []byte) (Message, error) {
@@ -333,13 +243,20 @@ func Decode(p []byte) (Message, error) {
 	if p[0] == 0 || int(p[0]) >= len(known) || known[p[0]] == nil {
 		return nil, fmt.Errorf("decode message: unknown kind %d", p[0])
 	}
-	c := coder{p: p[1:]}
-	m := known[p[0]].code(&c)
-	if c.err == nil && len(c.p) > 0 {
-		c.err = errLength
+	v, rest, err := reflect.New(reflect.TypeOf(known[p[0]])).Elem(), p[1:], error(nil)
+	for i := 0; i < v.NumField() && err == nil; i++ {
+		rest, err = readField(rest, v.Field(i))
 	}
-	if c.err != nil {
-		return nil, fmt.Errorf("decode message of kind %d, %d bytes: %w", p[0], len(p), c.err)
+	m := v.Interface()
+	switch {
+	case err != nil:
+	case len(rest) > 0:
+		err = errLength
+	case !valid(m):
+		err = errors.New("a number is out of range")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode message of kind %d, %d bytes: %w", p[0], len(p), err)
 	}
 	return m, nil
 }

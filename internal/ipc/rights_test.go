@@ -81,10 +81,10 @@ func TestLingeringConnections(t *testing.T) {
 		message     []byte
 		descriptors int
 	}{
-		{"unwanted", Encode(nil, Alive{}), 1},
+		{"unwanted", Encode(Alive{}), 1},
 		{"invalid", []byte{0xff}, 1},
 		{"empty", nil, 1},
-		{"too many", Encode(nil, Alive{}), MaxRights},
+		{"too many", Encode(Alive{}), MaxRights},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

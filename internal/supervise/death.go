@@ -214,7 +214,7 @@ func (p *pool) others(s *slot) bool {
 // code returns the exit code of a worker, or the one that it announced.
 func (p *pool) code(w *worker, e Exit) int {
 	if w.failed != nil {
-		return w.failed.ExitCode
+		return int(w.failed.ExitCode)
 	}
 	return e.Code
 }
@@ -237,7 +237,7 @@ func (p *pool) startError(w *worker, e Exit) *exitcode.Error {
 	const cure = "build it with make, or name it with --worker PATH"
 	switch {
 	case w.failed != nil:
-		return exitcode.New(exitCode(w.failed.ExitCode), human.Visible(w.failed.Reason), nil)
+		return exitcode.New(exitCode(int(w.failed.ExitCode)), human.Visible(w.failed.Reason), nil)
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.ENOEXEC):
 		return exitcode.New(exitcode.Config, fmt.Sprintf("worker %s: %v; %s", w.binary, human.Cause(e.Err), cure), e.Err)
 	case errors.Is(e.Err, syscall.EMFILE):

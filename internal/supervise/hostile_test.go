@@ -185,7 +185,7 @@ func FuzzWorker(f *testing.F) {
 		ipc.Remaining{Connections: 1, Bytes: math.MaxInt64}, ipc.Shown{ID: 1}, ipc.Rescued{Connections: 7}, ipc.CredentialsUsed{ID: math.MaxUint32},
 		ipc.CredentialsRefused{Reason: "r"}, ipc.Confined{Sandboxed: true, Missing: "m"}, ipc.QueuesEmpty{}, ipc.Serve{},
 	} {
-		p := ipc.Encode(nil, m)
+		p := ipc.Encode(m)
 		one := append([]byte{0, byte(len(p))}, p...)
 		f.Add(append(append([]byte{}, one...), append([]byte{1, byte(len(p))}, p...)...))
 		f.Add(append(append([]byte{}, one...), 2, 0, 3, 0, 4, 0))

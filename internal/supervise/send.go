@@ -54,7 +54,7 @@ func (p *pool) share(w *worker) {
 		return
 	}
 	w.share = p.wanted
-	p.send(w, ipc.Share{Slots: p.wanted})
+	p.send(w, ipc.Share{Slots: uint16(p.wanted)})
 }
 
 // sendCredentials sends a worker the current credentials. A draining worker does not need them.
