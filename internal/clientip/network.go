@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -59,13 +60,19 @@ func (n Network) String() string {
 // Networks finds the narrowest of many networks that contains an address. It is immutable and
 // safe for concurrent use. A nil Networks is empty.
 //
-// Two networks are nested or disjoint. So they divide the address space into ranges, each with
-// one narrowest network, which a binary search over the beginnings of the ranges finds.
+// Two networks are nested or disjoint. So the narrowest network that contains an address is the
+// last one that begins at or before it, or one around that.
 type Networks struct {
 	all    []Network
-	begins []netip.Addr // of the ranges, IPv4 before IPv6
-	narrow []int32      // the narrowest network of each range in all; -1: none
-	unix   int32        // the network of unix sockets in all; -1: none
+	sorted []nested // by their first address, the wider before the narrower
+	unix   int      // the network of unix sockets in all; -1: none
+}
+
+// nested is a network of IP addresses.
+type nested struct {
+	netip.Prefix
+	number int // in Networks.all
+	around int // the narrowest network around it in Networks.sorted; -1: none
 }
 
 // NewNetworks returns the networks; nil if there are none. Of equal networks the last one
@@ -75,66 +82,27 @@ func NewNetworks(all []Network) *Networks {
 		return nil
 	}
 	ns := &Networks{all: slices.Clone(all), unix: -1}
-	var order []int32
 	for i, n := range all {
 		if n.unix {
-			ns.unix = int32(i)
+			ns.unix = i
 		} else if n.prefix.IsValid() {
-			order = append(order, int32(i))
+			ns.sorted = append(ns.sorted, nested{Prefix: n.prefix, number: i})
 		}
 	}
-	slices.SortStableFunc(order, func(i, j int32) int { return all[i].prefix.Compare(all[j].prefix) })
-	var open []int32 // each contains the next
-	for _, i := range order {
-		begin := all[i].prefix.Addr()
-		for len(open) > 0 && !all[open[len(open)-1]].prefix.Contains(begin) {
-			open = ns.close(open)
-		}
-		open = append(open, i)
-		ns.mark(begin, i)
-	}
-	for len(open) > 0 {
-		open = ns.close(open)
+	slices.SortStableFunc(ns.sorted, func(a, b nested) int { return a.Compare(b.Prefix) })
+	for i := range ns.sorted {
+		ns.sorted[i].around = ns.narrowest(i-1, ns.sorted[i].Addr())
 	}
 	return ns
 }
 
-// close ends the narrowest of the open networks. The addresses after it belong to the next
-// wider one.
-func (ns *Networks) close(open []int32) []int32 {
-	behind := after(ns.all[open[len(open)-1]].prefix)
-	open = open[:len(open)-1]
-	around := int32(-1)
-	if len(open) > 0 {
-		around = open[len(open)-1]
+// narrowest returns the first of sorted[i] and the networks around it that contains an address;
+// -1: none does.
+func (ns *Networks) narrowest(i int, ip netip.Addr) int {
+	for i >= 0 && !ns.sorted[i].Contains(ip) {
+		i = ns.sorted[i].around
 	}
-	if behind.IsValid() {
-		ns.mark(behind, around)
-	}
-	return open
-}
-
-// mark begins a range with its narrowest network.
-func (ns *Networks) mark(begin netip.Addr, narrowest int32) {
-	if n := len(ns.begins); n > 0 && ns.begins[n-1] == begin {
-		ns.narrow[n-1] = narrowest
-		return
-	}
-	ns.begins, ns.narrow = append(ns.begins, begin), append(ns.narrow, narrowest)
-}
-
-// after returns the first address after a network: after the end of IPv4 the first of IPv6,
-// after the end of IPv6 an invalid one.
-func after(p netip.Prefix) netip.Addr {
-	raw := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(raw)*8; i++ {
-		raw[i/8] |= 0x80 >> (i % 8)
-	}
-	last, _ := netip.AddrFromSlice(raw)
-	if next := last.Next(); next.IsValid() || last.Is6() {
-		return next
-	}
-	return netip.IPv6Unspecified()
+	return i
 }
 
 // Find returns the narrowest network that contains a, and its index; -1 if there is none.
@@ -142,22 +110,18 @@ func (ns *Networks) Find(a Addr) (Network, int) {
 	if ns == nil {
 		return Network{}, -1
 	}
-	at := int32(-1)
-	if a.kind == kindUnix {
-		at = ns.unix
-	} else if ip := a.IP(); ip.IsValid() {
-		i, found := slices.BinarySearchFunc(ns.begins, ip, netip.Addr.Compare)
-		if !found {
-			i--
-		}
-		if i >= 0 {
-			at = ns.narrow[i]
+	at := ns.unix
+	if a.kind != kindUnix {
+		ip := a.IP()
+		after := sort.Search(len(ns.sorted), func(i int) bool { return ip.Less(ns.sorted[i].Addr()) })
+		if at = ns.narrowest(after-1, ip); at >= 0 {
+			at = ns.sorted[at].number
 		}
 	}
 	if at < 0 {
 		return Network{}, -1
 	}
-	return ns.all[at], int(at)
+	return ns.all[at], at
 }
 
 // Contains reports whether a is in one of the networks.
