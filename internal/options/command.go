@@ -243,12 +243,7 @@ func (s *scaled) UnmarshalFlag(v string) error {
 func (s start) explain(c *Command) (*Command, error) {
 	var e explainCommand
 	var err error
-	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
-		e = explainCommand{}
-		p, err := s.parserOf(c.Name, &e)
-		return p, &e.line, err
-	})
-	if err != nil {
+	if c.Options, _, err = s.serving(c.Name, &e, &e.line); err != nil {
 		return nil, err
 	}
 	c.URL, c.Method, c.Header, c.From = e.Args.URL, e.Method, e.Request, e.From
@@ -258,16 +253,11 @@ func (s start) explain(c *Command) (*Command, error) {
 // config returns the effective options, or a sample file, as an [*Info].
 func (s start) config(program string) error {
 	var c configCommand
-	s.origins = make(origins)
-	o, err := s.serving(func() (*flags.Parser, *line, error) {
-		c = configCommand{}
-		p, err := s.parserOf("config", &c)
-		return p, &c.line, err
-	})
+	o, from, err := s.serving("config", &c, &c.line)
 	if err != nil {
 		return err
 	}
-	text, err := effective(o, s.origins)
+	text, err := effective(o, from)
 	if c.Sample {
 		text, err = sample(program)
 	}

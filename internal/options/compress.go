@@ -112,21 +112,13 @@ func (o Options) CheckCache() error {
 // compress parses the command compress.
 func (s start) compress(c *Command) (*Command, error) {
 	var e compressCommand
-	var first *flags.Parser // without the file of --config
+	var from origins
 	var err error
-	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
-		e = compressCommand{}
-		p, err := s.parserOf(c.Name, &e)
-		if first == nil {
-			first = p
-		}
-		return p, &e.line, err
-	})
-	if err != nil {
+	if c.Options, from, err = s.serving(c.Name, &e, &e.line); err != nil {
 		return nil, err
 	}
 	if dir := e.Args.Dir; dir != "" {
-		if !first.FindOptionByLongName("base").IsSetDefault() {
+		if from["base"].by == byCommandLine {
 			return nil, usage(human.Quoted(string(dir)) + ": --base names the directory already; leave one of them out")
 		}
 		c.Options.Base, c.Options.Site, c.Options.StrictHost = dir, nil, false

@@ -14,9 +14,9 @@ type dependency struct {
 }
 
 // checkDependencies refuses flags that would have no effect. cache is the cache directory that systemd
-// passes. A token file is refused only if a flag or the config file sets it, because the
-// commands use its variable too.
-func (o Options) checkDependencies(given map[string]bool, cache CacheDir) error {
+// passes. token is what has set the token file, which is not refused if it was a variable, because
+// the commands use that too.
+func (o Options) checkDependencies(token source, cache CacheDir) error {
 	makes := o.Compress || o.ETag != ETagTimes // copies or digests
 	forACME := o.ACMEEmail != "" || o.ACMEDirectory != "" || o.ACMEProfile != "" || o.ACMEBinding != ""
 	caches := o.FileCache > 0 && o.FileCache != defaultFileCache
@@ -31,7 +31,7 @@ func (o Options) checkDependencies(given map[string]bool, cache CacheDir) error 
 		{caches, o.EventLoop(), "--file-cache " + human.Duration(time.Duration(o.FileCache)) + ": --engine netpoll caches nothing; leave one of them out"},
 		{forACME, len(o.ACME) > 0, "--acme-email, --acme-directory, --acme-profile, --acme-eab: have no effect without --acme; name the hosts with --acme HOST"},
 		{o.State != "", len(o.ACME) > 0, "--state " + human.Quoted(string(o.State)) + ": has no effect without --acme; name the hosts with --acme HOST"},
-		{given["admin-token-file"], o.Admin != "", "--admin-token-file " + human.Quoted(string(o.AdminTokenFile)) + ": there is no admin endpoint; open one with --admin ADDR"},
+		{token == byFile || token == byCommandLine, o.Admin != "", "--admin-token-file " + human.Quoted(string(o.AdminTokenFile)) + ": there is no admin endpoint; open one with --admin ADDR"},
 		{o.AccessLogFormat != AccessCombined, o.AccessLog != "", "--access-log-format " + string(o.AccessLogFormat) + ": there is no access log; write one with --access-log FILE"},
 	} {
 		if d.given && !d.met {

@@ -12,39 +12,25 @@ import (
 	"phalanx/internal/human"
 )
 
-// origins maps flags to the origins of their values: one for each value from the config file,
-// otherwise one for all values. Flags without an entry have their default. A nil origins
-// records nothing.
-type origins map[string][]string
+// origins has the origin of each flag that does not have its default.
+type origins map[string]origin
 
-// file records the flags that a file sets, with their line numbers.
-func (o origins) file(name string, lines map[string][]int) {
-	for flag, numbers := range lines {
-		for _, number := range numbers {
-			if o != nil && flag != "" {
-				o[flag] = append(o[flag], human.Visible(name)+":"+strconv.Itoa(number))
-			}
-		}
-	}
+// origin says where the values of a flag come from: one text for each value from the config file,
+// otherwise one for all values.
+type origin struct {
+	by    source
+	texts []string
 }
 
-// environment records the flags that variables set. commandLine is called after it.
-func (o origins) environment(p *flags.Parser, getenv func(string) string) {
-	for _, flag := range list(p) {
-		if key := envName(flag); o != nil && key != "" && getenv(key) != "" {
-			o[flag.LongName] = []string{"$" + key}
-		}
-	}
-}
+// source is what has set a flag.
+type source int
 
-// commandLine records the flags that the command line sets.
-func (o origins) commandLine(given map[string]bool) {
-	for flag, is := range given {
-		if o != nil && is {
-			o[flag] = []string{"command line"}
-		}
-	}
-}
+const (
+	byDefault source = iota
+	byFile
+	byVariable
+	byCommandLine
+)
 
 // effective returns the options in the form of a config file, each with its origin. Parsing
 // that file results in the same options.
@@ -53,9 +39,9 @@ func effective(o Options, from origins) (string, error) {
 	b.WriteString("# The options in force, in the form of a config file.\n")
 	err := eachSetting(&b, func(flag *flags.Option) {
 		values := texts(o, flag)
-		origin := from[flag.LongName]
+		origin := from[flag.LongName].texts
 		if len(origin) == 0 {
-			origin = []string{byDefault(flag, len(values) > 0)}
+			origin = []string{defaultOrigin(flag, len(values) > 0)}
 		}
 		if elsewhere := o.unused(flag.LongName); elsewhere != "" {
 			values, origin = nil, []string{"see " + elsewhere}
@@ -74,8 +60,8 @@ func effective(o Options, from origins) (string, error) {
 	return b.String(), err
 }
 
-// byDefault returns the origin of a flag that is not set.
-func byDefault(flag *flags.Option, valued bool) string {
+// defaultOrigin returns the origin of a flag that is not set.
+func defaultOrigin(flag *flags.Option, valued bool) string {
 	switch mask := flag.DefaultMask; {
 	case mask != "":
 		return "default: " + mask
@@ -88,7 +74,7 @@ func byDefault(flag *flags.Option, valued bool) string {
 // unused returns the flag because of which another one has no effect; "" if it has an effect.
 func (o Options) unused(flag string) string {
 	switch {
-	case isPortOrBind(flag) && len(o.Listen) > 0:
+	case (flag == "port" || flag == "bind") && len(o.Listen) > 0:
 		return "listen"
 	case flag == "base" && o.StrictHost:
 		return "strict-host"

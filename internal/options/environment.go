@@ -47,23 +47,6 @@ func withoutLink(getenv func(string) string) func(string) string {
 	}
 }
 
-// fromEnv sets the flags that are not on the command line from variables. go-flags can do that
-// too, but only from the process's environment.
-func fromEnv(p *flags.Parser, given map[string]bool, getenv func(string) string) error {
-	for _, o := range list(p) {
-		key := envName(o)
-		if key == "" || given[o.LongName] {
-			continue
-		}
-		if v := getenv(key); v != "" {
-			if err := assign(o, strings.Split(strings.TrimSpace(v), "\n")...); err != nil {
-				return usage(key + strings.TrimPrefix(err.Error(), "--"+o.LongName))
-			}
-		}
-	}
-	return nil
-}
-
 // assign sets a flag to a value, or to several if it may be repeated. The value of -v is a
 // count.
 func assign(o *flags.Option, values ...string) error {

@@ -18,30 +18,40 @@ import (
 	"phalanx/internal/human"
 )
 
-// fromFile sets flags from a config file. Each line is a flag without its dashes, "=" and a
-// value, which may be in double quotes. A line that begins with # or ; is a comment, and so is
-// the rest of a line after " #". A byte order mark and CRLF are accepted. It returns the line
-// numbers of each flag. The error has one line for each error in the file.
-func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) {
+// setting is a line of a config file.
+type setting struct {
+	number int // from 1
+	value  string
+}
+
+// readFile returns the lines of a config file by flag. Each line is a flag without its dashes, "="
+// and a value, which may be in double quotes. A line that begins with # or ; is a comment, and so
+// is the rest of a line after " #". A byte order mark and CRLF are accepted. The values are checked
+// as those of data, a pointer to a struct of flags. The error has one line for each error in the
+// file.
+func (s start) readFile(command string, data any, file string) (lines map[string][]setting, err error) {
+	p, err := s.parserOf(command, reflect.New(reflect.TypeOf(data).Elem()).Interface())
+	if err != nil {
+		return nil, err
+	}
 	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
-	switch path, ok := errors.AsType[*fs.PathError](err); {
-	case ok:
+	if path, ok := errors.AsType[*fs.PathError](err); ok { // no other errors are possible
 		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; create it or name another", name, path.Err), err)
-	case err != nil:
-		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v", name, err), err)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) {
 		return nil, exitcode.New(exitcode.Config, name+": is not in UTF-8; save it as UTF-8", nil)
 	}
 	number := 0
-	lines = make(map[string][]int)
+	lines = make(map[string][]setting)
 	var wrong []error
 	for line := range strings.Lines(string(text)) {
 		number++
-		flag, err := fromLine(p, strings.TrimSpace(line))
-		lines[flag] = append(lines[flag], number)
+		flag, value, err := fromLine(p, strings.TrimSpace(line))
+		if flag != "" {
+			lines[flag] = append(lines[flag], setting{number, value})
+		}
 		if err != nil && len(wrong) == maxErrors {
 			wrong = append(wrong, errors.New(name+": there are more errors"))
 			break
@@ -59,44 +69,44 @@ func fromFile(p *flags.Parser, file string) (lines map[string][]int, err error) 
 // maxErrors is the largest number of errors in a file that are reported at once.
 const maxErrors = 10
 
-// fromLine sets the flag of a line and returns its name, "" if the line has none.
-func fromLine(p *flags.Parser, line string) (flag string, err error) {
+// fromLine returns the flag of a line and its value, "" if the line has none.
+func fromLine(p *flags.Parser, line string) (flag, value string, err error) {
 	if line == "" || line[0] == '#' || line[0] == ';' {
-		return "", nil
+		return "", "", nil
 	}
 	if line[0] == '[' {
-		return "", errors.New(line + ": sections are not supported; remove the line")
+		return "", "", errors.New(line + ": sections are not supported; remove the line")
 	}
 	flag, v, ok := strings.Cut(line, "=")
 	flag = strings.TrimPrefix(strings.TrimSpace(flag), "--")
 	all := list(p)
-	i, lacks, value, alone := index(all, flag), "a value", "VALUE", true
+	i, lacks, example, alone := index(all, flag), "a value", "VALUE", true
 	if name, rest := word(line); i < 0 && index(all, name) >= 0 {
 		flag, i, ok = name, index(all, name), false
-		lacks, value, alone = "an equals sign", human.Visible(strings.TrimSuffix(rest, ";")), strings.HasPrefix(rest, "#")
+		lacks, example, alone = "an equals sign", human.Visible(strings.TrimSuffix(rest, ";")), strings.HasPrefix(rest, "#")
 	}
 	switch {
 	case i < 0:
-		return "", errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
+		return "", "", errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
-		return "", errors.New(flag + ": only on the command line")
+		return "", "", errors.New(flag + ": only on the command line")
 	case !ok && (all[i].Field().Type.Kind() == reflect.Bool || flag == "verbose") && alone:
-		return flag, assign(all[i], "true") // as on the command line
+		return flag, "true", nil // as on the command line
 	case !ok && all[i].Field().Type.Kind() == reflect.Bool:
-		return "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
+		return "", "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = true")
 	case !ok:
-		return "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = " + value)
+		return "", "", errors.New(flag + ": needs " + lacks + "; write " + flag + " = " + example)
 	}
 	given := strings.TrimSpace(v)
-	v, err = uncommented(given)
+	value, err = uncommented(given)
 	if err != nil {
-		return "", errors.New(flag + ": " + err.Error())
+		return "", "", errors.New(flag + ": " + err.Error())
 	}
-	err = assign(all[i], v)
-	if err != nil && v != given && given[0] != '"' {
-		return "", errors.New(err.Error() + "; a value with \" #\" needs quotes")
+	err = assign(all[i], value)
+	if err != nil && value != given && given[0] != '"' {
+		err = errors.New(err.Error() + "; a value with \" #\" needs quotes")
 	}
-	return flag, err
+	return flag, value, err
 }
 
 // index returns the index of the flag with the name, or -1.

@@ -168,22 +168,15 @@ func (o Options) Addresses() []listen.Address {
 
 // checkListenAlone refuses --port and --bind together with --listen, also from variables and the config
 // file.
-func (o Options) checkListenAlone(p *flags.Parser, getenv func(string) string) error {
-	if len(o.Listen) == 0 {
-		return nil
-	}
-	given := givenBy(p)
-	for _, flag := range list(p) {
-		if isPortOrBind(flag.LongName) && (given[flag.LongName] || getenv(envName(flag)) != "") {
-			return usage("--" + flag.LongName + ": --listen says where to listen; write --listen http://" +
+func (o Options) checkListenAlone(from origins) error {
+	for _, flag := range []string{"port", "bind"} {
+		if len(o.Listen) > 0 && from[flag].by != byDefault {
+			return usage("--" + flag + ": --listen says where to listen; write --listen http://" +
 				net.JoinHostPort(string(o.Bind), strconv.Itoa(int(o.Port))) + " instead")
 		}
 	}
 	return nil
 }
-
-// isPortOrBind reports whether a flag is an alternative to --listen.
-func isPortOrBind(flag string) bool { return flag == "port" || flag == "bind" }
 
 // checkListen refuses addresses that are invalid together.
 func (o Options) checkListen() error {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/human"
 )
 
 // line is the struct that go-flags fills: the options, -v, --version and --help.
@@ -29,7 +31,6 @@ type start struct {
 	getenv  func(string) string
 	linked  string
 	environ func() []string // every variable, as os.Environ; or nil
-	origins origins         // filled in, if not nil
 }
 
 // A From sets a property of the program's start.
@@ -60,70 +61,76 @@ func ParseMaster(args []string, getenv func(string) string, more ...From) (Optio
 	} else if c != nil {
 		return Options{}, usage(c.Name + ": is a command, not an option of the server")
 	}
-	return s.serving(func() (*flags.Parser, *line, error) {
-		var l line
-		p, err := newParser(s.name, &l)
-		return p, &l, err
-	})
+	var l line
+	o, _, err := s.serving("", &l, &l)
+	return o, err
 }
 
-// serving parses the flags of serving, with parsers that build returns.
-func (s start) serving(build func() (*flags.Parser, *line, error)) (Options, error) {
+// serving parses the flags of serving for a command, "" for the server, into data, a pointer to a
+// struct that contains l. It also returns where the values come from.
+func (s start) serving(command string, data any, l *line) (Options, origins, error) {
+	p, err := s.parserOf(command, data)
 	var rest []string
-	read := func(file string) (*flags.Parser, *line, error) {
-		p, l, err := build()
-		if err == nil && file != "" {
-			var lines map[string][]int
-			lines, err = fromFile(p, file)
-			s.origins.file(file, lines)
-		}
-		if err == nil {
-			rest, err = parsed(p, s.args, &l.Help, &l.Version)
-		}
-		return p, l, err
+	if err == nil {
+		rest, err = parsed(p, s.args, &l.Help, &l.Version)
 	}
-	p, l, err := read("")
 	if err == nil {
 		err = directory(p, rest)
 	}
+	var lines map[string][]setting
+	file := cmp.Or(string(l.Config), s.getenv("PHALANX_CONFIG"))
+	if err == nil && file != "" {
+		lines, err = s.readFile(command, data, file)
+	}
+	var from origins
+	if err == nil {
+		from, err = s.fill(p, file, lines)
+	}
+	if err == nil && len(rest) > 0 {
+		from["base"] = origin{byCommandLine, []string{"command line"}}
+		err = assign(p.FindOptionByLongName("base"), rest[0])
+	}
+	if err == nil {
+		err = cmp.Or(l.checkListenAlone(from), l.checkSiteFlags(from["base"].by),
+			l.checkDependencies(from["admin-token-file"].by, CacheDir(s.unitDirectory("CACHE_DIRECTORY"))))
+	}
+	if err == nil && s.environ != nil {
+		err = strayVariable(p, s.environ())
+	}
 	if err != nil {
-		return Options{}, err
-	}
-	given := givenBy(p)
-	if file := cmp.Or(string(l.Config), s.getenv("PHALANX_CONFIG")); file != "" {
-		if p, l, err = read(file); err != nil {
-			return Options{}, err
-		}
-	}
-	if len(rest) > 0 {
-		given["base"] = true
-		if err := assign(p.FindOptionByLongName("base"), rest[0]); err != nil {
-			return Options{}, err
-		}
-	}
-	if err := fromEnv(p, given, s.getenv); err != nil {
-		return Options{}, err
-	}
-	s.origins.environment(p, s.getenv)
-	s.origins.commandLine(given)
-	given = givenBy(p) // including the file's
-	if err := cmp.Or(l.checkListenAlone(p, s.getenv), l.checkSiteFlags(given["base"] || len(rest) > 0, s.getenv("PHALANX_BASE") != ""),
-		l.checkDependencies(given, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))); err != nil {
-		return Options{}, err
+		return Options{}, nil, err
 	}
 	l.Verbose, l.Linked = l.verbosity(), s.linked
-	if l.State == "" {
-		l.State = StateDir(s.unitDirectory("STATE_DIRECTORY"))
-	}
-	if l.CacheDir == "" {
-		l.CacheDir = CacheDir(s.unitDirectory("CACHE_DIRECTORY"))
-	}
-	if s.environ != nil {
-		if err := strayVariable(p, s.environ()); err != nil {
-			return Options{}, err
+	l.State = cmp.Or(l.State, StateDir(s.unitDirectory("STATE_DIRECTORY")))
+	l.CacheDir = cmp.Or(l.CacheDir, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))
+	o, err := completed(l.Options)
+	return o, from, err
+}
+
+// fill sets the flags that are not on the command line: from variables, or else from the lines of
+// the config file. go-flags can read variables too, but only those of the process.
+func (s start) fill(p *flags.Parser, file string, lines map[string][]setting) (origins, error) {
+	from := make(origins)
+	for _, o := range list(p) {
+		key := envName(o)
+		v := s.getenv(key)
+		switch at := (origin{by: byFile}); {
+		case !o.IsSetDefault():
+			from[o.LongName] = origin{byCommandLine, []string{"command line"}}
+		case key != "" && v != "":
+			if err := assign(o, strings.Split(strings.TrimSpace(v), "\n")...); err != nil {
+				return nil, usage(key + strings.TrimPrefix(err.Error(), "--"+o.LongName))
+			}
+			from[o.LongName] = origin{byVariable, []string{"$" + key}}
+		case len(lines[o.LongName]) > 0:
+			for _, line := range lines[o.LongName] {
+				_ = assign(o, line.value) // it has been checked
+				at.texts = append(at.texts, human.Visible(file)+":"+strconv.Itoa(line.number))
+			}
+			from[o.LongName] = at
 		}
 	}
-	return completed(l.Options)
+	return from, nil
 }
 
 // unitDirectory returns the directory that systemd passes in a variable for StateDirectory= or
@@ -188,15 +195,6 @@ func parsed(p *flags.Parser, args []string, wantsHelp, wantsVersion *bool) ([]st
 		return nil, versionInfo()
 	}
 	return rest, nil
-}
-
-// givenBy returns for each flag whether it was set.
-func givenBy(p *flags.Parser) map[string]bool {
-	given := make(map[string]bool)
-	for _, o := range list(p) {
-		given[o.LongName] = !o.IsSetDefault()
-	}
-	return given
 }
 
 func list(p *flags.Parser) []*flags.Option {

@@ -87,30 +87,22 @@ func (l *lifetime) UnmarshalFlag(v string) error {
 
 // share parses the command share.
 func (s start) share(c *Command) (*Command, error) {
-	var e shareCommand
-	var p *flags.Parser
+	e := shareCommand{line: line{Options: Options{List: true}}}
+	var from origins
 	var err error
 	s.args = joinPassword(s.args)
-	c.Options, err = s.serving(func() (*flags.Parser, *line, error) {
-		e = shareCommand{line: line{Options: Options{List: true}}}
-		p, err = s.parserOf(c.Name, &e)
-		return p, &e.line, err
-	})
+	c.Options, from, err = s.serving(c.Name, &e, &e.line)
 	if len(e.Site) > 0 || e.StrictHost {
 		return nil, usage("--site, --strict-host: share serves the same files at every host; leave them out")
 	}
 	if err != nil {
 		return nil, err
 	}
-	given := func(flag string) bool {
-		o := p.FindOptionByLongName(flag)
-		return !o.IsSetDefault() || s.getenv(envName(o)) != ""
-	}
-	c.Share = &Share{Password: string(e.Password), RandomPath: e.RandomPath, For: time.Duration(e.For), PortGiven: given("port")}
+	c.Share = &Share{Password: string(e.Password), RandomPath: e.RandomPath, For: time.Duration(e.For), PortGiven: from["port"].by != byDefault}
 	for _, path := range e.Args.Paths {
 		c.Share.Paths = append(c.Share.Paths, string(path))
 	}
-	if len(c.Share.Paths) > 0 && !p.FindOptionByLongName("base").IsSetDefault() { // paths override the variable
+	if by := from["base"].by; len(c.Share.Paths) > 0 && by != byDefault && by != byVariable {
 		return nil, usage(human.Quoted(c.Share.Paths[0]) + ": --base names the directory already; leave one of them out")
 	}
 	if len(c.Options.Auth) > 0 {
@@ -118,10 +110,10 @@ func (s start) share(c *Command) (*Command, error) {
 	}
 	o := &c.Options
 	o.List, o.Archive, o.NoRules = true, true, true
-	if !given("index") {
+	if from["index"].by == byDefault {
 		o.Index = nil // a directory is shared, not a website
 	}
-	if !given("expires") {
+	if from["expires"].by == byDefault {
 		o.Expires = 0
 	}
 	if o.Certified() && len(o.Listen) == 0 {

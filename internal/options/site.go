@@ -52,7 +52,6 @@ func (s *Site) UnmarshalFlag(v string) error {
 func siteHost(text string) (name, cure string) {
 	name = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(text), "."))
 	bare := strings.TrimPrefix(name, "*.")
-	labels := strings.Split(bare, ".")
 	switch {
 	case strings.Contains(name, "://"), strings.Contains(name, "/"):
 		return "", "name the host alone, without scheme and path, such as www.example.org=/srv/www"
@@ -66,17 +65,13 @@ func siteHost(text string) (name, cure string) {
 		return "", "the site of all other hosts is --base; a wildcard has a name, as in *.example.org"
 	case strings.Contains(bare, "*"):
 		return "", "a wildcard stands for the first label alone, as in *.example.org"
-	case strings.IndexFunc(name, func(r rune) bool { return r >= 0x80 }) >= 0:
-		return "", "write the name in ASCII, as xn--…"
-	case isNumber(labels[len(labels)-1]):
+	case isNumber(bare[strings.LastIndexByte(bare, '.')+1:]):
 		if ip, err := netip.ParseAddr(name); err != nil || !ip.Is4() {
 			return "", "is neither a name nor an IP address"
 		}
 		return name, ""
-	case len(name) > MaxHost, slices.ContainsFunc(labels, func(l string) bool { return !isLabel(strings.ReplaceAll(l, "_", "x")) }):
-		return "", "must be the name of a host, such as www.example.org; separate several by commas"
 	}
-	return name, ""
+	return name, nameCure(strings.ReplaceAll(bare, "_", "x"))
 }
 
 // literal returns an IPv6 address in brackets, in canonical form (RFC 5952).
@@ -130,16 +125,15 @@ func (o Options) SiteHosts() (all []string) {
 	return all
 }
 
-// checkSiteFlags refuses sites that contradict each other or the base. given: the base is set by a flag
-// or in the file. fromEnv: it is set by a variable, which does not contradict --strict-host
-// because a container image may set it.
-func (o Options) checkSiteFlags(given, fromEnv bool) error {
+// checkSiteFlags refuses sites that contradict each other or the base. by is what has set the base; a
+// variable does not contradict --strict-host, because a container image may set it.
+func (o Options) checkSiteFlags(by source) error {
 	switch {
 	case o.StrictHost && len(o.Site) == 0:
 		return usage("--strict-host: refuses all hosts without a --site, and there is none; add --site HOST=DIR")
-	case o.StrictHost && given:
+	case o.StrictHost && by != byDefault && by != byVariable:
 		return usage("--strict-host: refuses all hosts without a --site, so --base " + human.Quoted(string(o.Base)) + " would not be used; leave one of them out")
-	case len(o.Site) > 0 && !o.StrictHost && !given && !fromEnv:
+	case len(o.Site) > 0 && !o.StrictHost && by == byDefault:
 		return usage("--site: other hosts need a site too; name its directory with --base DIR, or refuse them with --strict-host")
 	case len(o.Site) > MaxSites:
 		return usage("--site: given " + strconv.Itoa(len(o.Site)) + " times; the limit is " + strconv.Itoa(MaxSites))
