@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -10,102 +11,75 @@ import (
 	"phalanx/internal/site"
 )
 
+const (
+	noCopy = "no sidecar, and no copy in --cache-dir"
+	saved  = "; a browser saves this type and never guesses at it"
+)
+
+// findings has the steps for findings of the root. {name} stands for the quoted name of the
+// finding, {bare} for the name as it is, {ext} for its extension, {path} for the path in the
+// request, and {coding} for the coding.
+var findings = map[site.FindingKind]Step{
+	site.PathTooLong:     {"path", "the path is longer than any file's path can be"},
+	site.PathMalformed:   {"path", `a "%" lacks its two hexadecimal digits (RFC 3986 §2.1)`},
+	site.PathSlash:       {"path", `"%2F" is a slash inside a segment, and no file name has one`},
+	site.PathNUL:         {"path", "the path has a NUL, and no file name has one"},
+	site.PathUp:          {"path", "the segment {name} is refused, not resolved"},
+	site.PathRules:       {"path", "it is the file that holds the rules of the site, which is never served"},
+	site.PathHidden:      {"path", "the name {name} begins with a dot, and is served only with --dotfiles"},
+	site.PathNamed:       {"path", "{path} is the name {name} in the document root"},
+	site.FilePage:        {"page", "the document root's own page for this error would be {bare}"},
+	site.FileIndex:       {"file", "the path ends with a slash, so the index file {bare} is served"},
+	site.FileClean:       {"file", "{name} is the page of this path (--clean-urls)"},
+	site.FileUnclean:     {"file", "{name} is a page that has a path without .html, and without a slash at its end (--clean-urls)"},
+	site.FileUnlisted:    {"file", "it is a directory without an index file, and listed only with --list"},
+	site.FileFallback:    {"file", "there is no such file; the --spa fallback is served"},
+	site.FileAsset:       {"file", "the --spa fallback is for pages; by its extension, {name} is a part of a page"},
+	site.CodingStale:     {"coding", "{coding} sidecar ignored: it is older than the file"},
+	site.CodingChosen:    {"coding", "{coding} sidecar found"},
+	site.CodingInherent:  {"coding", "{coding}: files of this type are always compressed"},
+	site.CodingMissing:   {"coding", "no sidecar that the client accepts; the file is sent as it is"},
+	site.CodingUnneeded:  {"coding", "no sidecar looked for: files of this type do not compress further"},
+	site.CopyChosen:      {"coding", "no sidecar, but a {coding} copy in --cache-dir, which --compress has made"},
+	site.CopyMissing:     {"coding", noCopy + " yet: a server with --compress makes one in {coding} once the file has been requested"},
+	site.CopyUseless:     {"coding", noCopy + ": the file compresses by less than 5 percent"},
+	site.CopyUnfit:       {"coding", noCopy + ": files that are smaller than 1 KiB, larger than 64 MiB, or changed within two seconds have none"},
+	site.TypeKnown:       {"type", "the type of the extension {ext}"},
+	site.TypeUnknown:     {"type", "the extension {ext} is not known" + saved},
+	site.TypeNoExtension: {"type", "{name} has no extension" + saved},
+}
+
 // finding adds the step for a finding of the root.
 func (s *server) finding(f site.Finding) {
-	what, why := "file", ""
+	step := findings[f.Kind]
+	step.Why = strings.NewReplacer("{name}", strconv.Quote(f.Name), "{bare}", f.Name, "{ext}", strconv.Quote(path.Ext(f.Name)),
+		"{path}", strconv.Quote(f.Path), "{coding}", f.Coding.Token()).Replace(step.Why)
 	switch f.Kind {
-	case site.CodingStale, site.CodingChosen, site.CodingMissing, site.CodingUnneeded, site.CodingInherent,
-		site.CopyChosen, site.CopyMissing, site.CopyUseless, site.CopyUnfit:
+	case site.PathNamed:
+		if f.Name == "" {
+			step.Why = fmt.Sprintf("%q is the document root", f.Path)
+		}
+	case site.PathLocked:
+		step = Step{"password", fmt.Sprintf("the first --auth pattern that matches %q is %q", f.Name, f.Area.Pattern)}
+	case site.FileOpened:
+		step = Step{"file", s.opened(f)}
+	case site.FileFailed:
+		step = Step{"file", s.failed(f)}
+	case site.FileFallback:
+		s.rule = "the --spa fallback is revalidated each time, unless a --cache rule matches it"
+	case site.TypeGiven:
+		step = Step{"type", fmt.Sprintf("the first --type rule that matches %q is %q", f.Name, f.Type.Pattern+"="+f.Type.Value)}
+	}
+	switch step.What {
+	case "coding":
 		s.inherent = f.Kind == site.CodingInherent
-		what, why = "coding", codingWhy(f)
-	case site.TypeKnown, site.TypeUnknown, site.TypeNoExtension, site.TypeGiven:
-		if s.kind = typeWhy(f); f.Rule != nil {
+	case "type": // of the Content-Type field
+		if s.kind = step.Why; f.Rule != nil {
 			s.rule = fmt.Sprintf("the first --cache rule that matches %q is %q", f.Name, f.Rule.Pattern+"="+f.Rule.Value)
 		}
 		return
-	case site.PathLocked:
-		what, why = "password", fmt.Sprintf("the first --auth pattern that matches %q is %q", f.Name, f.Area.Pattern)
-	case site.FilePage:
-		what, why = "page", "the document root's own page for this error would be "+f.Name
-	case site.FileOpened:
-		why = s.opened(f)
-	case site.FileFailed:
-		why = s.failed(f)
-	case site.FileIndex:
-		why = "the path ends with a slash, so the index file " + f.Name + " is served"
-	case site.FileClean:
-		why = fmt.Sprintf("%q is the page of this path (--clean-urls)", f.Name)
-	case site.FileUnclean:
-		why = fmt.Sprintf("%q is a page that has a path without .html, and without a slash at its end (--clean-urls)", f.Name)
-	case site.FileUnlisted:
-		why = "it is a directory without an index file, and listed only with --list"
-	case site.FileFallback:
-		why = "there is no such file; the --spa fallback is served"
-		s.rule = "the --spa fallback is revalidated each time, unless a --cache rule matches it"
-	case site.FileAsset:
-		why = fmt.Sprintf("the --spa fallback is for pages; by its extension, %q is a part of a page", f.Name)
-	default:
-		what, why = "path", pathWhy(f)
 	}
-	s.found = append(s.found, Step{what, why})
-}
-
-func pathWhy(f site.Finding) string {
-	switch f.Kind {
-	case site.PathTooLong:
-		return "the path is longer than any file's path can be"
-	case site.PathMalformed:
-		return `a "%" lacks its two hexadecimal digits (RFC 3986 §2.1)`
-	case site.PathSlash:
-		return `"%2F" is a slash inside a segment, and no file name has one`
-	case site.PathNUL:
-		return "the path has a NUL, and no file name has one"
-	case site.PathUp:
-		return fmt.Sprintf("the segment %q is refused, not resolved", f.Name)
-	case site.PathRules:
-		return "it is the file that holds the rules of the site, which is never served"
-	case site.PathHidden:
-		return fmt.Sprintf("the name %q begins with a dot, and is served only with --dotfiles", f.Name)
-	}
-	if f.Name == "" {
-		return fmt.Sprintf("%q is the document root", f.Path)
-	}
-	return fmt.Sprintf("%q is the name %q in the document root", f.Path, f.Name)
-}
-
-func codingWhy(f site.Finding) string {
-	switch f.Kind {
-	case site.CodingStale:
-		return f.Coding.Token() + " sidecar ignored: it is older than the file"
-	case site.CodingChosen:
-		return f.Coding.Token() + " sidecar found"
-	case site.CodingInherent:
-		return f.Coding.Token() + ": files of this type are always compressed"
-	case site.CopyChosen:
-		return "no sidecar, but a " + f.Coding.Token() + " copy in --cache-dir, which --compress has made"
-	case site.CopyMissing:
-		return "no sidecar, and no copy in --cache-dir yet: a server with --compress makes one in " + f.Coding.Token() + " once the file has been requested"
-	case site.CopyUseless:
-		return "no sidecar, and no copy in --cache-dir: the file compresses by less than 5 percent"
-	case site.CopyUnfit:
-		return "no sidecar, and no copy in --cache-dir: files that are smaller than 1 KiB, larger than 64 MiB, or changed within two seconds have none"
-	case site.CodingMissing:
-		return "no sidecar that the client accepts; the file is sent as it is"
-	}
-	return "no sidecar looked for: files of this type do not compress further"
-}
-
-func typeWhy(f site.Finding) string {
-	const saved = "; a browser saves this type and never guesses at it"
-	switch ext := path.Ext(f.Name); f.Kind {
-	case site.TypeKnown:
-		return fmt.Sprintf("the type of the extension %q", ext)
-	case site.TypeGiven:
-		return fmt.Sprintf("the first --type rule that matches %q is %q", f.Name, f.Type.Pattern+"="+f.Type.Value)
-	case site.TypeUnknown:
-		return fmt.Sprintf("the extension %q is not known", ext) + saved
-	}
-	return fmt.Sprintf("%q has no extension", f.Name) + saved
+	s.found = append(s.found, step)
 }
 
 func (s *server) opened(f site.Finding) string {
@@ -119,14 +93,6 @@ func (s *server) opened(f site.Finding) string {
 		why += fmt.Sprintf("; through a symbolic link it is %q", real)
 	}
 	return why
-}
-
-// followed describes which symbolic links are followed.
-func followed(links site.Symlinks) string {
-	if links == site.LinksBeneath {
-		return ", and --symlinks beneath follows only links to places beneath the parent directory of the document root"
-	}
-	return ", and --symlinks inside follows only links to places in the document root"
 }
 
 func (s *server) failed(f site.Finding) string {
@@ -145,8 +111,11 @@ func (s *server) failed(f site.Finding) string {
 	}
 	if link, target := s.root.FirstLink(f.Name); link != "" {
 		fmt.Fprintf(&b, "; %q is a symbolic link to %q", link, target)
-		if outside {
-			b.WriteString(followed(s.root.Symlinks()))
+		switch {
+		case outside && s.root.Symlinks() == site.LinksBeneath:
+			b.WriteString(", and --symlinks beneath follows only links to places beneath the parent directory of the document root")
+		case outside:
+			b.WriteString(", and --symlinks inside follows only links to places in the document root")
 		}
 	}
 	return b.String()
