@@ -19,7 +19,7 @@ type Sites struct {
 	Roots []*site.Root // the first is nil if other hosts are refused
 	Names []string     // in logs and metrics; nil: one site for all hosts
 
-	releases []*site.Releases // by number, for the roots that are followed; nil: none
+	releases []*site.Releases // by number; nil: the root is not followed
 
 	byHost  map[string]int // names and addresses
 	beneath map[string]int // wildcards without their star: ".example.org"
@@ -29,7 +29,11 @@ type Sites struct {
 // OpenSites opens the document roots in the options. An error names the flag to change, or
 // the directory.
 func OpenSites(o options.Options) (s *Sites, err error) {
-	s = &Sites{Names: o.SiteNames(), Roots: make([]*site.Root, 1+len(o.Site)), byHost: make(map[string]int), beneath: make(map[string]int)}
+	n := 1 + len(o.Site)
+	s = &Sites{
+		Names: o.SiteNames(), Roots: make([]*site.Root, n), releases: make([]*site.Releases, n),
+		byHost: make(map[string]int), beneath: make(map[string]int),
+	}
 	if o.Default() {
 		if s.Roots[0], err = Open(string(o.Base), o); err != nil {
 			return nil, err
@@ -121,9 +125,6 @@ func (s *Sites) Named(number int, err error) error {
 // [site.Root.Follows]. It must be called before Configure, and the result must be closed
 // before the sites.
 func (s *Sites) Follow(number int, o options.Options, tell func(site.News)) *site.Releases {
-	if s.releases == nil {
-		s.releases = make([]*site.Releases, len(s.Roots))
-	}
 	s.releases[number] = site.Follow(s.Roots[number], GivenRules(o), tell)
 	return s.releases[number]
 }
@@ -131,52 +132,51 @@ func (s *Sites) Follow(number int, o options.Options, tell func(site.News)) *sit
 // Configure sets the sites of connections in cfg. files returns the files of a root; it is
 // called for each root, and later for each release.
 func (s *Sites) Configure(cfg *conn.Config, files func(*site.Root) conn.Site) {
-	f := finder{Sites: s, all: make([]conn.Site, len(s.Roots))}
+	all := make([]conn.Sites, len(s.Roots))
 	for number, root := range s.Roots {
-		if root != nil {
-			f.all[number] = files(root)
+		switch {
+		case root == nil:
+			all[number] = fixed{}
+		case s.releases[number] != nil:
+			all[number] = &changing{all: s.releases[number], files: files}
+		default:
+			all[number] = fixed{files(root)}
 		}
 	}
-	if s.releases != nil {
-		f.changing = make([]*changing, len(s.Roots))
-	}
-	for number, all := range s.releases {
-		if all != nil {
-			f.changing[number] = &changing{all: all, files: files}
-		}
-	}
-	cfg.Site = f.all[0]
-	switch {
-	case len(f.all) > 1:
-		cfg.Sites = f
-	case f.changing != nil:
-		cfg.Sites = f.changing[0]
+	switch one, ok := all[0].(fixed); {
+	case len(all) > 1:
+		cfg.Sites = finder{s, all}
+	case ok:
+		cfg.Site = one.Site
+	default:
+		cfg.Sites = all[0]
 	}
 }
+
+// fixed is a site that does not change, or nil.
+type fixed struct{ conn.Site }
+
+// Find implements [conn.Sites].
+func (f fixed) Find([]byte) (conn.Site, int) { return f.Site, 0 }
+
+// Done implements [conn.Sites].
+func (f fixed) Done(conn.Site, int) {}
 
 // finder finds sites by the hosts of requests.
 type finder struct {
 	*Sites
-	all      []conn.Site
-	changing []*changing // by number, for the roots that are followed; nil: none
+	all []conn.Sites // by number
 }
 
 // Find implements [conn.Sites].
 func (f finder) Find(host []byte) (conn.Site, int) {
 	number := f.Number(host)
-	if f.changing != nil && f.changing[number] != nil {
-		s, _ := f.changing[number].Find(host)
-		return s, number
-	}
-	return f.all[number], number
+	s, _ := f.all[number].Find(host)
+	return s, number
 }
 
 // Done implements [conn.Sites].
-func (f finder) Done(s conn.Site, number int) {
-	if f.changing != nil && f.changing[number] != nil {
-		f.changing[number].Done(s, number)
-	}
-}
+func (f finder) Done(s conn.Site, number int) { f.all[number].Done(s, number) }
 
 // Number returns the number of the site for the host of a request: an exact match, a
 // wildcard, or 0. Case and a trailing dot are ignored.
