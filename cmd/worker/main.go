@@ -82,12 +82,10 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	if err != nil {
 		return err
 	}
-	signals, mute := stopSignals()
 	passwords := website.NewPasswords(opts.Options)
 	defer passwords.Close()
-	c := listenTo(channel, opts, listeners, signals, passwords)
+	c := listenTo(channel, opts, listeners, passwords)
 	defer c.Stop()
-	defer mute() // before c.Stop
 	serving, err := engine(opts, listeners, sites, passwords, channel, c, records)
 	if err != nil {
 		return err

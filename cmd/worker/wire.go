@@ -31,37 +31,12 @@ import (
 	"phalanx/internal/website"
 )
 
-// stopSignals returns the signals that order a drain. A signal after mute has no effect, and
-// must not kill the exiting worker. So signals are caught until the end: while os/signal
-// switches from catching to ignoring, one could still kill it.
-func stopSignals() (signals <-chan os.Signal, mute func()) {
-	caught := make(chan os.Signal, 1) // they all mean the same
-	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
-	c, muted := make(chan os.Signal), make(chan struct{})
-	go func() {
-		defer close(c)
-		for {
-			select {
-			case s := <-caught:
-				select {
-				case c <- s:
-				case <-muted:
-					return
-				}
-			case <-muted:
-				return
-			}
-		}
-	}()
-	return c, func() {
-		close(muted)
-		for range c { // until the goroutine closes it
-		}
-	}
-}
-
-// listenTo starts receiving the master's orders.
-func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serve.Listener, signals <-chan os.Signal, passwords *website.Passwords) *control.Control {
+// listenTo starts receiving the master's orders and the signals that order a drain.
+func listenTo(channel *ipc.Channel, opts options.WorkerOptions, listeners []serve.Listener, passwords *website.Passwords) *control.Control {
+	// Signals are caught as long as this process exists: a late one must not kill it, which would
+	// look like a death.
+	signals := make(chan os.Signal, 1) // they all mean the same
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	var own []int
 	for _, l := range listeners {
 		if !l.Foreign {

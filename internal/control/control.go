@@ -22,7 +22,7 @@ import (
 // Config is what a Control needs beside the channel. All but Refuse and Use is
 // required.
 type Config struct {
-	Signals <-chan os.Signal // each asks for a drain; closed by the caller, see [Control.Stop]
+	Signals <-chan os.Signal // each asks for a drain
 	// Refuse makes the listening socket refuse new connections; nil: another process
 	// keeps the socket and its accept queue for the next server.
 	Refuse   func() error
@@ -44,6 +44,7 @@ type Control struct {
 	orders  serve.Orders
 	granted chan struct{} // closed when the master has allowed requests
 	drained chan struct{} // closed when a drain has been ordered
+	stopped chan struct{} // closed by Stop
 	readers sync.WaitGroup
 
 	credited chan struct{} // closed when the first credentials have come
@@ -62,7 +63,7 @@ type Control struct {
 
 // New begins to listen to the master. The channel stays the caller's.
 func New(channel *ipc.Channel, cfg Config) *Control {
-	c := &Control{Config: cfg, channel: channel, granted: make(chan struct{}), drained: make(chan struct{}), credited: make(chan struct{})}
+	c := &Control{Config: cfg, channel: channel, granted: make(chan struct{}), drained: make(chan struct{}), stopped: make(chan struct{}), credited: make(chan struct{})}
 	c.readers.Go(c.listen)
 	c.readers.Go(c.receive)
 	return c
@@ -95,8 +96,16 @@ func (c *Control) Await() bool {
 func (c *Control) Orders() *serve.Orders { return &c.orders }
 
 func (c *Control) listen() {
-	for range c.Signals {
-		c.signalled()
+	for {
+		select {
+		case _, open := <-c.Signals:
+			if !open {
+				return
+			}
+			c.signalled()
+		case <-c.stopped:
+			return
+		}
 	}
 }
 
@@ -255,9 +264,10 @@ func (c *Control) announce(kept bool) {
 	_ = c.channel.Send(ipc.Draining{})
 }
 
-// Stop ends both readers, once Signals is closed; the channel stays open, since
-// its end tells the master that this process is gone.
+// Stop ends both readers; the channel stays open, since its end tells the master that this
+// process is gone.
 func (c *Control) Stop() {
+	close(c.stopped)
 	c.orders.End()
 	c.channel.SetReadDeadline(time.Unix(1, 0))
 	c.readers.Wait()
