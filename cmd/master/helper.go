@@ -37,12 +37,9 @@ const (
 	helperNoBox   = "HELPER_NOT_CONFINED"
 )
 
-// newHelper returns the runner of helpers; nil if there is no cache directory. A helper is started
-// with the options that are then in force.
+// newHelper returns the runner of helpers, each of which has the options that are in force when it
+// is started.
 func newHelper(o func() options.Options, log func(string)) *helper.Runner {
-	if o().CacheDir == "" {
-		return nil
-	}
 	return helper.NewRunner(helper.Config{Start: func(channel *os.File) (helper.Process, error) { return startHelper(o(), channel) }, Log: log})
 }
 

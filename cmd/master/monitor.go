@@ -50,8 +50,7 @@ type monitor struct {
 	suspending sync.WaitGroup
 
 	readmes *renderer
-
-	helper *helper.Runner // nil: there is no cache directory
+	helper  *helper.Runner
 }
 
 // newMonitor creates the monitor, or restores it after an upgrade. After an upgrade errors are
@@ -178,9 +177,7 @@ const suspendTime = 3 * time.Second
 func (m *monitor) close() {
 	m.suspending.Wait()
 	m.readmes.close()
-	if m.helper != nil {
-		m.helper.Suspend()
-	}
+	m.helper.Suspend()
 	if m.server != nil {
 		_ = m.server.Close() // the process is exiting
 		m.End()
@@ -190,16 +187,15 @@ func (m *monitor) close() {
 
 // help returns the function that passes jobs of workers to the helper; nil: they have none.
 func (m *monitor) help(o options.Options) func(int, ipc.Job, *os.File) {
-	if m.helper == nil || !o.Caches() {
+	if !o.Caches() {
 		return nil
 	}
 	return m.helper.Give
 }
 
-// helps returns the status of the helper; nil: there is no helper, or workers have no jobs for
-// it.
+// helps returns the status of the helper; nil: workers have no jobs for it.
 func (m *monitor) helps() *status.Helper {
-	if m.helper == nil || !m.used.Load().Caches() {
+	if !m.used.Load().Caches() {
 		return nil
 	}
 	return m.helper.Status()
@@ -210,13 +206,9 @@ func (m *monitor) helps() *status.Helper {
 func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int, func()) {
 	return func() (unwritten []byte, dropped int, resume func()) {
 		m.readmes.suspend()
-		helps := func() {}
-		if m.helper != nil {
-			m.helper.Suspend()
-			helps = m.helper.Resume
-		}
+		m.helper.Suspend()
 		unwritten, dropped, more := lines()
-		return unwritten, dropped, func() { more(); helps(); m.readmes.resume() }
+		return unwritten, dropped, func() { more(); m.helper.Resume(); m.readmes.resume() }
 	}
 }
 
@@ -224,7 +216,7 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 // the next job starts one with these.
 func (m *monitor) use(o options.Options) {
 	before := m.used.Swap(&o)
-	if m.helper != nil && before != nil && (before.Identity != o.Identity || before.Confine != o.Confine) {
+	if before != nil && (before.Identity != o.Identity || before.Confine != o.Confine) {
 		m.helper.Suspend()
 		m.helper.Resume()
 	}

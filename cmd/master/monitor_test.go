@@ -98,7 +98,7 @@ func TestHelperOfUserBefore(t *testing.T) {
 // After an upgrade that is postponed, for instance because of a signal, the log and READMEs
 // continue.
 func TestUpgradePutOff(t *testing.T) {
-	m := &monitor{readmes: newRenderer("")}
+	m := &monitor{readmes: newRenderer(""), helper: helper.NewRunner(helper.Config{})}
 	defer m.readmes.close()
 	resumed := 0
 	leave := m.leave(func() ([]byte, int, func()) { return []byte("a line"), 2, func() { resumed++ } })
