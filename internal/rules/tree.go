@@ -11,11 +11,9 @@ type tree struct{ root node }
 
 type node struct {
 	literal map[string]*node
-	open    *node     // a whole segment is a placeholder
-	partly  []edge    // a part of one is
+	open    []edge    // segments with a placeholder
 	ends    []int32   // patterns without a splat that end here
-	rest    []int32   // patterns that end with a bare *
-	splats  []splatAt // other splats
+	splats  []splatAt // the others
 }
 
 type edge struct {
@@ -34,41 +32,30 @@ func (t *tree) add(p *pattern, number int32) {
 	for _, h := range p.path {
 		n = n.child(h)
 	}
-	switch {
-	case p.splat == nil:
+	if p.splat == nil {
 		n.ends = append(n.ends, number)
-	case p.splat.prefix == "" && p.splat.suffix == "":
-		n.rest = append(n.rest, number)
-	default:
+	} else {
 		n.splats = append(n.splats, splatAt{*p.splat, number})
 	}
 }
 
 func (n *node) child(h hole) *node {
-	switch {
-	case !h.open:
-		next := n.literal[h.prefix]
-		if next == nil {
-			if n.literal == nil {
-				n.literal = make(map[string]*node)
-			}
-			next = new(node)
-			n.literal[h.prefix] = next
+	if !h.open {
+		if n.literal == nil {
+			n.literal = make(map[string]*node)
 		}
-		return next
-	case h.prefix == "" && h.suffix == "":
-		if n.open == nil {
-			n.open = new(node)
+		if n.literal[h.prefix] == nil {
+			n.literal[h.prefix] = new(node)
 		}
-		return n.open
+		return n.literal[h.prefix]
 	}
-	for _, e := range n.partly {
+	for _, e := range n.open {
 		if e.hole == h {
 			return e.to
 		}
 	}
 	next := new(node)
-	n.partly = append(n.partly, edge{h, next})
+	n.open = append(n.open, edge{h, next})
 	return next
 }
 
@@ -82,7 +69,6 @@ func (t *tree) find(dst []int32, path []byte) []int32 {
 }
 
 func (n *node) find(dst []int32, rest []byte) []int32 {
-	dst = append(dst, n.rest...)
 	for _, s := range n.splats {
 		if s.fits(rest) {
 			dst = append(dst, s.pattern)
@@ -95,10 +81,7 @@ func (n *node) find(dst []int32, rest []byte) []int32 {
 	if next := n.literal[string(segment)]; next != nil {
 		dst = next.find(dst, after)
 	}
-	if n.open != nil {
-		dst = n.open.find(dst, after)
-	}
-	for _, e := range n.partly {
+	for _, e := range n.open {
 		if e.fits(segment) {
 			dst = e.to.find(dst, after)
 		}
