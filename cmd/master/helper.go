@@ -211,9 +211,6 @@ func whyFailed(what string, err error) string {
 // of workers and helper, and others must not have write permission, because its files are sent
 // to clients.
 func openCache(o options.Options) (*os.File, error) {
-	if err := o.CheckCache(); err != nil {
-		return nil, err
-	}
 	dir, owner := string(o.CacheDir), os.Geteuid()
 	var id sandbox.Identity
 	if o.Identity != "" {

@@ -101,7 +101,7 @@ func TestOpenCache(t *testing.T) {
 	}
 	for _, dir := range []string{base, filepath.Join(base, "a", "b")} {
 		o.CacheDir = options.CacheDir(dir)
-		if _, err := openCache(o); err == nil || !strings.Contains(err.Error(), "lies in a document root") {
+		if err := o.CheckKeys(); err == nil || !strings.Contains(err.Error(), "lies in a document root") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

@@ -55,8 +55,9 @@ func (o Options) KeyFile(i int) File {
 	return o.TLSKey[i]
 }
 
-// CheckKeys returns an [*exitcode.Error] if clients could download a private key, another secret
-// or the access log, because it is in the document root or shared. Symbolic links are resolved.
+// CheckKeys returns an [*exitcode.Error] if clients could download a private key, another secret,
+// the access log or the cache, because it is in a document root or shared. Symbolic links are
+// resolved.
 func (o Options) CheckKeys() error {
 	where := "lies in the document root, where clients could download "
 	if len(o.Shared.Paths) > 0 {
@@ -75,6 +76,9 @@ func (o Options) CheckKeys() error {
 		dir := string(o.State)
 		if dir != "" && (within(real, resolved(dir)+"/") || within(resolved(dir)+"/acme", real+"/")) { // keys are in there
 			return exitcode.New(exitcode.Config, "--state "+human.Quoted(dir)+": "+where+"private keys; choose another directory", nil)
+		}
+		if o.Caches() && within(real, resolved(string(o.CacheDir))+"/") {
+			return exitcode.New(exitcode.Config, "--cache-dir "+human.Quoted(string(o.CacheDir))+": lies in a document root; choose a directory outside", nil)
 		}
 	}
 	return nil

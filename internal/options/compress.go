@@ -2,13 +2,11 @@ package options
 
 import (
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/jessevdk/go-flags"
 
-	"phalanx/internal/exitcode"
 	"phalanx/internal/human"
 )
 
@@ -94,20 +92,6 @@ func (o Options) checkCaching() error {
 
 // Caches reports whether the cache directory is used.
 func (o Options) Caches() bool { return o.CacheDir != "" && (o.Compress || o.ETag != ETagTimes) }
-
-// CheckCache returns an [*exitcode.Error] if clients could download the cache directory's
-// files, because it is in a document root or shared.
-func (o Options) CheckCache() error {
-	if !o.Caches() {
-		return nil
-	}
-	for _, path := range o.served() {
-		if real, err := filepath.EvalSymlinks(path); err == nil && within(real, resolved(string(o.CacheDir))+"/") {
-			return exitcode.New(exitcode.Config, "--cache-dir "+human.Quoted(string(o.CacheDir))+": lies in a document root; choose a directory outside", nil)
-		}
-	}
-	return nil
-}
 
 // compress parses the command compress.
 func (s start) compress(c *Command) (*Command, error) {

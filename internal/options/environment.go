@@ -22,29 +22,19 @@ const envUpgrade = "PHALANX_UPGRADE"
 // Kubernetes sets it to the address of that service.
 const envPort = "PHALANX_PORT"
 
-// linked returns the address that Kubernetes has set, such as "tcp://10.0.0.1:80"; "" if it
-// has set none.
-func linked(getenv func(string) string) string {
+// withoutLink returns getenv without the address that Kubernetes has set, such as
+// "tcp://10.0.0.1:80", and that address; "" if it has set none.
+func withoutLink(getenv func(string) string) (without func(string) string, link string) {
 	v := getenv(envPort)
-	for _, protocol := range [...]string{"tcp", "udp", "sctp"} {
-		if strings.HasPrefix(v, protocol+"://") {
-			return v
-		}
-	}
-	return ""
-}
-
-// withoutLink returns getenv without the address of Kubernetes.
-func withoutLink(getenv func(string) string) func(string) string {
-	if linked(getenv) == "" {
-		return getenv
+	if protocol, _, ok := strings.Cut(v, "://"); !ok || !slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) {
+		return getenv, ""
 	}
 	return func(key string) string {
 		if key == envPort {
 			return ""
 		}
 		return getenv(key)
-	}
+	}, v
 }
 
 // assign sets a flag to a value, or to several if it may be repeated. The value of -v is a

@@ -44,7 +44,8 @@ func Named(name string) From { return func(s *start) { s.name = name } }
 func Environ(list func() []string) From { return func(s *start) { s.environ = list } }
 
 func started(args []string, getenv func(string) string, more []From) start {
-	s := start{name: "master", args: args, getenv: withoutLink(getenv), linked: linked(getenv)}
+	s := start{name: "master", args: args}
+	s.getenv, s.linked = withoutLink(getenv)
 	for _, tell := range more {
 		tell(&s)
 	}

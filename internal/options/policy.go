@@ -62,28 +62,16 @@ func (r *Rule) read(flag, v, cure string, ok func(string) bool) error {
 
 // isMediaType reports whether s is "type/subtype" with optional parameters (RFC 9110 §8.3.1).
 func isMediaType(s string) bool {
-	if len(s) > 255 {
-		return false
-	}
-	name, parameters, more := strings.Cut(s, ";")
-	kind, subtype, ok := strings.Cut(strings.TrimRight(name, " \t"), "/")
-	if !ok || !proto.IsToken(kind) || !proto.IsToken(subtype) {
-		return false
-	}
-	for more {
-		var parameter string
-		parameter, parameters, more = strings.Cut(parameters, ";")
+	parts := strings.Split(s, ";")
+	kind, subtype, _ := strings.Cut(strings.TrimRight(parts[0], " \t"), "/")
+	ok := len(s) <= 255 && proto.IsToken(kind) && proto.IsToken(subtype)
+	for _, parameter := range parts[1:] {
 		name, value, _ := strings.Cut(strings.Trim(parameter, " \t"), "=")
-		if quoted := len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"'; quoted {
-			value = value[1 : len(value)-1]
-			if strings.ContainsAny(value, `"\`) || !isVisible(value) || !proto.IsToken(name) {
-				return false
-			}
-		} else if !proto.IsToken(name) || !proto.IsToken(value) {
-			return false
-		}
+		quoted := len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' &&
+			!strings.ContainsAny(value[1:len(value)-1], `"\`) && isVisible(value)
+		ok = ok && proto.IsToken(name) && (quoted || proto.IsToken(value))
 	}
-	return true
+	return ok
 }
 
 func (n *Name) UnmarshalFlag(v string) error {
