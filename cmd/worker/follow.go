@@ -8,7 +8,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"phalanx/internal/human"
-	"phalanx/internal/logging"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/options"
 	"phalanx/internal/site"
@@ -23,9 +22,10 @@ func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row 
 	out := logWriter(opts, log)
 	closers := closers{out.Close}
 	for number, root := range sites.All() {
-		t := &reporter{opts: opts, log: log, out: out, row: row}
+		t := &reporter{opts: opts, log: journal(opts, opts.Verbose, log, out), alerts: alerting(opts, log, out), row: row}
 		if len(sites.Names) > 0 {
-			t.site = sites.Names[number]
+			t.prefix = "site " + sites.Names[number] + ": "
+			t.log = t.log.With().Str("site", sites.Names[number]).Logger()
 		}
 		if err := t.read(root); err != nil {
 			closers.close()
@@ -43,12 +43,12 @@ func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row 
 // reporter reports changes of a site's rules and releases. All workers notice them, but only the
 // one in slot 0 reports them.
 type reporter struct {
-	opts  options.WorkerOptions
-	log   *os.File
-	out   *logging.Writer
-	row   *scoreboard.Row
-	site  string // its name; "": there is one site
-	stale bool   // its base points to a directory that cannot be served
+	opts   options.WorkerOptions
+	log    zerolog.Logger // with the site, if there are several
+	alerts zerolog.Logger // what operators must know even in silent mode
+	prefix string         // of alerts: the site, if there are several
+	row    *scoreboard.Row
+	stale  bool // its base points to a directory that cannot be served
 }
 
 // read reads the rules of a root for the first time.
@@ -73,7 +73,7 @@ func (t *reporter) rules(root *site.Root, err error) {
 		t.alert(err.Error() + "; the current rules stay in force")
 	default:
 		redirects, headers := root.Rules().Size()
-		t.inform("rules of the site read", func(e *zerolog.Event) { e.Int("redirects", redirects).Int("headers", headers) })
+		t.log.Info().Int("redirects", redirects).Int("headers", headers).Msg("rules of the site read")
 	}
 }
 
@@ -95,27 +95,11 @@ func (t *reporter) news(n site.News) {
 	case n.Err != nil:
 		t.alert(fmt.Sprintf("base: %v; the release %s stays in service until that is corrected", n.Err, human.Quoted(name)))
 	default:
-		t.inform("release in service", func(e *zerolog.Event) { e.Str("release", name) })
+		t.log.Info().Str("release", name).Msg("release in service")
 	}
-}
-
-// inform logs an event.
-func (t *reporter) inform(message string, add func(*zerolog.Event)) {
-	log := journal(t.opts, t.opts.Verbose, t.log, t.out)
-	e := log.Info()
-	if t.site != "" {
-		e = e.Str("site", t.site)
-	}
-	add(e)
-	e.Msg(message)
 }
 
 // alert reports to operators, even in silent mode.
 func (t *reporter) alert(text string) {
-	log := alerting(t.opts, t.log, t.out)
-	text = strings.ReplaceAll(text, "\n", "; ")
-	if t.site != "" {
-		text = "site " + t.site + ": " + text
-	}
-	log.Warn().Msg(text)
+	t.alerts.Warn().Msg(t.prefix + strings.ReplaceAll(text, "\n", "; "))
 }
