@@ -17,30 +17,25 @@ const (
 // checkDisks is what to do if settings are not read: options and certificates are on disks.
 const checkDisks = "check the disks of the config file, the document roots and the certificates"
 
-// tellOverdue reports what has waited for too long, once.
-func (p *pool) tellOverdue() {
-	over := func(at *time.Time) bool {
-		if !p.due(*at) {
-			return false
-		}
-		*at = time.Time{}
-		return p.phase != stopping
+// tellLoading reports, once, that a reload has waited for too long.
+func (p *pool) tellLoading() {
+	p.loadLate = time.Time{}
+	p.reloadError = fmt.Sprintf("reload: the settings have not been read within %v; "+checkDisks+"; the reload continues when they respond", loadTime)
+	p.Alert(p.reloadError)
+}
+
+// tellUpgrading reports, once, that an upgrade has waited for too long.
+func (p *pool) tellUpgrading() {
+	p.upgradeLate = time.Time{}
+	reason := p.busyWith()
+	switch {
+	case p.check == checking:
+		reason = "the new program is being checked; " + checkDisks
+	case reason == "":
+		p.upgradeLate = p.Now().Add(upgradeTime) // it is about to begin
+		return
 	}
-	if over(&p.loadLate) {
-		p.reloadError = fmt.Sprintf("reload: the settings have not been read within %v; "+checkDisks+"; the reload continues when they respond", loadTime)
-		p.Alert(p.reloadError)
-	}
-	if over(&p.upgradeLate) && p.upgrading {
-		reason := p.busyWith()
-		switch {
-		case p.check == checking:
-			reason = "the new program is being checked; " + checkDisks
-		case reason == "":
-			p.upgradeLate = p.Now().Add(upgradeTime) // it is about to begin
-			return
-		}
-		p.Alert("upgrade: still waiting, because " + reason)
-	}
+	p.Alert("upgrade: still waiting, because " + reason)
 }
 
 // busyWith says what an upgrade has to wait for; "": every slot has its worker, none is being

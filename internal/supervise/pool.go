@@ -240,6 +240,24 @@ func (p *pool) serveAll() {
 	p.OnServing(len(p.slots))
 }
 
+// timer is something to do at a time; zero: never.
+type timer struct {
+	at time.Time
+	do func()
+}
+
+// timers returns the timers of the pool, without those of workers.
+func (p *pool) timers() []timer {
+	all := []timer{
+		{p.progressAt, p.reportProgress}, {p.aliveAt, p.alive}, {p.resendAt, p.sendCredentialsToAll},
+		{p.loadLate, p.tellLoading}, {p.upgradeLate, p.tellUpgrading}, {p.lameDuckUntil, p.drain},
+	}
+	for _, o := range p.orphans {
+		all = append(all, timer{o.tellBy, func() { p.tell(o) }})
+	}
+	return all
+}
+
 // alarm returns a channel that delivers at the next deadline; nil if there is none.
 func (p *pool) alarm() <-chan time.Time {
 	var at time.Time
@@ -253,14 +271,8 @@ func (p *pool) alarm() <-chan time.Time {
 		earlier(w.drainBy)
 		earlier(w.unkeptUntil)
 	}
-	earlier(p.progressAt)
-	earlier(p.lameDuckUntil)
-	earlier(p.aliveAt)
-	earlier(p.resendAt)
-	earlier(p.loadLate)
-	earlier(p.upgradeLate)
-	for _, o := range p.orphans {
-		earlier(o.tellBy)
+	for _, t := range p.timers() {
+		earlier(t.at)
 	}
 	for _, s := range p.all() {
 		if s.state == backoff && s.want {
@@ -281,17 +293,13 @@ func (p *pool) alarm() <-chan time.Time {
 // due reports whether a time has come; the zero time never does.
 func (p *pool) due(at time.Time) bool { return !at.IsZero() && !p.Now().Before(at) }
 
-// expire kills the processes whose deadline has passed. reconcile handles slots in backoff.
+// expire does what is due, and kills the processes whose deadline has passed. reconcile handles
+// slots in backoff.
 func (p *pool) expire() {
-	p.reportProgress()
-	p.alive()
-	if p.due(p.resendAt) {
-		p.sendCredentialsToAll()
-	}
-	p.tellAll(false)
-	p.tellOverdue()
-	if p.due(p.lameDuckUntil) {
-		p.drain()
+	for _, t := range p.timers() {
+		if p.due(t.at) {
+			t.do()
+		}
 	}
 	late := p.Now().Sub(p.alarmAt) > lateTime
 	for _, w := range p.workers() {

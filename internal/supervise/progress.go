@@ -37,11 +37,8 @@ func (p *pool) noteProgress(w *worker, m ipc.Remaining) {
 	w.remaining, w.remainingAt = m, now
 }
 
-// reportProgress reports the progress of the drain, if a report is due.
+// reportProgress reports the progress of the drain.
 func (p *pool) reportProgress() {
-	if !p.due(p.progressAt) {
-		return
-	}
 	p.progressAt = p.Now().Add(progressEvery)
 	var all []Progress
 	for _, w := range p.workers() {

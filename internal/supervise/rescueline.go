@@ -44,15 +44,6 @@ func (p *pool) tell(o *orphaned) {
 	}
 }
 
-// tellAll reports the deaths whose lines have waited long enough, or all if end is true.
-func (p *pool) tellAll(end bool) {
-	for _, o := range p.orphans {
-		if end || p.due(o.tellBy) {
-			p.tell(o)
-		}
-	}
-}
-
 // tellRescue reports a rescue, and the death before it unless that was reported already.
 func (p *pool) tellRescue(w *worker, o *orphaned) {
 	line := rescueLine(w, o, p.Now())

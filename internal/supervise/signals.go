@@ -69,7 +69,7 @@ const soon = time.Second
 // its next one soon gets it first: connections may wait in its accept queue.
 func (p *pool) drain() {
 	served := p.phase == serving
-	p.phase, p.lameDuckUntil = stopping, time.Time{}
+	p.phase, p.lameDuckUntil, p.loadLate, p.upgradeLate = stopping, time.Time{}, time.Time{}, time.Time{}
 	if p.DrainTimeout > 0 {
 		p.stopBy = p.Now().Add(p.DrainTimeout)
 	}
@@ -82,17 +82,16 @@ func (p *pool) drain() {
 	for _, w := range p.detached {
 		p.limitDrain(w, false)
 	}
-	p.tellAll(true)
+	for _, o := range p.orphans {
+		p.tell(o)
+	}
 	p.Log.Info().Msg("drain started")
 	p.OnDrain()
 }
 
-// alive calls OnAlive when that is due.
 func (p *pool) alive() {
-	if p.due(p.aliveAt) {
-		p.aliveAt = p.Now().Add(p.AliveEvery)
-		p.OnAlive()
-	}
+	p.aliveAt = p.Now().Add(p.AliveEvery)
+	p.OnAlive()
 }
 
 func (p *pool) force() {
