@@ -53,8 +53,8 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	defer monitor.close()
 	spawner := newSpawner(o, worker, sockets, out, monitor, reduced)
 	pool := supervise.Config{
-		Slots: o.Slots(runtime.GOMAXPROCS(0)), Version: options.Version, Worker: worker, Shares: o.Shares(),
-		Spawn: spawner.Spawn, Reattach: spawner.Reattach, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
+		Settings: supervise.Settings{Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Shares: o.Shares()},
+		Version:  options.Version, Reattach: spawner.Reattach, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
 		Signals: signals.C, Orphans: orphans, Log: out.log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func(workers int) { announce(out.log, o, sockets.Addresses(), workers); certs.announce(o, before, out) },

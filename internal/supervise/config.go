@@ -11,12 +11,8 @@ import (
 
 // Config is what a pool needs. Signals, Spawn and Version are required.
 type Config struct {
-	Slots   int
-	Version string // version that each worker must have
-	Worker  string // path of the worker binary, for errors
-	// Spawn starts the process of a slot. The process counts in a row of Rows; -1: in none.
-	Spawn   func(slot, row int) (Process, error)
-	Shares  bool             // workers are told how many slots share the limits of the pool
+	Settings
+	Version string           // version that each worker must have
 	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU, USR1, USR2; see signals.go
 	Orphans <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
 
@@ -92,11 +88,12 @@ type Config struct {
 
 // Settings are what a reload can change.
 type Settings struct {
-	Spawn   func(slot, row int) (Process, error) // Config.Spawn
-	Worker  string                               // path of the worker binary, for errors
-	Applied func()                               // called once the settings are in force, if not nil
-	Slots   int                                  // configured number of workers
-	Shares  bool                                 // Config.Shares
+	// Spawn starts the process of a slot. The process counts in a row of Rows; -1: in none.
+	Spawn   func(slot, row int) (Process, error)
+	Worker  string // path of the worker binary, for errors
+	Applied func() // called once the settings of a reload are in force, if not nil
+	Slots   int    // configured number of workers
+	Shares  bool   // workers are told how many slots share the limits of the pool
 }
 
 // Sockets are the slots' listening sockets.

@@ -199,7 +199,7 @@ func TestReloadCommand(t *testing.T) {
 	var refuse error
 	r := &rig{tweak: busy}
 	_, d := r.controller(func(c *Config) {
-		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
+		settings := c.Settings
 		c.Reload = func() (Settings, error) { return settings, refuse }
 	})
 	runRig(t, 2, r, func(r *rig) {

@@ -160,7 +160,7 @@ func (r *rig) config(slots int) Config {
 		r.reported = append(r.reported, s)
 	}
 	cfg := Config{
-		Slots: slots, Version: "1", Worker: "/bin/worker", Spawn: r.start, Signals: r.signals,
+		Settings: Settings{Slots: slots, Worker: "/bin/worker", Spawn: r.start}, Version: "1", Signals: r.signals,
 		OnServing: func(int) { note("serving") }, OnDrain: func() { note("drain") }, Alert: note,
 		Orphans: r.orphans, Reap: r.reap, Log: zerolog.New(&r.log),
 		Chance: func() float64 { return 0 }, OOMKills: func() int { return 0 },

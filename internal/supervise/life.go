@@ -20,12 +20,7 @@ func (p *pool) spawn(s *slot) {
 	if p.candidate != nil {
 		p.queueReplacement(s) // the reload began without this worker
 	}
-	p.launch(s.worker, p.settings())
-}
-
-// settings returns the settings in force.
-func (p *pool) settings() Settings {
-	return Settings{Spawn: p.Spawn, Worker: p.Worker, Slots: p.Slots, Shares: p.Shares}
+	p.launch(s.worker, p.Settings)
 }
 
 // launch starts the process of a worker.

@@ -26,7 +26,7 @@ func TestSettingsNotRead(t *testing.T) {
 	var control *Controller
 	r := &rig{change: func(c *Config) {
 		gate, control = make(chan struct{}), NewController()
-		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
+		settings := c.Settings
 		c.Controller, c.Reload = control, func() (Settings, error) {
 			<-gate
 			return settings, nil

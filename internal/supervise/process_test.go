@@ -224,14 +224,14 @@ func TestRealPool(t *testing.T) {
 	var pids []int
 	go func() {
 		done <- Run(heedless(Config{
-			Slots: slots, Version: "1", Signals: signals,
-			Spawn: func(slot, row int) (Process, error) {
+			Settings: Settings{Slots: slots, Spawn: func(slot, row int) (Process, error) {
 				p, err := s.Spawn(slot, row)
 				if err == nil {
 					pids = append(pids, p.PID())
 				}
 				return p, err
-			},
+			}},
+			Version: "1", Signals: signals,
 			OnServing: func(int) { close(serving) },
 			Alert:     func(line string) { alerts <- line },
 		}))
@@ -273,7 +273,7 @@ func TestRealReplacement(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- Run(heedless(Config{
-			Slots: 1, Version: "1", Signals: signals, Spawn: s.Spawn,
+			Settings: Settings{Slots: 1, Spawn: s.Spawn}, Version: "1", Signals: signals,
 			Alert: func(line string) { t.Error(line) },
 		}))
 	}()

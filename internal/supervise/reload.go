@@ -28,7 +28,7 @@ func (p *pool) reload() {
 	p.noteReload(true)
 	p.reloadError = ""
 	if p.Reload == nil {
-		p.startReload(p.settings())
+		p.startReload(p.Settings)
 		return
 	}
 	p.loading, p.loadLate = true, p.Now().Add(loadTime)
@@ -112,7 +112,7 @@ func (p *pool) replaceNext() {
 // startReplacement starts the process that will replace a slot's worker.
 func (p *pool) startReplacement(s *slot) {
 	s.next = &worker{slot: s, started: p.Now(), reload: p.reloads}
-	settings := p.settings()
+	settings := p.Settings
 	if p.candidate != nil {
 		settings = *p.candidate
 	}
@@ -138,16 +138,14 @@ func (p *pool) applySettings(w *worker) {
 	if p.candidate == nil || w.reload != p.reloads {
 		return
 	}
-	p.Spawn, p.Worker, p.Shares = p.candidate.Spawn, p.candidate.Worker, p.candidate.Shares
-	if p.candidate.Applied != nil {
-		p.candidate.Applied()
+	before := p.Slots
+	p.Settings, p.candidate = *p.candidate, nil
+	if p.Applied != nil {
+		p.Applied()
 	}
-	if p.candidate.Slots != p.Slots {
-		// The number in the settings has changed. Only such a change undoes TTIN and TTOU.
-		p.Slots = p.candidate.Slots
+	if p.Slots != before { // only a change of the settings undoes TTIN and TTOU
 		p.resize(p.Slots)
 	}
-	p.candidate = nil
 	for _, s := range p.slots {
 		if !s.want && s.state == exited {
 			p.revive(s)

@@ -316,7 +316,7 @@ func TestReloadWhileLoading(t *testing.T) {
 	r := &rig{}
 	r.change = func(c *Config) {
 		gate = make(chan struct{})
-		settings := Settings{Spawn: c.Spawn, Worker: c.Worker, Slots: c.Slots}
+		settings := c.Settings
 		c.Reload = func() (Settings, error) {
 			<-gate
 			read++
