@@ -137,9 +137,9 @@ func (k *Keyring) List() []certificate.Info {
 // in use already.
 func (k *Keyring) Check(loaded *Loaded) error {
 	k.mu.Lock()
-	now, used := k.Now(), k.loaded.pairs
+	now, used := k.Now(), k.loaded.items
 	k.mu.Unlock()
-	for _, i := range loaded.pairs {
+	for _, i := range loaded.items {
 		if !slices.ContainsFunc(used, i.same) {
 			if err := i.check(now); err != nil {
 				return err
@@ -173,9 +173,10 @@ func (k *Keyring) Use(loaded *Loaded) error {
 // is called.
 func (k *Keyring) Offer(loaded *Loaded) error {
 	return k.change(func() {
-		for _, i := range loaded.passwords {
-			if !slices.ContainsFunc(k.loaded.passwords, func(j *item) bool { return j.Certificate == i.Certificate }) {
-				k.loaded.passwords = append(slices.Clip(k.loaded.passwords), i)
+		for _, i := range loaded.items {
+			known := func(j *item) bool { return j.kind == kindPasswords && j.Certificate == i.Certificate }
+			if i.kind == kindPasswords && !slices.ContainsFunc(k.loaded.items, known) {
+				k.loaded.items = append(slices.Clip(k.loaded.items), i)
 			}
 		}
 	})
@@ -209,7 +210,7 @@ func (k *Keyring) change(do func()) error {
 	defer k.mu.Unlock()
 	loaded, published, challenges, answers, keys := k.loaded, k.published, k.challenges, k.answers, k.tickets
 	do()
-	if !bytes.Equal(k.loaded.clientCA(), loaded.clientCA()) {
+	if !bytes.Equal(k.loaded.clientCA().Chain, loaded.clientCA().Chain) {
 		// Resumed sessions do not verify the client certificate again.
 		k.tickets = newTickets(k.Now())
 	}
@@ -228,11 +229,11 @@ func (k *Keyring) publish() error {
 		return err
 	}
 	b := certificate.Bundle{
-		Certificates: sources, TicketKeys: k.tickets.keys, ClientCA: k.loaded.clientCA(),
+		Certificates: sources, TicketKeys: k.tickets.keys, ClientCA: k.loaded.clientCA().Chain,
 		Challenges: k.challenges, Answers: k.answers,
 	}
-	for _, i := range k.loaded.passwords {
-		b.Passwords = append(b.Passwords, certificate.Passwords{Name: []byte(i.Certificate), Text: i.source.Chain})
+	for _, src := range k.loaded.of(kindPasswords) {
+		b.Passwords = append(b.Passwords, certificate.Passwords{Name: []byte(src.Name), Text: src.Chain})
 	}
 	text, err := b.Encode()
 	if err != nil {

@@ -272,7 +272,7 @@ func TestState(t *testing.T) {
 		t.Error("an unknown certificate is found")
 	}
 	pair.write(t, issue(t, "a.test", start, 90*day))
-	for _, broken := range []*State{{}, {TicketKeys: [][]byte{{1}}}, {TicketKeys: [][]byte{make([]byte, 32)}}, {SelfSigned: &certificate.Source{}}, {Published: []certificate.Source{{}}}} {
+	for _, broken := range []*State{{}, {TicketKeys: [][32]byte{{1}}}, {SelfSigned: &certificate.Source{}}, {Published: []certificate.Source{{}}}} {
 		k := r.again(s, broken)
 		if len(k.tickets.keys) != 2 || k.loaded.selfSigned.Chain == nil {
 			t.Errorf("%+v became %+v", broken, k.tickets)

@@ -44,10 +44,10 @@ func TestPasswords(t *testing.T) {
 	expect("a carla,b bob", false)
 	r.expectAlerts(b + ":1: the password of bob is not hashed; set it again with: htpasswd -B " + b + " bob; the current one stays in use")
 	state := r.State()
-	if loaded, err := state.Loaded(settings); err != nil || string(loaded.passwords[1].source.Chain) != "bob"+hashed || loaded.clientCA() != nil {
+	if loaded, err := state.Loaded(settings); err != nil || string(loaded.of(kindPasswords)[1].Chain) != "bob"+hashed || loaded.clientCA().Chain != nil {
 		t.Errorf("after an upgrade: %v", err)
 	}
-	if state.clientCA() != nil {
+	if state.ClientCA.Chain != nil {
 		t.Error("passwords are taken for client CAs")
 	}
 	if _, err := Load(settings, r.now); err == nil {

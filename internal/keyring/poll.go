@@ -57,7 +57,7 @@ func (k *Keyring) Stop() {
 // symbolic links, and files on network file systems.
 func (k *Keyring) poll() {
 	k.mu.Lock()
-	items := k.loaded.items()
+	items := k.loaded.items
 	k.mu.Unlock()
 	for _, i := range items {
 		k.pollItem(i)
@@ -109,7 +109,7 @@ func (k *Keyring) pollItem(i *item) {
 func (k *Keyring) Refused() (all []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, i := range k.loaded.items() {
+	for _, i := range k.loaded.items {
 		if i.refused != "" {
 			all = append(all, i.refused)
 		}
@@ -127,16 +127,9 @@ func (k *Keyring) take(old, fresh *item) error {
 		return err
 	}
 	err := k.change(func() {
-		k.loaded.pairs = slices.Clone(k.loaded.pairs)
-		if at := slices.Index(k.loaded.pairs, old); at >= 0 {
-			k.loaded.pairs[at] = fresh
-		}
-		k.loaded.passwords = slices.Clone(k.loaded.passwords)
-		if at := slices.Index(k.loaded.passwords, old); at >= 0 {
-			k.loaded.passwords[at] = fresh
-		}
-		if k.loaded.authority == old {
-			k.loaded.authority = fresh
+		k.loaded.items = slices.Clone(k.loaded.items)
+		if at := slices.Index(k.loaded.items, old); at >= 0 { // otherwise a reload has removed it
+			k.loaded.items[at] = fresh
 		}
 	})
 	if err == nil {
@@ -150,7 +143,7 @@ func (k *Keyring) take(old, fresh *item) error {
 func (k *Keyring) warnPermissions() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, i := range k.loaded.pairs {
+	for _, i := range k.loaded.items {
 		switch {
 		case k.readable[i.Key]:
 			continue

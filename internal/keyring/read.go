@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,9 +31,7 @@ type Pair struct{ Certificate, Key string }
 
 // Loaded is the content of the files that Settings name, parsed successfully.
 type Loaded struct {
-	pairs      []*item
-	authority  *item // client CAs; nil: none
-	passwords  []*item
+	items      []*item
 	selfSigned *certificate.Source // nil: none
 	names      []string            // of the self-signed certificate
 }
@@ -79,15 +76,15 @@ func Load(s Settings, now time.Time) (*Loaded, error) { return load(s, now, (*it
 func load(s Settings, now time.Time, read func(*item) error) (*Loaded, error) {
 	l := &Loaded{names: s.Names}
 	for _, pair := range s.Pairs {
-		l.pairs = append(l.pairs, &item{Pair: pair})
+		l.items = append(l.items, &item{Pair: pair})
 	}
 	if s.ClientCA != "" {
-		l.authority = &item{Pair: Pair{s.ClientCA, s.ClientCA}, kind: kindAuthority}
+		l.items = append(l.items, &item{Pair: Pair{s.ClientCA, s.ClientCA}, kind: kindAuthority})
 	}
 	for _, file := range s.Passwords {
-		l.passwords = append(l.passwords, &item{Pair: Pair{file, file}, kind: kindPasswords})
+		l.items = append(l.items, &item{Pair: Pair{file, file}, kind: kindPasswords})
 	}
-	for _, i := range l.items() {
+	for _, i := range l.items {
 		if err := read(i); err != nil {
 			return nil, err
 		}
@@ -123,29 +120,29 @@ func (l *Loaded) Hosts() (all []string) {
 }
 
 func (l *Loaded) sources() (list []certificate.Source) {
-	for _, i := range l.pairs {
-		list = append(list, i.source)
-	}
+	list = l.of(kindPair)
 	if l.selfSigned != nil {
 		list = append(list, *l.selfSigned)
 	}
 	return list
 }
 
-func (l *Loaded) clientCA() []byte {
-	if l.authority == nil {
-		return nil
+// clientCA returns the client CAs; zero: none.
+func (l *Loaded) clientCA() certificate.Source {
+	if list := l.of(kindAuthority); len(list) > 0 {
+		return list[0]
 	}
-	return l.authority.source.Chain
+	return certificate.Source{}
 }
 
-// items returns all items.
-func (l *Loaded) items() []*item {
-	all := slices.Clone(l.pairs)
-	if l.authority != nil {
-		all = append(all, l.authority)
+// of returns the content of the items of a kind.
+func (l *Loaded) of(k kind) (list []certificate.Source) {
+	for _, i := range l.items {
+		if i.kind == k {
+			list = append(list, i.source)
+		}
 	}
-	return append(all, l.passwords...)
+	return list
 }
 
 // read reads and checks the files. If they change in the meantime, the next poll reads them

@@ -12,8 +12,9 @@ import (
 // State is what is kept across an upgrade. The names of its fields must not change, because
 // another version may read it.
 type State struct {
-	Sources    []certificate.Source // read from files, including client CAs
-	TicketKeys [][]byte             // as in a bundle
+	Pairs      []certificate.Source // read from files
+	ClientCA   certificate.Source   // zero: none
+	TicketKeys [][32]byte
 	Since      time.Time            // when the first of them came into use
 	SelfSigned *certificate.Source  // nil: none
 	Passwords  []certificate.Source // password files, as Chain
@@ -25,31 +26,20 @@ type State struct {
 func (k *Keyring) State() *State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var sources, passwords []certificate.Source
-	for _, i := range k.loaded.items() {
-		if i.kind == kindPasswords {
-			passwords = append(passwords, i.source)
-		} else {
-			sources = append(sources, i.source)
-		}
+	l := k.loaded
+	return &State{
+		Pairs: l.of(kindPair), ClientCA: l.clientCA(), Passwords: l.of(kindPasswords), SelfSigned: l.selfSigned,
+		TicketKeys: k.tickets.keys, Since: k.tickets.since, Published: k.published, Warned: maps.Clone(k.warned),
 	}
-	s := &State{Sources: sources, Passwords: passwords, Since: k.tickets.since, SelfSigned: k.loaded.selfSigned, Published: k.published, Warned: maps.Clone(k.warned)}
-	for _, key := range k.tickets.keys {
-		s.TicketKeys = append(s.TicketKeys, key[:])
-	}
-	return s
 }
 
 // Loaded returns the content of the files before the upgrade, for use if they cannot be read
 // now. The next poll reads them as if they had changed.
 func (s *State) Loaded(settings Settings) (*Loaded, error) {
 	return load(settings, time.Now(), func(i *item) error {
-		from := s.Sources
-		if i.kind == kindPasswords {
-			from = s.Passwords
-		}
-		for _, src := range from {
-			if i.source = src; src.Name == i.Certificate && (i.kind != kindPair) == (len(src.Key) == 0) {
+		from := [...][]certificate.Source{kindPair: s.Pairs, kindAuthority: {s.ClientCA}, kindPasswords: s.Passwords}
+		for _, src := range from[i.kind] {
+			if i.source = src; src.Name == i.Certificate {
 				return nil
 			}
 		}
@@ -63,8 +53,8 @@ func (k *Keyring) resume(s *State) {
 	if s == nil {
 		return
 	}
-	if keys := ticketKeys(s.TicketKeys); len(keys) >= 2 && bytes.Equal(s.clientCA(), k.loaded.clientCA()) {
-		k.tickets = tickets{keys, s.Since}
+	if len(s.TicketKeys) >= 2 && bytes.Equal(s.ClientCA.Chain, k.loaded.clientCA().Chain) {
+		k.tickets = tickets{s.TicketKeys, s.Since}
 	}
 	if s.SelfSigned != nil && k.loaded.selfSigned != nil && named(s.SelfSigned, k.loaded.names) {
 		k.loaded.selfSigned = s.SelfSigned
@@ -73,24 +63,4 @@ func (k *Keyring) resume(s *State) {
 		k.published = s.Published
 	}
 	maps.Copy(k.warned, s.Warned)
-}
-
-// clientCA returns the client CAs.
-func (s *State) clientCA() []byte {
-	for _, src := range s.Sources {
-		if len(src.Key) == 0 {
-			return src.Chain
-		}
-	}
-	return nil
-}
-
-func ticketKeys(list [][]byte) (keys [][32]byte) {
-	for _, p := range list {
-		if len(p) != 32 {
-			return nil
-		}
-		keys = append(keys, [32]byte(p))
-	}
-	return keys
 }
