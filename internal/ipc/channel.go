@@ -165,10 +165,9 @@ func (c *Channel) receive() (n, fd int, err error) {
 }
 
 // Unread reports whether a message is waiting to be received.
-func (c *Channel) Unread() bool {
-	n := 0
-	err := c.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
-	return err == nil && n > 0
+func (c *Channel) Unread() (unread bool) {
+	err := c.raw.Control(func(fd uintptr) { unread = Waiting(int(fd)) })
+	return err == nil && unread
 }
 
 // SyscallConn returns a raw connection to this end's socket.

@@ -35,12 +35,8 @@ func SendConnection(fd int, state []byte, socket, file int) error {
 	if file >= 0 {
 		rights = unix.UnixRights(socket, file)
 	}
-	for {
-		_, err := unix.SendmsgN(fd, state, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		if err != unix.EINTR {
-			return err
-		}
-	}
+	_, err := unix.SendmsgN(fd, state, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	return err
 }
 
 // PeekConnection takes one connection over. It stays in the channel until [NextConnection], so
@@ -66,12 +62,7 @@ func PeekConnection(fd int, p []byte) (state []byte, socket, file int, err error
 // NextConnection removes the first connection from the channel.
 func NextConnection(fd int) {
 	var p [1]byte
-	for {
-		// Without a buffer for descriptors the kernel closes them.
-		if _, _, err := unix.Recvfrom(fd, p[:], unix.MSG_DONTWAIT); err != unix.EINTR {
-			return
-		}
-	}
+	_, _, _ = unix.Recvfrom(fd, p[:], unix.MSG_DONTWAIT) // without a buffer for descriptors the kernel closes them
 }
 
 // Waiting reports whether connections are waiting in a handover channel. fd is the end of the

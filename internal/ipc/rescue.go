@@ -87,14 +87,14 @@ func SendKept(channel int, kept []Kept) error {
 // io.EOF after the last connection.
 func ReceiveKept(channel int) (kept []Kept, lost int, err error) {
 	var p [4 * MaxKept]byte
-	n, fds, truncated, err := receiveSome(channel, p[:], 0)
+	got, err := Receive(channel, p[:], 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("receive kept connections: %w", err)
 	}
-	if n == 0 && len(fds) == 0 && !truncated {
+	n, rest := got.N, got.FDs
+	if n == 0 && len(rest) == 0 && !got.Truncated {
 		return nil, 0, io.EOF
 	}
-	rest := fds
 	for q := p[:n]; len(q) >= 4 && len(rest) > 0; q = q[4:] {
 		number := binary.BigEndian.Uint32(q)
 		k := Kept{Number: int(number &^ withFile), Socket: rest[0], File: -1}
@@ -107,12 +107,12 @@ func ReceiveKept(channel int) (kept []Kept, lost int, err error) {
 		kept, rest = append(kept, k), rest[1:]
 	}
 	switch {
-	case truncated:
+	case got.Truncated:
 		Discard(rest...)
 		return kept, n/4 - len(kept), nil
 	case len(rest) > 0 || 4*len(kept) != n:
-		Discard(fds...)
-		return nil, 0, fmt.Errorf("receive kept connections: %d bytes do not match %d descriptors", n, len(fds))
+		Discard(got.FDs...)
+		return nil, 0, fmt.Errorf("receive kept connections: %d bytes do not match %d descriptors", n, len(got.FDs))
 	}
 	return kept, 0, nil
 }

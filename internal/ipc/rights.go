@@ -14,9 +14,9 @@ import (
 // MaxRights is the largest number of descriptors in a message (SCM_MAX_FD of the kernel).
 const MaxRights = 253
 
-// RightsRoom is a buffer size in bytes for the control data of any message: descriptors,
+// controlRoom is a buffer size in bytes for the control data of any message: descriptors,
 // sender, and a header for each.
-const RightsRoom = 4*MaxRights + 64
+const controlRoom = 4*MaxRights + 64
 
 // Discard closes descriptors received from another process, except negative ones. It clears
 // SO_LINGER first, so that close does not block. A linger time of 0 is kept: close then resets
@@ -43,65 +43,64 @@ func Empty(socket int) {
 	_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
 	_ = unix.Shutdown(socket, unix.SHUT_RDWR)
 	var p [1]byte
-	rights := make([]byte, RightsRoom)
 	for {
-		_, size, _, _, err := unix.Recvmsg(socket, p[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		got, err := Receive(socket, p[:], unix.MSG_DONTWAIT)
 		switch {
-		case err == unix.EINTR, err == unix.ECONNRESET: // reported once, before the messages
+		case err == unix.ECONNRESET: // reported once, before the messages
 			continue
-		case err != nil || size == 0:
+		case err != nil || !got.HasSender:
 			return
 		}
-		Discard(descriptors(rights[:size])...)
+		Discard(got.FDs...)
 	}
-}
-
-// descriptors returns the descriptors in the control data of a message.
-func descriptors(control []byte) (fds []int) {
-	for len(control) > 0 {
-		header, data, rest, err := unix.ParseOneSocketControlMessage(control)
-		if err != nil {
-			break // never: the kernel's control data is valid
-		}
-		if got, err := unix.ParseUnixRights(&unix.SocketControlMessage{Header: header, Data: data}); err == nil {
-			fds = append(fds, got...)
-		}
-		control = rest
-	}
-	return fds
 }
 
 // receiveMessage receives a message with all its descriptors. The error is [ErrTruncated] if
 // there are more than most, and EMFILE if this process has too few free descriptors; the
 // descriptors are then closed, and p has the n bytes of the message nevertheless.
 func receiveMessage(socket int, p []byte, most, flag int) (n int, fds []int, err error) {
-	n, fds, truncated, err := receiveSome(socket, p, flag)
+	got, err := Receive(socket, p, flag)
 	switch {
-	case len(fds) > most:
+	case len(got.FDs) > most:
 		err = ErrTruncated
-	case truncated:
+	case got.Truncated:
 		err = unix.EMFILE
 	}
 	if err != nil {
-		Discard(fds...)
-		return n, nil, err
+		Discard(got.FDs...)
+		return got.N, nil, err
 	}
-	return n, fds, nil
+	return got.N, got.FDs, nil
 }
 
-// receiveSome receives a message. truncated: this process has too few free descriptors, and
-// the last ones of the message are lost.
-func receiveSome(socket int, p []byte, flag int) (n int, fds []int, truncated bool, err error) {
-	rights := make([]byte, RightsRoom)
+// Received is a message as the kernel delivers it.
+type Received struct {
+	N         int   // bytes
+	FDs       []int // descriptors
+	Truncated bool  // this process has too few free descriptors, and the last ones are lost
+	HasSender bool  // the socket has SO_PASSCRED, and this is not end-of-file
+	Sender    int   // pid, then
+}
+
+// Receive receives a message.
+func Receive(socket int, p []byte, flag int) (m Received, err error) {
+	control := make([]byte, controlRoom)
 	var size, flags int
-	for {
-		n, size, flags, _, err = unix.Recvmsg(socket, p, rights, flag|unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR {
-			break
-		}
+	for err = unix.EINTR; err == unix.EINTR; {
+		m.N, size, flags, _, err = unix.Recvmsg(socket, p, control, flag|unix.MSG_CMSG_CLOEXEC)
 	}
 	if err != nil {
-		return 0, nil, false, err
+		return Received{}, err
 	}
-	return n, descriptors(rights[:size]), flags&unix.MSG_CTRUNC != 0, nil
+	m.Truncated = flags&unix.MSG_CTRUNC != 0
+	parts, _ := unix.ParseSocketControlMessage(control[:size]) // the kernel's control data is valid
+	for _, part := range parts {
+		if fds, err := unix.ParseUnixRights(&part); err == nil {
+			m.FDs = append(m.FDs, fds...)
+		}
+		if sender, err := unix.ParseUnixCredentials(&part); err == nil {
+			m.HasSender, m.Sender = true, int(sender.Pid)
+		}
+	}
+	return m, nil
 }

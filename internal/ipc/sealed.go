@@ -47,17 +47,12 @@ func ReadSealed(fd int, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("read file in memory: it has %d bytes, more than %d", stat.Size, most)
 	}
 	p := make([]byte, stat.Size)
-	for done := 0; done < len(p); {
-		n, err := unix.Pread(fd, p[done:], int64(done))
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("read file in memory: %w", err)
-		case n == 0:
-			return nil, io.ErrUnexpectedEOF
-		}
-		done += n
+	n, err := unix.Pread(fd, p, 0) // not interrupted: nothing in memory is waited for
+	if err == nil && n < len(p) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read file in memory: %w", err)
 	}
 	return p, nil
 }

@@ -183,10 +183,9 @@ func (m *message) match(asked []int) (all []taken, ok bool) {
 // receive waits for a message. The error is io.EOF if no process has the other end open.
 func (l *Lifeline) receive(until time.Time) (m message, err error) {
 	var p [4 + 4*ipc.MaxRights]byte
-	rights := make([]byte, ipc.RightsRoom)
-	var n, size, flags int
+	var got ipc.Received
 	try := func(fd uintptr) bool {
-		n, size, flags, _, err = unix.Recvmsg(int(fd), p[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		got, err = ipc.Receive(int(fd), p[:], unix.MSG_DONTWAIT)
 		return err != unix.EAGAIN
 	}
 	waited := l.file.SetReadDeadline(until)
@@ -203,38 +202,21 @@ func (l *Lifeline) receive(until time.Time) (m message, err error) {
 		return m, errSilent
 	case err != nil:
 		return m, err
+	case !got.HasSender:
+		return m, io.EOF
 	}
-	m.truncated = flags&unix.MSG_CTRUNC != 0
-	if err = m.decode(p[:n], rights[:size]); err != nil {
-		ipc.Discard(m.fds...)
-		return message{}, err
-	}
+	m = message{from: got.Sender, fds: got.FDs, truncated: got.Truncated}
+	m.decode(p[:got.N])
 	return m, nil
 }
 
-// decode reads a message. It sets the descriptors even if it returns an error.
-func (m *message) decode(p, control []byte) error {
-	parts, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return err
-	}
-	for _, part := range parts {
-		if c, err := unix.ParseUnixCredentials(&part); err == nil {
-			m.from = int(c.Pid)
-		}
-		if fds, err := unix.ParseUnixRights(&part); err == nil {
-			m.fds = append(m.fds, fds...)
-		}
-	}
-	switch {
-	case len(p) == 0 && m.from == 0:
-		return io.EOF
-	case len(p) == 0 || len(p)%4 != 0:
-		return nil // no keeper sends this; without numbers it matches no question
+// decode reads the content of a message.
+func (m *message) decode(p []byte) {
+	if len(p) == 0 || len(p)%4 != 0 {
+		return // no keeper sends this; without numbers it matches no question
 	}
 	m.status = syscall.Errno(binary.NativeEndian.Uint32(p))
 	for p = p[4:]; len(p) > 0; p = p[4:] {
 		m.numbers = append(m.numbers, int(int32(binary.NativeEndian.Uint32(p))))
 	}
-	return nil
 }

@@ -180,9 +180,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("\x18\x00\x00\x00"), 0, false)
 	f.Fuzz(func(t *testing.T, p []byte, fds int, truncated bool) {
 		m := message{from: 1, truncated: truncated}
-		if err := m.decode(p, nil); err != nil {
-			t.Fatal(err)
-		}
+		m.decode(p)
 		m.fds = make([]int, max(0, min(fds, ipc.MaxRights)))
 		asked := []int{4, 5, 6, 5}
 		all, ok := m.match(asked)

@@ -210,11 +210,10 @@ func (p *process) readAll() {
 		if err != nil {
 			continue
 		}
-		for until := time.Now().Add(lingerTime); time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
-			n := 0
-			if raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }) != nil || err != nil || n == 0 {
-				break
-			}
+		unread := true
+		for until := time.Now().Add(lingerTime); unread && time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
+			err = raw.Control(func(fd uintptr) { unread = ipc.Waiting(int(fd)) })
+			unread = unread && err == nil
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/ipc"
 	"phalanx/internal/keyring"
 	"phalanx/internal/listen"
 	"phalanx/internal/observe/scoreboard"
@@ -103,8 +104,8 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(file)
-	fds := []int{file, board.Fd}
+	defer file.Close()
+	fds := []int{int(file.Fd()), board.Fd}
 	for _, st := range c.Listen {
 		fds = append(fds, st.Sockets...)
 	}
@@ -119,7 +120,7 @@ func (u Upgrader) Exec(pool supervise.State) error {
 	if err := closeOnExec(fds, false); err != nil {
 		return errors.Join(err, closeOnExec(fds, true))
 	}
-	err = u.execute(append(slices.Clone(u.Env), Key+"="+strconv.Itoa(file)))
+	err = u.execute(append(slices.Clone(u.Env), Key+"="+strconv.Itoa(fds[0])))
 	return errors.Join(fmt.Errorf("execute %s: %w", u.Path, err), closeOnExec(fds, true))
 }
 
@@ -162,21 +163,13 @@ func (b *beginning) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// file writes the state into a memfd and returns its descriptor.
-func (c Carried) file() (int, error) {
+// file returns a memfd with the state.
+func (c Carried) file() (*os.File, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
-	fd, err := unix.MemfdCreate("phalanx", unix.MFD_CLOEXEC)
-	if err != nil {
-		return -1, fmt.Errorf("keep the pool's state: %w", err)
-	}
-	if _, err := unix.Pwrite(fd, text, 0); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("keep the pool's state: %w", err)
-	}
-	return fd, nil
+	return ipc.Sealed("phalanx", text)
 }
 
 func closeOnExec(fds []int, on bool) error {
