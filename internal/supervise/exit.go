@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -100,11 +99,7 @@ func (e Exit) summary() string {
 	if e.Crash != "" {
 		return e.Crash
 	}
-	lines := strings.Split(e.LastWords, "\n")
-	if i := slices.IndexFunc(lines, isCrash); i >= 0 {
-		return lines[i]
-	}
-	last := strings.TrimPrefix(lines[len(lines)-1], "phalanx ")
+	last := strings.TrimPrefix(e.LastWords[strings.LastIndexByte(e.LastWords, '\n')+1:], "phalanx ")
 	return strings.TrimPrefix(strings.TrimPrefix(last, "worker: "), "phalanx: ")
 }
 
@@ -113,7 +108,7 @@ func (e Exit) clean() bool { return e.Err == nil && e.Signal == 0 && e.Code == 0
 
 // crashed reports whether a signal or a Go panic ended the process.
 func (e Exit) crashed() bool {
-	return e.Err == nil && (e.Signal != 0 || e.Code == 2 && (e.Crash != "" || strings.Contains(e.LastWords, "goroutine ")))
+	return e.Err == nil && (e.Signal != 0 || e.Code == 2 && e.Crash != "")
 }
 
 // oneLine joins lines, escapes characters that could break the line, and limits its length.

@@ -49,7 +49,7 @@ func TestCauseIsOneLine(t *testing.T) {
 	for words, want := range map[string]string{
 		"":                       "exit status 2",
 		"phalanx: no root":       "exit status 2: no root",
-		"a\nfatal error: b\nc":   "exit status 2: fatal error: b",
+		"a\nb":                   "exit status 2: b",
 		"a\r\x1b[2J\xff":         `exit status 2: a\x0d\x1b[2J\xff`,
 		strings.Repeat("ü", 999): "exit status 2: " + strings.Repeat("ü", 385) + "… (1,228 bytes more)",
 	} {

@@ -61,7 +61,7 @@ func TestStartFails(t *testing.T) {
 			r.send(ipc.Failed{ExitCode: 78, Reason: "no root"}, 1)
 			r.pass(startTime)
 		}, 78, "no root"},
-		{"panic", func(r *rig) { r.die(1, Exit{Code: 2, LastWords: stack}) },
+		{"panic", func(r *rig) { r.die(1, Exit{Code: 2, LastWords: stack, Crash: "panic: boom\x1b"}) },
 			1, `worker 1 (pid 102) died during startup: exit status 2: panic: boom\x1b`},
 		{"signal", func(r *rig) { r.die(1, Exit{Signal: syscall.SIGSEGV}) },
 			1, "worker 1 (pid 102) died during startup: killed by SIGSEGV"},
