@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"phalanx/e2e/harness"
 )
 
 // TestImage builds the images, in a repository that git refuses, such as another user's, and runs the one for this
@@ -64,7 +65,7 @@ func TestImage(t *testing.T) {
 // requests its page and runs the health check.
 func run(t *testing.T, root string, env, entry, health []string) {
 	t.Helper()
-	port, admin := freePort(t), "127.0.0.1:"+freePort(t)
+	port, admin := strconv.Itoa(harness.FreePort(t)), "127.0.0.1:"+strconv.Itoa(harness.FreePort(t))
 	health[slices.Index(health, "127.0.0.1:9090")] = admin
 	inside := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(args[0], args[1:]...)
@@ -89,6 +90,7 @@ func run(t *testing.T, root string, env, entry, health []string) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer server.Process.Kill() // unless it has exited
 	ended := make(chan error, 1)
 	go func() { ended <- server.Wait() }()
 	deadline := time.Now().Add(time.Minute)
@@ -115,7 +117,6 @@ func run(t *testing.T, root string, env, entry, health []string) {
 			t.Errorf("the server exited with %v; output:\n%s", err, printed.String())
 		}
 	case <-time.After(time.Minute):
-		server.Process.Kill()
 		t.Errorf("the server did not exit on SIGTERM; output:\n%s", printed.String())
 	}
 	if text, err := inside(health...).CombinedOutput(); err == nil {
@@ -210,15 +211,4 @@ func unpack(t *testing.T, layer []byte, dir string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// freePort returns a free TCP port.
-func freePort(t *testing.T) string {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free.Close()
-	return strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
 }

@@ -6,9 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"phalanx/e2e/harness"
 )
 
 // TestMakeRun checks that make run prints the address and a command for top, and that the admin commands work with
@@ -18,7 +21,7 @@ func TestMakeRun(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("a"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	port := strconv.Itoa(harness.FreePort(t))
 	cmd := exec.Command("make", "--no-print-directory", "-C", "..", "run", "PORT="+port, "BASE="+dir)
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MFLAGS=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -24,11 +24,17 @@ func MustBeFree(t *testing.T, port int) {
 }
 
 // FreePort returns a free port from 12000 to 31999. That is below the range of
-// ephemeral ports, so no client connection can take it before the master does.
+// ephemeral ports, so no client connection can take it before the master does. A UDP
+// socket on the port keeps it from other tests until the test ends.
 func FreePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
 		port := 12000 + rand.IntN(20000)
+		mine, err := net.ListenPacket("udp", ":"+strconv.Itoa(port))
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { mine.Close() })
 		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
 		if err == nil {
 			l.Close()
@@ -37,6 +43,15 @@ func FreePort(t *testing.T) int {
 	}
 	t.Fatal("no free port between 12000 and 32000")
 	return 0
+}
+
+// HasIPv6 reports whether this machine has the address ::1.
+func HasIPv6() bool {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
 }
 
 // Refused reports whether the port refuses connections. A closing listener may
