@@ -55,9 +55,10 @@ func rated(t *testing.T, data []byte, meanwhile func(), ways ...[]string) {
 			if code != 0 || err != nil || !bytes.Equal(got, data) {
 				t.Errorf("%q: exit status %d, %d bytes, error %v\n%s", way, code, len(got), err, printed)
 			}
-			// 200k at 100k a second, except for what the first interval allows.
-			if took < 1800*time.Millisecond {
-				t.Errorf("%q took %v, want at least 1.8 s", way, took)
+			// 200k at 100k a second. A connection's time begins with that of the loop's iteration, which a busy
+			// machine may have made long.
+			if took < 1300*time.Millisecond {
+				t.Errorf("%q took %v, want about 2 s", way, took)
 			}
 			t.Logf("%q took %v", way, took)
 		})

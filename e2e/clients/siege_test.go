@@ -72,7 +72,7 @@ func runSiege(t *testing.T, siege string, users, each int, url string) siegeResu
 	home := t.TempDir()
 	rules := filepath.Join(home, "siegerc")
 	harness.Write(t, rules, []byte(siegeRules))
-	limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+	limited, cancel := context.WithTimeout(t.Context(), harness.InTime(time.Minute))
 	defer cancel()
 	cmd := exec.CommandContext(limited, siege, "--rc="+rules, "--benchmark", fmt.Sprintf("--reps=%d", each),
 		fmt.Sprintf("--concurrent=%d", users), "--json-output", url)

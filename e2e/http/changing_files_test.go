@@ -24,7 +24,9 @@ func TestFileReplacedWhileSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.MustComplete(d)
-	s.MustServe("/big.bin", "new")
+	harness.Await(t, 3*time.Second, "the new file", func() bool { // the old one may be in the cache
+		return string(s.MustGet("/big.bin").Body) == "new"
+	})
 }
 
 // TestSpecialFiles has FIFOs, sockets, devices, unreadable files and symbolic links in the document

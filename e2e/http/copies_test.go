@@ -206,11 +206,15 @@ func TestManyCompressedCopies(t *testing.T) {
 	for name, content := range files {
 		left["/"+name] = content
 	}
-	c := o.Dial()
+	c := &harness.Asker{Port: o.Port}
+	defer c.Close()
 	harness.Await(t, 40*time.Second, "compressed copies of all files", func() bool {
 		harness.RaisePriority(o.PID())
 		for path, content := range left {
-			r := o.MustAsk(c, harness.Request("GET", path, "Accept-Encoding: gzip"))
+			r, err := c.Fetch(harness.Request("GET", path, "Accept-Encoding: gzip"))
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
 			coding := r.Header.Get("Content-Encoding")
 			if got := decoded(t, coding, r.Body); r.Status != 200 || got != content {
 				t.Fatalf("%s: %d, coding %q, %.40q", path, r.Status, coding, got)

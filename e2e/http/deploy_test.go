@@ -199,6 +199,13 @@ func (d *deploy) note(file string, v release, tag string) error {
 	return nil
 }
 
+// responses returns the number of versions that have been served.
+func (d *deploy) responses() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.seen)
+}
+
 // settles waits until every worker serves the last version.
 func (d *deploy) settles() {
 	d.T.Helper()
@@ -238,9 +245,11 @@ func TestDeployBySymlink(t *testing.T) {
 		var work sync.WaitGroup
 		work.Go(func() { d.switches(stop) })
 		work.Go(func() { d.watch("current/app.txt", stop) })
-		time.AfterFunc(1200*time.Millisecond, func() { close(stop) })
+		began := time.Now()
+		served := harness.Holds(5*time.Second, func() bool { return d.responses() > 0 && time.Since(began) > 1200*time.Millisecond })
+		close(stop)
 		work.Wait()
-		if len(d.seen) == 0 {
+		if !served {
 			t.Error("no response was received")
 		}
 		pointLink(t, dir, releases(2000)[0])

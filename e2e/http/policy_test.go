@@ -227,17 +227,18 @@ func TestCacheRules(t *testing.T) {
 // (fcntl(2)).
 func TestErrorPages(t *testing.T) {
 	t.Parallel()
-	base := harness.Tree(t, map[string]string{"404.html": "own 404", "50x.html": "own 50x", "busy.txt": "busy", "dir/x": "x"})
-	busy, err := os.OpenFile(filepath.Join(base, "busy.txt"), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { busy.Close() })
-	if _, err := unix.FcntlInt(busy.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
-		t.Fatalf("lease: %v", err)
-	}
 	html := "Content-Type: text/html; charset=utf-8"
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
+		base := harness.Tree(t, map[string]string{"404.html": "own 404", "50x.html": "own 50x", "busy.txt": "busy", "dir/x": "x"})
+		busy, err := os.OpenFile(filepath.Join(base, "busy.txt"), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { busy.Close() })
+		// The kernel ends a lease 45 s after another process has opened the file, so it is not shared by the models.
+		if _, err := unix.FcntlInt(busy.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+			t.Fatalf("lease: %v", err)
+		}
 		expect(harness.Serve(t, base, "--model", model), []exchange{
 			{target: "/missing", status: 404, body: "own 404", header: []string{html, "Content-Length: 7", "ETag:", "Cache-Control:"}},
 			{target: "/missing", method: "HEAD", status: 404, header: []string{html, "Content-Length: 7"}},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,10 +98,10 @@ func TestRuleFilesChange(t *testing.T) {
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		base := treeWithRules(t)
 		path := filepath.Join(base, "_redirects")
-		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model}})
+		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model, "--workers", strconv.Itoa(harness.PoolSize(model, 2))}})
 		leads := func(to string) func() bool {
 			return func() bool {
-				for range 8 { // for several workers
+				for range 20 { // so many that both workers get some
 					if r, err := requestOnce(s, "GET", "/old", nil); err != nil || r.Header.Get("Location") != to {
 						return false
 					}
@@ -113,7 +114,7 @@ func TestRuleFilesChange(t *testing.T) {
 		}
 		harness.Write(t, path, []byte("/old /two\n"))
 		harness.Await(t, 20*time.Second, "the new rules", leads("/two"))
-		harness.Write(t, path, []byte("/old /three\n/bad\n"))
+		install(t, path, "/old /three\n/bad\n")
 		s.AwaitText("_redirects:2: it has no target")
 		if !leads("/two")() {
 			t.Error("the previous rules are no longer in effect")
@@ -130,13 +131,21 @@ func TestRuleFilesChange(t *testing.T) {
 	})
 }
 
+// install replaces a rule file at once: one that is still empty would be valid.
+func install(t *testing.T, path, text string) {
+	t.Helper()
+	if err := harness.Install(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestInvalidRules checks that --check, a start and a reload refuse invalid rules and name file and line.
 func TestInvalidRules(t *testing.T) {
 	t.Parallel()
 	base := treeWithRules(t)
 	s := harness.Serve(t, base, "--workers", "2")
 	path := filepath.Join(base, "_headers")
-	harness.Write(t, path, []byte("/*\n  X-A: b\n  Content-Length: 5\n"))
+	install(t, path, "/*\n  X-A: b\n  Content-Length: 5\n")
 	const reason = "_headers:3: \"Content-Length\": the server sets this field itself; leave it out"
 	for _, args := range [][]string{{"--check"}, {"--port", "0", "--bind", "127.0.0.1"}} {
 		harness.Attempt(t, harness.Plan{Args: append(args, "--base", base)}).Rejects(t, 78, reason)

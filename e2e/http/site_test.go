@@ -183,7 +183,11 @@ func TestListensOnEveryAddress(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--port", "0", "-v", "--log-format", "json"}})
-	for _, host := range []string{"127.0.0.1", "[::1]", "localhost"} {
+	hosts := []string{"127.0.0.1", "localhost"}
+	if harness.HasIPv6() {
+		hosts = append(hosts, "[::1]")
+	}
+	for _, host := range hosts {
 		answer, err := http.Get(fmt.Sprintf("http://%s:%d/", host, s.Port))
 		if err != nil {
 			t.Error(err)

@@ -114,7 +114,7 @@ func (n *node) await(what string, code int) {
 func (n *node) restart() {
 	n.lab.t.Helper()
 	n.server.Signal(syscall.SIGTERM)
-	if code := n.server.Wait(60 * time.Second); code != 0 {
+	if code := n.server.Wait(3 * time.Minute); code != 0 { // clients read slowly
 		n.lab.t.Errorf("%s: exit status %d after SIGTERM", n.name, code)
 	}
 	n.start()

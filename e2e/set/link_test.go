@@ -52,7 +52,7 @@ func (k *link) accept(at net.Listener, port string) {
 		if err != nil {
 			return // the listener was closed
 		}
-		to, err := net.DialTimeout("tcp", k.to+":"+port, time.Second)
+		to, err := net.DialTimeout("tcp", k.to+":"+port, 10*time.Second)
 		if err != nil {
 			// Reset the client's connection as well.
 			from.(*net.TCPConn).SetLinger(0)

@@ -35,7 +35,7 @@ type page struct {
 // ask starts clients that request pages one after the other until the load ends, half of them with a new
 // connection for each request.
 func ask(t *testing.T, url string, clients int, pages []page) *load {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	l := &load{nodes: map[string]int{}, end: cancel}
 	for i := range clients {
 		transport := &http.Transport{DisableKeepAlives: i%2 == 0, MaxIdleConnsPerHost: 1}
