@@ -1,6 +1,9 @@
 package proto
 
-import "bytes"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // parseTarget splits the request target (RFC 9112 §3.2) into path and query. Authority-form is
 // for CONNECT only, asterisk-form for OPTIONS only.
@@ -116,7 +119,9 @@ func validLiteral(v []byte) bool {
 	if len(v) > 0 && v[0]|0x20 == 'v' {
 		return validFuture(v[1:])
 	}
-	return validIPv6(v)
+	// The copy is the only allocation for a request; few clients name their server by such an address.
+	addr, err := netip.ParseAddr(string(v))
+	return err == nil && addr.Is6() && addr.Zone() == ""
 }
 
 // validFuture reports whether "v" followed by v is an IPvFuture.
@@ -131,62 +136,4 @@ func validFuture(v []byte) bool {
 		}
 	}
 	return true
-}
-
-// validIPv6 reports whether v is an IPv6address: eight groups of up to four
-// hexadecimal digits, the last two perhaps as an IPv4 address, and one "::" in
-// place of at least one group.
-func validIPv6(v []byte) bool {
-	groups, elided := 0, false
-	for len(v) > 0 {
-		switch {
-		case len(v) >= 2 && v[0] == ':' && v[1] == ':':
-			if elided {
-				return false
-			}
-			if elided, v = true, v[2:]; len(v) == 0 {
-				return groups < 8
-			}
-		case groups > 0:
-			if v[0] != ':' {
-				return false
-			}
-			v = v[1:]
-		}
-		n := 0
-		for n < len(v) && is(v[n], charHex) {
-			n++
-		}
-		if n < len(v) && v[n] == '.' {
-			groups += 2
-			return validIPv4(v) && groups <= 8 && (groups == 8) != elided
-		}
-		if n < 1 || n > 4 {
-			return false
-		}
-		v = v[n:]
-		groups++
-	}
-	return groups <= 8 && (groups == 8) != elided
-}
-
-// validIPv4 reports whether v is an IPv4address: four numbers up to 255,
-// without leading zeros.
-func validIPv4(v []byte) bool {
-	for octets := 1; ; octets++ {
-		n, value := 0, 0
-		for n < len(v) && n < 3 && '0' <= v[n] && v[n] <= '9' {
-			value = value*10 + int(v[n]-'0')
-			n++
-		}
-		switch {
-		case n == 0, n > 1 && v[0] == '0', value > 255:
-			return false
-		case n == len(v):
-			return octets == 4
-		case v[n] != '.':
-			return false
-		}
-		v = v[n+1:]
-	}
 }

@@ -1,7 +1,6 @@
 package proto
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 )
@@ -165,20 +164,6 @@ func TestLiteral(t *testing.T) {
 			}
 		}
 	}
-}
-
-// IPv6 addresses are those that net/netip accepts, without a zone.
-func FuzzLiteral(f *testing.F) {
-	for _, v := range append(literals.valid, literals.invalid...) {
-		f.Add([]byte(v))
-	}
-	f.Fuzz(func(t *testing.T, v []byte) {
-		addr, err := netip.ParseAddr(string(v))
-		want := err == nil && addr.Is6() && addr.Zone() == ""
-		if got := validIPv6(v); got != want {
-			t.Fatalf("[%q]: %v, and net/netip says %v", v, got, want)
-		}
-	})
 }
 
 func TestHostInHead(t *testing.T) {
