@@ -39,7 +39,6 @@ type Session struct {
 	ledger   ledger
 	active   map[string]*active // by client
 	draining bool
-	ended    bool
 
 	quit   chan struct{}
 	joined sync.WaitGroup
@@ -188,10 +187,6 @@ func (s *Session) End() {
 	s.joined.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return
-	}
-	s.ended = true
 	lines := s.ledger.summary()
 	if s.cfg.Width != nil {
 		lines = append([]string{""}, lines...)
