@@ -207,7 +207,7 @@ func New(cfg *Config, obs Observer, now Now) Conn {
 
 // Secure marks the connection as one over TLS. Call it before anything is received.
 func (c *Conn) Secure() {
-	c.reply.Secure()
+	c.reply.secure = true
 	c.fresh = false // ALPN selects the protocol (RFC 9113 §3.2)
 }
 
@@ -220,10 +220,7 @@ func (c *Conn) Client() *clientip.Addr { return c.reply.client }
 
 // Local marks the connection as one over a unix socket. Its client is a proxy that has decided
 // about TLS, so requests are not redirected to HTTPS. Call it before anything is received.
-func (c *Conn) Local() { c.reply.Local() }
-
-// FromHere reports whether Local was called.
-func (c *Conn) FromHere() bool { return c.reply.local }
+func (c *Conn) Local() { c.reply.local = true }
 
 // InClear says that a client has sent a request without TLS to a TLS port. Next answers it
 // without TLS, and the connection ends.
@@ -385,6 +382,14 @@ func (c *Conn) Abort(cause error) {
 	c.reply.Abort(cause)
 	c.Leave()
 	c.phase = phaseAborted
+}
+
+// Switch ends a connection that continues in another version of HTTP, which gets its Reply and
+// the bytes that were received and not used.
+func (c *Conn) Switch() (r Reply, unused []byte) {
+	r, unused = c.reply, c.in
+	c.Leave()
+	return r, unused
 }
 
 // Leave ends a connection that continues in another worker; the observer is not

@@ -44,9 +44,6 @@ const (
 // nil.
 func NewReply(cfg *Config, obs Observer) Reply { return Reply{cfg: cfg, obs: obs} }
 
-// Secure marks the connection as one over TLS; see [Conn.Secure].
-func (r *Reply) Secure() { r.secure = true }
-
 // From sets the client's address; see [Conn.From].
 func (r *Reply) From(client *clientip.Addr) {
 	r.client = client
@@ -54,9 +51,6 @@ func (r *Reply) From(client *clientip.Addr) {
 		r.attribute()
 	}
 }
-
-// Local marks the connection as one over a unix socket; see [Conn.Local].
-func (r *Reply) Local() { r.local = true }
 
 // Open begins the exchange of a request whose head is complete and was read into req.
 // Both are borrowed until the exchange ends. began is when the request's first byte came.

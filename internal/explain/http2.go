@@ -48,10 +48,10 @@ func (s *server) exchangeHTTP2(r Request, head []byte) (conn.Step, error) {
 	content := body(head)
 	client := &http2{woken: make(chan struct{}, 1), decoder: hpack.NewDecoder()}
 	s.http2 = client
-	c := h2.New(h2.NewConfig(s.cfg, h2.NewBounds(1)), s, client.wake, s.now)
-	c.Secure()
-	c.From(&s.from)
-	s.conn = c
+	http1 := conn.New(s.cfg, s, s.now)
+	http1.Secure()
+	http1.From(&s.from)
+	s.conn = h2.New(h2.NewConfig(s.cfg, h2.NewBounds(1)), &http1, client.wake, s.now)
 	step := s.receive(r.frames(len(content) == 0))
 	for i, piece := range content {
 		for ; s.head == nil && !client.ended && len(piece) > 0; piece = piece[min(len(piece), maxPayload):] {

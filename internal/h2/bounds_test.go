@@ -15,7 +15,7 @@ func TestFiles(t *testing.T) {
 	for i := range clients {
 		c := newClient(t, newConfig(), nil)
 		c.cfg = NewConfig(c.http, bounds)
-		c.conn = New(c.cfg, nil, func() { c.woken = true }, c.now)
+		c.conn = New(c.cfg, http1(c.cfg, nil, c.now), func() { c.woken = true }, c.now)
 		c.hello(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 		for id := uint32(1); id < 10; id += 2 {
 			c.get(id, "/huge")
@@ -61,7 +61,7 @@ func TestMemory(t *testing.T) {
 	for range 2 * maxMemory / (MaxStreams * 4 * len(value)) {
 		c := newClient(t, newConfig(), nil)
 		c.cfg = NewConfig(c.http, bounds)
-		c.conn = New(c.cfg, nil, func() { c.woken = true }, c.now)
+		c.conn = New(c.cfg, http1(c.cfg, nil, c.now), func() { c.woken = true }, c.now)
 		c.hello(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 		for i := range uint32(MaxStreams) {
 			c.get(2*i+1, "/page", fields...)

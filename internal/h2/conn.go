@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"time"
 
-	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/h2/hpack"
 )
@@ -113,24 +112,20 @@ type Conn struct {
 	rest    int64   // bytes of that frame that are still to be sent
 }
 
-// New returns a connection on which nothing was received yet, not even the preface. obs may be
-// nil. wake is called from any goroutine when Next has more to do.
-func New(cfg *Config, obs conn.Observer, wake func(), now conn.Now) *Conn {
-	return &Conn{
-		cfg: cfg, reply: conn.NewReply(cfg.http, obs), wake: wake, since: now.Mono, came: now.Mono, swept: now.Mono,
+// New returns the connection that takes over from old, which has sent no response and may have
+// received a part of the preface. wake is called from any goroutine when Next has more to do.
+func New(cfg *Config, old *conn.Conn, wake func(), now conn.Now) *Conn {
+	reply, early := old.Switch()
+	c := &Conn{
+		cfg: cfg, reply: reply, wake: wake, since: now.Mono, came: now.Mono, swept: now.Mono,
 		decoder: hpack.NewDecoder(), encoder: hpack.NewEncoder(), budget: budget{budgetPoints, now.Mono},
 		initial: receiveWindow, window: receiveWindow, credit: receiveWindow,
 	}
+	if len(early) > 0 {
+		c.Receive(early, now)
+	}
+	return c
 }
-
-// Secure marks the connection as encrypted. It is called before anything is received.
-func (c *Conn) Secure() { c.reply.Secure() }
-
-// From sets the client's address; see [conn.Conn.From].
-func (c *Conn) From(client *clientip.Addr) { c.reply.From(client) }
-
-// Local marks the connection as coming through a unix socket; see [conn.Conn.Local].
-func (c *Conn) Local() { c.reply.Local() }
 
 // Receive takes received bytes, at least one. The connection refers to them until [Conn.Hold].
 func (c *Conn) Receive(p []byte, now conn.Now) {

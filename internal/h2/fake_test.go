@@ -161,7 +161,7 @@ func newClient(t testing.TB, http *conn.Config, obs conn.Observer) *client {
 	c := &client{t: t, http: http, cfg: NewConfig(http, NewBounds(1<<20)), obs: obs, out: make([]byte, 0, 256<<10),
 		heads: map[uint32]string{}, bodies: map[uint32]int64{}, ended: map[uint32]bool{}, resets: map[uint32]Code{}}
 	c.now = conn.Now{Mono: time.Hour, Second: http.NewSecond(unixNow)}
-	c.conn = New(c.cfg, obs, func() { c.woken = true }, c.now)
+	c.conn = New(c.cfg, http1(c.cfg, obs, c.now), func() { c.woken = true }, c.now)
 	c.framer = http2.NewFramer(&c.send, &c.in)
 	c.framer.AllowIllegalWrites = true
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -308,4 +308,10 @@ func (c *client) answered(id uint32, status string, size int64) {
 	if c.heads[id] != status || c.bodies[id] != size || !c.ended[id] {
 		c.t.Errorf("stream %d: status %q, %d bytes, ended %v, reset %v; want %s and %d bytes", id, c.heads[id], c.bodies[id], c.ended[id], c.resets, status, size)
 	}
+}
+
+// http1 returns a connection that switches to HTTP/2.
+func http1(cfg *Config, obs conn.Observer, now conn.Now) *conn.Conn {
+	c := conn.New(cfg.http, obs, now)
+	return &c
 }

@@ -38,21 +38,10 @@ func (l *Loop) speakHTTP2(p *peer) {
 	if l.http2 == nil {
 		l.http2 = h2.NewConfig(&l.cfg.Conn, l.limits.Streams)
 	}
-	c := h2.New(l.http2, p.log.Observer(&l.tally), func() { l.wakers.wake(w) }, l.now)
-	c.From(p.http1.Client())
-	if p.tls != nil {
-		c.Secure()
-	}
-	if p.http1.FromHere() {
-		c.Local()
-	}
+	c := h2.New(l.http2, &p.http1, func() { l.wakers.wake(w) }, l.now)
 	if l.draining {
 		c.Drain(l.now) // it cannot move to another worker
 	}
-	if early := p.http1.Unused(); len(early) > 0 {
-		c.Receive(early, l.now)
-	}
-	p.http1.Leave()
 	p.beside().http2 = http2{c, w}
 }
 

@@ -7,20 +7,7 @@ import (
 
 // speakHTTP2 switches the session from HTTP/1.1 to HTTP/2 before its first response.
 func (s *session) speakHTTP2() {
-	now := s.engine.clock.Now()
-	c := h2.New(h2.NewConfig(&s.cfg, s.engine.limits.Streams), s.log.Observer(&s.tally), s.wake, now)
-	c.From(s.client)
-	if s.tls != nil {
-		c.Secure()
-	}
-	if s.local {
-		c.Local()
-	}
-	if early := s.http1.Unused(); len(early) > 0 {
-		c.Receive(early, now)
-	}
-	s.http1.Leave()
-	s.conn = c
+	s.conn = h2.New(h2.NewConfig(&s.cfg, s.engine.limits.Streams), &s.http1, s.wake, s.engine.clock.Now())
 	s.tryRecvOnce = func(fd uintptr) { s.recvNow(fd) }
 }
 
