@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"os"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
@@ -46,16 +47,10 @@ var (
 	ErrDamaged = errors.New("compressed copy differs from the file when it is decoded")
 )
 
-// Copy is the file of a compressed copy, which is written and then read for verification.
-type Copy interface {
-	io.Writer
-	io.ReaderAt
-}
-
-// File writes a compressed copy of a file of size bytes, and returns the size of the copy. It
+// compress writes a compressed copy of a file of size bytes, and returns the size of the copy. It
 // stops when the context ends. The error is one of the above, the context's, or one of
 // reading and writing.
-func File(ctx context.Context, to Copy, from io.ReaderAt, size int64, coding proto.Coding, level Level) (int64, error) {
+func compress(ctx context.Context, to *os.File, from io.ReaderAt, size int64, coding proto.Coding, level Level) (int64, error) {
 	out := &bounded{to: to, left: Most(size)}
 	plain := func() io.Reader { return &interruptible{ctx, io.NewSectionReader(from, 0, size)} }
 	if err := encode(out, plain(), size, coding, level); err != nil {

@@ -47,7 +47,7 @@ func TestFile(t *testing.T) {
 				var made [2][]byte
 				for i := range made {
 					f := scratch(t)
-					n, err := File(context.Background(), f, bytes.NewReader(plain), int64(len(plain)), coding, level)
+					n, err := compress(context.Background(), f, bytes.NewReader(plain), int64(len(plain)), coding, level)
 					if err != nil || n > Most(int64(len(plain))) {
 						t.Fatalf("%s in %s at level %d: %d bytes, %v", name, coding.Token(), level, n, err)
 					}
@@ -74,7 +74,7 @@ func TestFile(t *testing.T) {
 func TestWindow(t *testing.T) {
 	plain := text(9 << 20)
 	f := scratch(t)
-	if _, err := File(context.Background(), f, bytes.NewReader(plain), int64(len(plain)), proto.Zstd, Fast); err != nil {
+	if _, err := compress(context.Background(), f, bytes.NewReader(plain), int64(len(plain)), proto.Zstd, Fast); err != nil {
 		t.Fatal(err) // the decoder allows no larger one
 	}
 }
@@ -97,7 +97,7 @@ func TestFileErrors(t *testing.T) {
 			{"a file that has become shorter", context.Background(), text(5000), 9000, ErrChanged},
 			{"an end", ended, text(5000), 5000, context.Canceled},
 		} {
-			if _, err := File(tt.ctx, scratch(t), bytes.NewReader(tt.plain), tt.size, coding, Best); !errors.Is(err, tt.want) {
+			if _, err := compress(tt.ctx, scratch(t), bytes.NewReader(tt.plain), tt.size, coding, Best); !errors.Is(err, tt.want) {
 				t.Errorf("%s in %s: %v, want %v", tt.name, coding.Token(), err, tt.want)
 			}
 		}

@@ -48,27 +48,62 @@ func (s *Store) Kept() int64 { return s.kept }
 // of the copy in bytes and whether it is new. [ErrNotWorth] means that a copy would be
 // hardly smaller; the store remembers that too.
 func (s *Store) Add(ctx context.Context, file *os.File, coding proto.Coding) (size int64, made bool, err error) {
-	var st, there unix.Stat_t
+	return s.add(file, product{
+		suits: func(st *unix.Stat_t) bool { return site.Copied(st, s.now()) },
+		name:  func(st *unix.Stat_t) string { return site.CopyName(st, coding) },
+		write: func(to *os.File, size int64) (int64, error) {
+			level := Best
+			if size >= fastFrom {
+				level = Fast
+			}
+			return compress(ctx, to, file, size, coding, level)
+		},
+	})
+}
+
+// product is what a store makes of a file: a copy or a digest.
+type product struct {
+	suits func(*unix.Stat_t) bool   // reports whether it can be made of a file
+	name  func(*unix.Stat_t) string // name for a state of the file
+	size  int64                     // 0: any, and an empty one means that another would be useless
+	write func(to *os.File, size int64) (int64, error)
+}
+
+// add makes a product, or records the use of an existing one.
+func (s *Store) add(file *os.File, p product) (size int64, made bool, err error) {
+	var st, there, now unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
 		return 0, false, err
 	}
-	if !site.Copied(&st, s.now()) || st.Nlink == 0 {
+	if !p.suits(&st) || st.Nlink == 0 {
 		return 0, false, ErrNotWorth
 	}
-	name := site.CopyName(&st, coding)
-	if unix.Fstatat(s.dir, name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil {
+	name := p.name(&st)
+	if unix.Fstatat(s.dir, name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && (p.size == 0 || p.size == there.Size) {
 		s.use(name)
 		if there.Size == 0 {
 			return 0, false, ErrNotWorth
 		}
 		return there.Size, false, nil
 	}
-	size, err = s.write(ctx, file, &st, name, coding)
-	if err != nil && !errors.Is(err, ErrNotWorth) {
+	to, temp, err := s.begin(name)
+	if err != nil {
 		return 0, false, err
 	}
-	if evicting := s.keep(size); evicting != nil {
-		return 0, false, evicting
+	defer to.Close()
+	size, err = p.write(to, st.Size)
+	if changing := unix.Fstat(int(file.Fd()), &now); changing != nil || p.name(&now) != name {
+		err = cmp.Or(changing, ErrChanged)
+	}
+	useless := errors.Is(err, ErrNotWorth)
+	if useless {
+		size, err = 0, to.Truncate(0)
+	}
+	if err = settle(s.dir, temp, name, err); err == nil {
+		err = s.keep(size)
+	}
+	if err == nil && useless {
+		err = ErrNotWorth
 	}
 	return size, err == nil, err
 }
@@ -77,32 +112,6 @@ func (s *Store) Add(ctx context.Context, file *os.File, coding proto.Coding) (si
 func (s *Store) use(name string) {
 	now := unix.NsecToTimespec(s.now().UnixNano())
 	_ = unix.UtimesNanoAt(s.dir, name, []unix.Timespec{now, {Nsec: unix.UTIME_OMIT}}, unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// write writes a copy, or an empty one if it is not worth it.
-func (s *Store) write(ctx context.Context, file *os.File, st *unix.Stat_t, name string, coding proto.Coding) (size int64, err error) {
-	to, temp, err := s.begin(name)
-	if err != nil {
-		return 0, err
-	}
-	defer to.Close()
-	level := Best
-	if st.Size >= fastFrom {
-		level = Fast
-	}
-	var now unix.Stat_t
-	size, err = File(ctx, to, file, st.Size, coding, level)
-	if changing := unix.Fstat(int(file.Fd()), &now); changing != nil || site.StateOf(&now) != site.StateOf(st) {
-		err = cmp.Or(changing, ErrChanged)
-	}
-	useless := errors.Is(err, ErrNotWorth)
-	if useless {
-		size, err = 0, to.Truncate(0)
-	}
-	if err = settle(s.dir, temp, name, err); err == nil && useless {
-		err = ErrNotWorth
-	}
-	return size, err
 }
 
 // begin creates the temporary file of a copy or digest. It is locked while it is written, so

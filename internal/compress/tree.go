@@ -305,7 +305,7 @@ func (t *tree) write(ctx context.Context, j job) (size int64, err error) {
 		return 0, err
 	}
 	defer to.Close()
-	size, err = File(ctx, to, from, st.Size, j.coding, t.Level)
+	size, err = compress(ctx, to, from, st.Size, j.coding, t.Level)
 	if err == nil {
 		err = t.finish(j.name, to, from, &st, mark{size, st.Mtim.Nano()})
 	}
