@@ -48,12 +48,6 @@ func NewCopies(dir int, ask func(coding proto.Coding, fd int) bool) *Copies {
 	return &Copies{dir: dir, ask: ask, asked: make(map[wanted]time.Time)}
 }
 
-// State identifies a state of a file, among all states of all files.
-type State stamp
-
-// StateOf returns the state of a file.
-func StateOf(st *unix.Stat_t) State { return State(stampOf(st)) }
-
 // CopyName returns the name of the copy of a file in this state. Device, inode, size and both
 // times identify a state, because the change time cannot be set.
 func CopyName(st *unix.Stat_t, coding proto.Coding) string {
