@@ -217,7 +217,7 @@ func (c *Client) saveAgain() {
 
 // failed records a failed attempt and reports it.
 func (c *Client) failed(h *host, err error) {
-	r := classify(err, c.calls.retryAfter())
+	r := c.classify("certificate", err)
 	delay := c.Delays.after(r, h.failures)
 	at := c.Now().Add(delay)
 	line := r.text(h.name, c.authority())

@@ -19,28 +19,28 @@ import (
 func (c *Client) obtain(ctx context.Context, h *host) (*held, error) {
 	account, err := c.registered(ctx)
 	if err != nil {
-		return nil, asked("account", err)
+		return nil, c.classify("account", err)
 	}
 	kinds := slices.Clone(c.Challenges)
 	if i := slices.Index(kinds, h.solved); i > 0 {
 		kinds[0], kinds[i] = kinds[i], kinds[0]
 	}
-	var failed error
+	var failed *refusal
 	for _, kind := range kinds {
 		order, err := c.order(ctx, &account, h)
 		if err != nil {
-			return nil, asked("order", err)
+			return nil, c.classify("order", err)
 		}
-		switch err := c.authorize(ctx, account, order, kind); {
-		case err == nil:
+		switch r := c.authorize(ctx, account, order, kind); {
+		case r == nil:
 			c.mu.Lock()
 			h.solved = kind
 			c.mu.Unlock()
 			return c.finish(ctx, account, order, h)
-		case ctx.Err() != nil || !isChallenge(err):
-			return nil, err
-		case failed == nil || errors.Is(failed, errNotOffered):
-			failed = err // report the error of the preferred type
+		case ctx.Err() != nil || !r.another():
+			return nil, r
+		case failed == nil || failed.class == notOffered:
+			failed = r // report the error of the preferred type
 		}
 	}
 	return nil, failed
@@ -125,21 +125,27 @@ func isAboutOrder(p protocol.Problem) bool {
 }
 
 // authorize completes the authorizations of an order with one type of challenge.
-func (c *Client) authorize(ctx context.Context, account protocol.Account, order protocol.Order, kind string) error {
+func (c *Client) authorize(ctx context.Context, account protocol.Account, order protocol.Order, kind string) *refusal {
 	for _, url := range order.Authorizations {
 		authz, err := c.library.GetAuthorization(ctx, account, url)
 		if err != nil {
-			return asked("authorization", err)
+			return c.classify("authorization", err)
 		}
 		if authz.Status == protocol.StatusValid {
 			continue
 		}
 		i := slices.IndexFunc(authz.Challenges, func(ch protocol.Challenge) bool { return ch.Type == kind })
 		if i < 0 {
-			return challenged(kind, errNotOffered)
+			return &refusal{
+				class: notOffered, what: kind + " challenge", challenge: true,
+				detail: "the authority does not offer this type of challenge for the host",
+				cure:   "listen on port 80 or 443 as well, whichever is missing",
+			}
 		}
 		if err := c.solve(ctx, account, authz, authz.Challenges[i]); err != nil {
-			return challenged(kind, err)
+			r := c.classify(kind+" challenge", err)
+			r.challenge = true
+			return r
 		}
 	}
 	return nil
@@ -170,10 +176,10 @@ func (c *Client) finish(ctx context.Context, account protocol.Account, order pro
 	}
 	order, err = c.finalize(ctx, account, order, request)
 	if err != nil && order.Status == protocol.StatusProcessing { // it may still be issued
-		return nil, possiblyIssued("its order was accepted, but not completed: ", classify(err, c.calls.retryAfter()))
+		return nil, possiblyIssued("its order was accepted, but not completed: ", c.classify("certificate", err))
 	}
 	if err != nil {
-		return nil, asked("certificate", err)
+		return nil, c.classify("certificate", err)
 	}
 	chain, err := c.download(ctx, account, order.Certificate)
 	if err != nil {
@@ -217,7 +223,7 @@ func (c *Client) download(ctx context.Context, account protocol.Account, url str
 		if err == nil {
 			err = errors.New("it sent none")
 		}
-		r := classify(err, c.calls.retryAfter())
+		r := c.classify("certificate", err)
 		delay := c.Delays.after(&refusal{class: unreachable, retryAfter: r.retryAfter}, failures)
 		if end, _ := ctx.Deadline(); ctx.Err() != nil || time.Until(end) < delay {
 			return nil, possiblyIssued("it was issued, but did not arrive: ", r)

@@ -20,6 +20,7 @@ type class int
 
 const (
 	refused     class = iota // by the authority
+	notOffered               // no such challenge for the host
 	limited                  // rate limited
 	unreachable              // no response
 	broken                   // an internal error of the authority
@@ -30,6 +31,7 @@ const (
 type refusal struct {
 	class      class
 	what       string // the step that failed
+	challenge  bool   // it was a challenge
 	detail     string // the authority's explanation, or the error
 	cure       string // what to do; may be empty
 	retryAfter time.Duration
@@ -77,31 +79,9 @@ func (c *Client) authority() string {
 	return c.Directory
 }
 
-// step is an error with the step in which it occurred.
-type step struct {
-	what      string
-	challenge bool
-	err       error
-}
-
-func (s *step) Error() string { return s.what + ": " + s.err.Error() }
-func (s *step) Unwrap() error { return s.err }
-
-func asked(what string, err error) error { return &step{what: what, err: err} }
-func challenged(kind string, err error) error {
-	return &step{what: kind + " challenge", challenge: true, err: err}
-}
-
-var errNotOffered = errors.New("the authority does not offer this type of challenge for the host")
-
-// isChallenge reports whether another type of challenge may succeed.
-func isChallenge(err error) bool {
-	s, ok := errors.AsType[*step](err)
-	if !ok || !s.challenge {
-		return false
-	}
-	problem, ok := problemIn(err)
-	return errors.Is(err, errNotOffered) || ok && problem.Type != protocol.ProblemTypeRateLimited && problem.Status < http.StatusInternalServerError
+// another reports whether another type of challenge may succeed.
+func (r *refusal) another() bool {
+	return r.challenge && (r.class == refused || r.class == notOffered)
 }
 
 // problemIn returns the authority's problem document (RFC 8555 §6.7).
@@ -115,25 +95,17 @@ func problemIn(err error) (protocol.Problem, bool) {
 	return protocol.Problem{}, false
 }
 
-// classify classifies an error. retryAfter is the authority's Retry-After, 0 if none.
-func classify(err error, retryAfter time.Duration) *refusal {
-	r := &refusal{what: "certificate", retryAfter: retryAfter}
-	if s, ok := errors.AsType[*step](err); ok {
-		r.what, err = s.what, s.err
-	}
+// classify classifies an error of the last call, which occurred in a step.
+func (c *Client) classify(what string, err error) *refusal {
 	if own, ok := errors.AsType[*refusal](err); ok {
 		return own
 	}
+	r := &refusal{what: what, retryAfter: c.calls.retryAfter()}
 	if p, ok := problemIn(err); ok {
 		r.fromProblem(p)
-		return r
+	} else {
+		r.fromError(err)
 	}
-	if errors.Is(err, errNotOffered) {
-		r.detail = errNotOffered.Error()
-		r.cure = "listen on port 80 or 443 as well, whichever is missing"
-		return r
-	}
-	r.fromError(err)
 	return r
 }
 
