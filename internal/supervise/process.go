@@ -210,10 +210,13 @@ func (p *process) readAll() {
 		if err != nil {
 			continue
 		}
-		unread := true
-		for until := time.Now().Add(lingerTime); unread && time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
-			err = raw.Control(func(fd uintptr) { unread = ipc.Waiting(int(fd)) })
-			unread = unread && err == nil
+		const pause = 100 * time.Microsecond
+		for range lingerTime / pause { // counted, because this process may be stopped for longer
+			unread := false
+			if raw.Control(func(fd uintptr) { unread = ipc.Waiting(int(fd)) }) != nil || !unread {
+				break
+			}
+			time.Sleep(pause)
 		}
 	}
 }
