@@ -16,7 +16,7 @@ import (
 func TestKilledWhileStopping(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	harness.Sparse(t, base+"/big.bin", 256<<20)
+	harness.Sparse(t, base+"/big.bin", 32<<20)
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--workers", "2"}})
 	var downloads []*harness.Download
 	for range 8 {
@@ -72,7 +72,7 @@ func TestAcceptQueueWhileStopping(t *testing.T) {
 func TestStopDuringRescue(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	harness.Sparse(t, base+"/big.bin", 256<<20)
+	harness.Sparse(t, base+"/big.bin", 32<<20)
 	for _, wait := range []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond} {
 		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--workers", "1"}})
 		d := s.Begin("/big.bin", 64<<10)

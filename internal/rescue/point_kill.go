@@ -40,8 +40,10 @@ func Point(k int) {
 	random ^= random << 17
 	n := oneIn
 	switch k {
-	case pointState, pointUnsent, pointHeld, PointAccepted, PointClose, PointClosed:
+	case pointState, pointUnsent, pointHeld:
 		n = (oneIn + 3) / 4
+	case PointAccepted, PointClose, PointClosed: // once in the life of a connection
+		n = min((oneIn+3)/4, oneIn/20+50)
 	case PointGive, PointGiven, PointFrom, PointTaken:
 		n = movingOneIn
 	}
