@@ -28,7 +28,7 @@ const (
 	chaosRecycle = "10000"
 	// chaosWait bounds every wait. A slot whose workers die often waits up to 10 s for the next
 	// one, and a slot that is being closed listens for 11 s.
-	chaosWait = 40 * time.Second
+	chaosWait = 80 * time.Second
 )
 
 // Why a rescue may close connections: of TLS and HTTP/2, and of unix sockets.
@@ -226,11 +226,11 @@ func (c *chaos) checkLoad() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for kind, rate := range map[string]float64{
-		kindShort: 10, kindKept: 40, kindIdle: 0.5, kindDownload: 0.3, kindRange: 0.05,
-		kindShort + l.second.over: 3, kindKept + l.second.over: 10, kindDownload + l.second.over: 0.05,
+		kindShort: 10, kindKept: 40, kindIdle: 0.5, kindDownload: 0.1, kindRange: 0.02,
+		kindShort + l.second.over: 3, kindKept + l.second.over: 10, kindDownload + l.second.over: 0.02,
 		kindKept + l.local.over: 10, kindIdle + l.local.over: 0.05,
-		kindShort + l.secure.over: 1, kindKept + l.secure.over: 10, kindIdle + l.secure.over: 0.1, kindDownload + l.secure.over: 0.1,
-		kindKept + l.http2.over: 5, kindDownload + l.http2.over: 0.1, kindKept + l.h2c.over: 5, kindDownload + l.h2c.over: 0.05,
+		kindShort + l.secure.over: 1, kindKept + l.secure.over: 10, kindIdle + l.secure.over: 0.1, kindDownload + l.secure.over: 0.03,
+		kindKept + l.http2.over: 5, kindDownload + l.http2.over: 0.03, kindKept + l.h2c.over: 5, kindDownload + l.h2c.over: 0.02,
 	} {
 		c.logf("%s: %d responses", kind, l.served[kind])
 		if least := int(rate * lasted); l.served[kind] < max(1, least) {

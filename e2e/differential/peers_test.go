@@ -72,7 +72,7 @@ func startProgram(t *testing.T, port int, name string, args ...string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-exited:
-		case <-time.After(5 * time.Second):
+		case <-time.After(harness.InTime(5 * time.Second)):
 			t.Errorf("%s did not exit on SIGTERM", name)
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-exited

@@ -72,19 +72,23 @@ func slowhttptest(ctx context.Context, t *testing.T, port int, size size, args .
 	}
 }
 
-// attacked returns the requests of a well-behaved client before and during an attack.
-func attacked(t *testing.T, a attack, port int, size size) (before, during visits) {
+// unattacked returns the requests of a well-behaved client while there is no attack.
+func unattacked(t *testing.T, port int, size size) visits {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), size.during)
-	before = visit(ctx, port)
-	stop()
-	ctx, stop = context.WithTimeout(t.Context(), size.during)
+	defer stop()
+	return visit(ctx, port)
+}
+
+// attacked returns the requests of a well-behaved client during an attack.
+func attacked(t *testing.T, a attack, port int, size size) visits {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), size.during)
 	defer stop()
 	var wg sync.WaitGroup
+	defer wg.Wait()
 	wg.Go(func() { a.run(ctx, t, port, size) })
-	during = visit(ctx, port)
-	wg.Wait()
-	return before, during
+	return visit(ctx, port)
 }
 
 // limited are the options of a server with limits on clients.
@@ -100,12 +104,18 @@ func TestAttacks(t *testing.T) {
 	s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", tree(t), "--admin", path}, limited...)})
 	e := harness.EndpointAt(t, path)
 	for _, a := range attacks() {
-		refused := e.Pool().Total.Limited["client"]
-		_, during := attacked(t, a, s.Port, small)
-		if during.failed > 0 || len(during.took) == 0 || during.quantile(1) > harness.InTime(2*time.Second) {
-			t.Errorf("%s: of %d requests, %d failed; the longest took %v", a.name, len(during.took), during.failed, during.quantile(1))
+		before := e.Pool().Total.Limited["client"]
+		// Range requests end at once and never reach the limit. For the others, a busy machine may need
+		// more than one try.
+		reached := strings.Contains(a.name, "-R")
+		for tries := 0; tries == 0 || !reached && tries < 5; tries++ {
+			during := attacked(t, a, s.Port, small)
+			if during.failed > 0 || len(during.took) == 0 || during.quantile(1) > harness.InTime(2*time.Second) {
+				t.Errorf("%s: of %d requests, %d failed; the longest took %v", a.name, len(during.took), during.failed, during.quantile(1))
+			}
+			reached = reached || e.Pool().Total.Limited["client"] > before
 		}
-		if !strings.Contains(a.name, "-R") && e.Pool().Total.Limited["client"] == refused { // range requests end at once and never reach the limit
+		if !reached {
 			t.Errorf("%s: no connection was closed at the limit per client", a.name)
 		}
 	}
@@ -143,7 +153,7 @@ func tabulate(t *testing.T) {
 			t.Run(a.name+" "+name, func(t *testing.T) {
 				path := harness.SocketPath(t)
 				s := harness.ServeSilently(t, harness.Plan{Args: append([]string{"--base", tree(t), "--admin", path, "--drain-timeout", "1s"}, args...)})
-				before, during := attacked(t, a, s.Port, large)
+				before, during := unattacked(t, s.Port, large), attacked(t, a, s.Port, large)
 				ms := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds()*1000, 'f', 1, 64) }
 				var closed []string
 				for _, reason := range []string{"idle", "head", "client", "rate"} {

@@ -34,7 +34,7 @@ func TestMaxConnections(t *testing.T) {
 	}
 	// With one worker fewer, the shares of the others are larger.
 	s.Signal(syscall.SIGTTOU)
-	s.AwaitWorkers(2)
+	harness.Await(t, 20*time.Second, "two workers", func() bool { return len(s.Workers()) == 2 }) // it takes 11 s
 	for range clients {
 		if _, ok := hold(t, visitor, s.Port); !ok {
 			t.Fatal("a client was not served after scaling")
@@ -51,7 +51,7 @@ func TestMaxConnections(t *testing.T) {
 // handed over at a reload or rescued still count; closed ones do not.
 func TestMaxPerClient(t *testing.T) {
 	const limit, workers, tries = 20, 2, 120
-	s, e := harness.ServeWithAdmin(t, tree(t), "--workers", "2", "--max-connections-per-client", "20")
+	s, e := harness.ServeWithAdmin(t, tree(t), "--workers", "2", "--max-connections-per-client", "20", "--keepalive", "5m")
 	bound := limit + int(math.Ceil(4*math.Sqrt(limit*workers))) + workers
 	var open []net.Conn
 	flood := func() {

@@ -100,7 +100,7 @@ func TestEveryWorkerKilled(t *testing.T) {
 func TestMasterKilled(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	harness.Sparse(t, base+"/big.bin", 512<<20)
+	harness.Sparse(t, base+"/big.bin", 64<<20)
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := pool(t, base, model)
 		var idle *harness.Client
@@ -127,7 +127,7 @@ func TestMasterKilled(t *testing.T) {
 func TestWorkerInterrupted(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	harness.Sparse(t, base+"/big.bin", 256<<20)
+	harness.Sparse(t, base+"/big.bin", 64<<20)
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		s := pool(t, base, model)
 		before := s.Workers()

@@ -29,9 +29,6 @@ func TestDrain(t *testing.T) {
 				// so send something to meet its end.
 				_ = silent.Send("GET")
 				s.MustEnd(silent, time.Second, "the silent connection")
-				if !harness.Refused(s.Port) {
-					t.Error("the port still accepts connections")
-				}
 			})
 		}
 	}
@@ -124,9 +121,9 @@ func TestDrainUnderLoad(t *testing.T) {
 }
 
 // prompt is the time within which a client sends its request after connecting. A server that drains keeps
-// listening until no connection has come for 50 ms (serve.Quiet); a client that was slower, on a busy
-// machine, may be disconnected.
-const prompt = 40 * time.Millisecond
+// listening until no connection has come for 50 ms (serve.Quiet), by a clock that may be as old as one
+// iteration; a client that was slower, on a busy machine, may be disconnected.
+const prompt = 10 * time.Millisecond
 
 // untilRefused makes requests on new connections until the port refuses them, and returns the first error or
 // wrong response.

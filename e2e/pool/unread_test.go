@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"strconv"
@@ -51,15 +50,18 @@ func TestUnreadStandardError(t *testing.T) {
 	s.Replace(syscall.SIGHUP, 2)
 	s.MustServe("/", "front")
 	s.Replace(syscall.SIGUSR2, 2)
-	text := make(chan string)
+	late, ended := harness.NewJournal(), make(chan struct{})
 	go func() {
-		printed, _ := io.ReadAll(r) // until all writing ends are closed
-		text <- string(bytes.TrimLeft(printed, "\x00"))
+		_, _ = io.Copy(late, r) // until all writing ends are closed
+		close(ended)
 	}()
+	// The master waits for its reader for a second when it exits, and a busy machine may need more.
+	harness.Await(t, 10*time.Second, "a reader that has caught up", func() bool { return strings.Contains(late.String(), `"master upgraded"`) })
 	s.Signal(syscall.SIGTERM)
 	s.MustExit(10 * time.Second)
 	w.Close()
-	printed, at := <-text, 0
+	<-ended
+	printed, at := strings.TrimLeft(late.String(), "\x00"), 0
 	for _, message := range []string{"executing new master", "master upgraded", "stopped"} {
 		next := strings.Index(printed[at:], `"`+message+`"`)
 		if next < 0 {

@@ -16,7 +16,7 @@ import (
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
-	harness.Write(t, filepath.Join(base, "big"), pattern(64<<20))
+	harness.Write(t, filepath.Join(base, "big"), pattern(16<<20))
 	dir := harness.Copies(t, "master", "worker")
 	s := harness.ServeAs(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: append(harness.Verbosely(base), "--workers", "2")})
 	idle := s.OneForEach()
@@ -39,7 +39,7 @@ func TestUpgrade(t *testing.T) {
 	victim := s.Workers()[0]
 	harness.Kill(t, victim, syscall.SIGKILL)
 	s.AwaitWorkers(2, victim)
-	if r, err := download.Reply("GET"); err == nil && !slices.Equal(r.Body, pattern(64<<20)) {
+	if r, err := download.Reply("GET"); err == nil && !slices.Equal(r.Body, pattern(16<<20)) {
 		t.Error("the content of the download is wrong")
 	}
 	s.Signal(syscall.SIGTTIN)
