@@ -64,10 +64,13 @@ func (d *Download) TrickleUntil(n int64, enough <-chan struct{}) error {
 }
 
 // Rest reads the rest of the body. It returns an error if the connection ends
-// first.
+// first, or if no byte arrives for ClientTimeout.
 func (d *Download) Rest() error {
 	buf := make([]byte, 1<<20)
 	for d.Taken < d.Length {
+		if err := d.SetReadDeadline(time.Now().Add(ClientTimeout)); err != nil {
+			return err
+		}
 		n, err := d.In.Read(buf[:min(int64(len(buf)), d.Length-d.Taken)])
 		d.Taken += int64(n)
 		if err != nil {
