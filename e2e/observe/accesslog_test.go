@@ -145,7 +145,8 @@ type logClients struct {
 	errs    []error
 }
 
-// startClients starts n clients. Each makes a few requests on each of its connections, until stop is called.
+// startClients starts n clients. Each makes a few requests on each of its connections, until stop is called:
+// at most so many that workers can keep the lines if the master gets no CPU for a second.
 func startClients(port, n int) *logClients {
 	c := &logClients{port: port, quit: make(chan struct{}), replies: make([]int, n)}
 	for i := range n {
@@ -155,10 +156,13 @@ func startClients(port, n int) *logClients {
 }
 
 func (c *logClients) run(i int) {
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		conn, err := harness.Connect(c.port)
 		for j := 0; err == nil && j < 20; j++ {
-			long := strings.Repeat("long", j*20)
+			long := strings.Repeat("long", j*10)
+			<-tick.C
 			if _, err = conn.Ask(harness.Request("GET", fmt.Sprintf("/c%d/r%d?%s", i, c.replies[i], long))); err == nil {
 				c.mu.Lock()
 				c.replies[i]++

@@ -65,6 +65,9 @@ func fillUp(o *harness.Operator, lines int) {
 		}
 		o.T.Logf("%d lines were lost", missing)
 		for range missing {
+			if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
+				o.T.Fatal(err)
+			}
 			o.MustAsk(c, harness.Request("GET", "/more"))
 		}
 	}
@@ -173,7 +176,7 @@ func crawl(port, times int) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		return err
 	}
 	text := crawlers()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,8 +75,12 @@ func TestConcurrentLogLines(t *testing.T) {
 		}
 		s := harness.Launch(t, p)
 		follow(s, file)
-		const clients, requests = 40, 30 // enough that every slot serves some, except once in 10^4 runs
-		requestInParallel(s, clients, requests)
+		const clients, requests = 60, 20 // enough that every slot serves some, except once in 10^6 runs
+		requestInParallel(s, clients, requests, func(n int) {
+			if file == nil { // or the master would drop lines when this process has no time to read them
+				awaitLog(s, n-100)
+			}
+		})
 		if file == nil {
 			// A server that exits waits a second for a slow reader of its log, such as this process on
 			// a busy machine, and drops the rest.
@@ -118,6 +123,7 @@ func TestLogUpgrade(t *testing.T) {
 	const clients = 3
 	var all sync.WaitGroup
 	var asked [clients]int
+	var responses atomic.Int64
 	stop := make(chan struct{})
 	for i := range clients {
 		c := s.Dial()
@@ -133,6 +139,7 @@ func TestLogUpgrade(t *testing.T) {
 					return
 				}
 				asked[i]++
+				awaitLog(s, int(responses.Add(1))-1000) // a worker drops more lines than it can keep
 			}
 		})
 	}
@@ -144,6 +151,7 @@ func TestLogUpgrade(t *testing.T) {
 	}
 	close(stop)
 	all.Wait()
+	s.AwaitRequests(int(responses.Load())) // as in TestConcurrentLogLines
 	s.Stop(10 * time.Second)
 	events, odd := s.Log.All()
 	seen := map[string]int{}
@@ -188,10 +196,17 @@ func reload(s *harness.Server, file *os.File) {
 	_, _ = s.Log.Write(text)
 }
 
-// requestInParallel makes requests from several clients at the same time, each for paths of its own with lengths
-// up to 7 KiB.
-func requestInParallel(s *harness.Server, clients, requests int) {
+// awaitLog waits until the log has n lines of any kind.
+func awaitLog(s *harness.Server, n int) {
 	s.T.Helper()
+	s.Log.Await(s.T, 30*time.Second, fmt.Sprintf("%d lines", n), s.Exited, func(all []harness.Event) bool { return len(all) >= n })
+}
+
+// requestInParallel makes requests from several clients at the same time, each for paths of its own with lengths
+// up to 7 KiB. After each response it calls pause with the number of responses so far.
+func requestInParallel(s *harness.Server, clients, requests int, pause func(n int)) {
+	s.T.Helper()
+	var responses atomic.Int64
 	var all sync.WaitGroup
 	errs := make(chan error, clients)
 	for i := range clients {
@@ -199,7 +214,9 @@ func requestInParallel(s *harness.Server, clients, requests int) {
 			c, err := harness.Connect(s.Port)
 			for j := 0; err == nil && j < requests; j++ {
 				long := strings.Repeat("long", (i*requests+j)*1750/(clients*requests))
-				_, err = c.Ask(harness.Request("GET", fmt.Sprintf("/c%d/r%d?%s", i, j, long)))
+				if _, err = c.Ask(harness.Request("GET", fmt.Sprintf("/c%d/r%d?%s", i, j, long))); err == nil {
+					pause(int(responses.Add(1)))
+				}
 			}
 			if err != nil {
 				errs <- err
