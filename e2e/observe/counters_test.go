@@ -41,15 +41,21 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// settled returns the status once the counters have stopped changing.
+// settled returns the status once every response is counted completely: its duration is counted last.
 func settled(o *harness.Operator) (p harness.Snapshot) {
 	o.T.Helper()
-	harness.Await(o.T, harness.ClientTimeout, "counters that stand still", func() bool {
-		before := p
+	harness.Await(o.T, harness.ClientTimeout, "the duration of every response", func() bool {
+		whole := sentWhole(o)
 		p = o.Snapshot()
-		return p.Total.Answered > 0 && reflect.DeepEqual(before.Total, p.Total)
+		return p.Total.Answered > 0 && p.Total.Answered == whole
 	})
 	return p
+}
+
+// sentWhole returns the number of responses that the server has sent completely.
+func sentWhole(o *harness.Operator) int64 {
+	o.T.Helper()
+	return int64(o.MustScrape().Sum("phalanx_http_request_duration_seconds_count"))
 }
 
 // reloaded waits until all old workers have exited and as many new ones run.
@@ -103,7 +109,7 @@ func since(o *harness.Operator, start harness.Snapshot) map[string]int64 {
 		got[class] = p.Requests[class] - s.Requests[class]
 	}
 	// Responses before the start were complete.
-	got["whole"] = int64(o.MustScrape().Sum("phalanx_http_request_duration_seconds_count")) - s.Answered
+	got["whole"] = sentWhole(o) - s.Answered
 	return got
 }
 
@@ -135,8 +141,12 @@ func killWorkers(o *harness.Operator, a *audit, start harness.Snapshot) {
 	for _, err := range a.errs {
 		o.T.Errorf("a client: %v", err)
 	}
-	settled(o)
-	got := since(o, start)
+	var got map[string]int64
+	harness.Await(o.T, harness.ClientTimeout, "counters that stand still", func() bool {
+		before := got
+		got = since(o, start)
+		return reflect.DeepEqual(before, got)
+	})
 	within := func(what string, least, most int64) {
 		o.T.Helper()
 		if n := got[what]; n < least || n > most {

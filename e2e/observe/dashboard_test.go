@@ -45,7 +45,7 @@ func TestDashboard(t *testing.T) {
 	old := s.Workers()
 	harness.Kill(t, old[0], syscall.SIGKILL)
 	s.AwaitWorkers(2, old[0])
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	visited := make(chan error, 1)
 	go func() { visited <- visitUntil(ctx, s.URL("/"), "https://"+secure+"/") }()

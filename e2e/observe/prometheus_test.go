@@ -95,7 +95,7 @@ type prometheus struct {
 const scrapers = 15
 
 // startPrometheus starts Prometheus and waits until it is ready. Each of its jobs scrapes the target at
-// an interval. It is stopped at the end of the test, or after two minutes.
+// an interval. It is stopped at the end of the test, or after five minutes.
 func startPrometheus(t *testing.T, target string, jobs int, interval string) *prometheus {
 	t.Helper()
 	dir := harness.OpenDir(t)
@@ -105,7 +105,7 @@ func startPrometheus(t *testing.T, target string, jobs int, interval string) *pr
 	}
 	harness.Write(t, filepath.Join(dir, "config.yml"), []byte(config))
 	addr := harness.Loopback(harness.FreePort(t))
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	cmd := exec.CommandContext(ctx, harness.Tool(t, "apt-get install prometheus", "prometheus"),
 		"--config.file="+filepath.Join(dir, "config.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+addr, "--log.level=warn")

@@ -58,6 +58,10 @@ func count(s *harness.Server, quit <-chan struct{}, sent *atomic.Int64) {
 			return
 		default:
 		}
+		if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
+			s.T.Error(err)
+			return
+		}
 		if r, err := c.Ask(harness.Request("GET", "/")); err != nil || r.Status != 200 {
 			s.T.Errorf("request %d: %v", sent.Load(), err)
 			return
@@ -149,10 +153,14 @@ func TestStuckScrapers(t *testing.T) {
 				}
 			}
 			harness.Await(t, 15*time.Second, "a response to another client", func() bool { return e.Says("/healthz", 200, "serving") })
-			worst := worstOf(s, 100)
+			// The machine may be busy. A delay caused by the stuck clients would occur every time.
+			worst, most := time.Duration(1<<62), harness.InTime(250*time.Millisecond)
+			for n := 0; n < 3 && worst > most; n++ {
+				worst = min(worst, worstOf(s, 100))
+			}
 			t.Logf("with 150 stuck clients of the endpoint, a request takes at most %v", worst)
-			if worst > harness.InTime(250*time.Millisecond) {
-				t.Errorf("a request took %v, want at most 250 ms", worst)
+			if worst > most {
+				t.Errorf("a request took %v, want at most %v", worst, most)
 			}
 			if now := s.Workers(); fmt.Sprint(now) != fmt.Sprint(workers) {
 				t.Errorf("workers %v were replaced by %v", workers, now)

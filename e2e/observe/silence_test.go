@@ -15,7 +15,7 @@ import (
 func TestQuietWithoutVerbose(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front", "sub/index.html": "sub"})
-	harness.Sparse(t, base+"/big.bin", 256<<20)
+	harness.Sparse(t, base+"/big.bin", 64<<20)
 	harness.Each(t, harness.Models(), func(t *testing.T, model string) {
 		out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 		if err != nil {

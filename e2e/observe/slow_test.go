@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,34 +55,56 @@ func TestSlowPartIsLogged(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, filepath.Join(base, "huge"), 64<<20)
+	parts := map[string]func(c *harness.Client) error{"receive": sendSlowly, "send": readLate, "": idleBetween}
 	eachVariant(t, func(t *testing.T, args []string) {
 		s := harness.Serve(t, base, args...)
-		for part, ask := range map[string]func(c *harness.Client) error{"receive": sendSlowly, "send": readLate, "": idleBetween} {
+		for part, ask := range parts {
 			t.Run("part "+part, func(t *testing.T) {
 				t.Parallel()
-				checkSlow(s, t, part, ask)
+				checkSlow(s, t, part, ask, func() {})
 			})
 		}
 	})
-	t.Run("moved", func(t *testing.T) {
-		t.Parallel()
-		s := harness.Serve(t, base, "--workers", "2")
-		for part, ask := range map[string]func(c *harness.Client) error{"receive": sendSlowly, "send": readLate, "": idleBetween} {
-			t.Run("part "+part, func(t *testing.T) {
-				t.Parallel()
-				checkSlow(s, t, part, ask)
-			})
-		}
-		t.Run("meanwhile", func(t *testing.T) {
+	for part, ask := range parts {
+		t.Run("moved, part "+part, func(t *testing.T) {
 			t.Parallel()
-			time.Sleep(slowPause / 2)
-			s.Replace(syscall.SIGHUP, 2)
+			s := harness.Serve(t, base, "--workers", "2")
+			checkSlow(s, t, part, ask, func() {
+				time.Sleep(slowPause / 2)
+				s.Replace(syscall.SIGHUP, 2)
+			})
 		})
-	})
+	}
 }
 
-// checkSlow checks the log line of a request. part is empty for a fast one.
-func checkSlow(s *harness.Server, t *testing.T, part string, ask func(c *harness.Client) error) {
+// checkSlow checks the log line of a request. part is empty for a fast one. On a busy machine any part can
+// be slow, so up to three requests are made.
+func checkSlow(s *harness.Server, t *testing.T, part string, ask func(c *harness.Client) error, meanwhile func()) {
+	t.Helper()
+	var e harness.Event
+	for range 3 {
+		var joined sync.WaitGroup
+		joined.Go(meanwhile)
+		e = lineOf(s, t, part, ask)
+		if joined.Wait(); isSlow(e, part) {
+			return
+		}
+	}
+	t.Errorf("a request with slow part %q is logged as %v", part, e)
+}
+
+// isSlow reports whether a log line says which part was slow, and for how long.
+func isSlow(e harness.Event, part string) bool {
+	all, _ := e["ms"].(float64)
+	lasted, _ := e["slow_ms"].(float64)
+	if part == "" {
+		return e["slow"] == nil && all <= 1000
+	}
+	return e.Text("slow") == part && lasted >= 1000 && lasted <= all && lasted >= all*0.9
+}
+
+// lineOf makes a request, or two if part is empty, and returns the last one's log line.
+func lineOf(s *harness.Server, t *testing.T, part string, ask func(c *harness.Client) error) harness.Event {
 	t.Helper()
 	c, err := harness.ConnectNarrow(s.Port, 64<<10)
 	if err != nil {
@@ -92,17 +115,9 @@ func checkSlow(s *harness.Server, t *testing.T, part string, ask func(c *harness
 		t.Fatal(err)
 	}
 	if part == "" {
-		if e := lastRequestOf(s, c); e["slow"] != nil || e.Number("ms") > 1000 {
-			t.Errorf("a fast request is logged as %v, want no slow part", e)
-		}
-		return
+		return lastRequestOf(s, c)
 	}
-	e := s.AwaitRequestOf(c)
-	all, _ := e["ms"].(float64)
-	lasted, _ := e["slow_ms"].(float64)
-	if e.Text("slow") != part || lasted < 1000 || lasted > all || lasted < all*0.9 {
-		t.Errorf("a request with slow part %q is logged as %v", part, e)
-	}
+	return s.AwaitRequestOf(c)
 }
 
 // lastRequestOf waits for the second request line of a client, and returns it.
@@ -142,10 +157,10 @@ func TestDeathNamesRequest(t *testing.T) {
 		harness.AwaitEnd(t, 5*time.Second, victim)
 		became := "respawning"
 		if strings.Contains(strings.Join(args, " "), "--workers 2") { // only an event loop's connections are rescued
-			became = `worker \d \(pid \d+\) rescued 1 connection after \d+ms`
+			became = `worker \d \(pid \d+\) rescued 1 connection after \S+s`
 		}
 		line := regexp.MustCompile(fmt.Sprintf(
-			`(?m)^phalanx: worker \d \(pid %d\) died: killed by SIGKILL; .*oldest request "GET /huge\?a%%20b" \(\ds\); %s$`, victim, became))
+			`(?m)^phalanx: worker \d \(pid %d\) died: killed by SIGKILL; .*oldest request "GET /huge\?a%%20b" \(\S+s\); %s$`, victim, became))
 		harness.Await(t, 10*time.Second, "a line with the download and what became of it", func() bool { return line.MatchString(o.Log.String()) })
 		o.MustServe("/", "front")
 		if n := strings.Count(o.Log.String(), "\n"); n != 1 {
