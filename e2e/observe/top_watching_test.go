@@ -95,6 +95,7 @@ func endsWatched(s *harness.Server, p *pane) {
 	slow := s.Begin("/huge", 64<<10)
 	s.Signal(syscall.SIGTERM)
 	p.awaitText("● lame-duck")
+	time.Sleep(50 * time.Millisecond) // a stop within 30 ms of another is the same one
 	s.Signal(syscall.SIGTERM)
 	p.awaitText("● draining")
 	p.awaitLines("a draining worker", func(all []line) bool {
