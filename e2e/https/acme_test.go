@@ -209,13 +209,13 @@ func TestACMERefused(t *testing.T) {
 	if !strings.Contains(server.Log.String(), "(rejectedIdentifier); leave the host out of --acme, or choose another authority; next attempt in ") {
 		t.Errorf("the log lacks the reason or the advice:\n%s", server.Log)
 	}
-	code, metrics, err := o.Ask("GET", "/metrics")
 	for _, want := range []string{
 		`attempts_total{outcome="issued"} 1`, `attempts_total{outcome="refused"} 1`, `attempts_total{outcome="unreachable"} 0`, `failures{host="blocked.test"} 1`,
 	} {
-		if !strings.Contains(metrics, "phalanx_acme_"+want+"\n") {
-			t.Errorf("metric %s is missing: status %d, error %v", want, code, err)
-		}
+		harness.Await(t, 5*time.Second, "metric "+want, func() bool {
+			_, metrics, err := o.Ask("GET", "/metrics")
+			return err == nil && strings.Contains(metrics, "phalanx_acme_"+want+"\n")
+		})
 	}
 	if problems := o.Pool().Problems; !slices.ContainsFunc(problems, func(p status.Problem) bool { return strings.HasPrefix(p.Text, line) }) {
 		t.Errorf("problems of the pool: %+v, want the refusal", problems)
@@ -223,7 +223,5 @@ func TestACMERefused(t *testing.T) {
 	harness.Write(t, config, []byte("acme = one.test\nacme = two.test\n"))
 	o.Order("reload").Succeeds(t, "2 workers replaced")
 	s.await("two.test", isAny)
-	if n := len(o.Pool().Problems); n > 0 {
-		t.Errorf("problems after the host was removed: %+v, want none", o.Pool().Problems)
-	}
+	harness.Await(t, 5*time.Second, "no problem after the host was removed", func() bool { return len(o.Pool().Problems) == 0 })
 }

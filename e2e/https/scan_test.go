@@ -73,14 +73,15 @@ func TestTestssl(t *testing.T) {
 	s, a := scanned(t)
 	report := filepath.Join(harness.OpenDir(t), "report.json")
 	args := []string{"--quiet", "--color", "0", "--warnings", "off", "--add-ca", a.file, "--ip", "127.0.0.1", "--jsonfile", report}
-	limit := 4 * time.Minute
+	limit := 8 * time.Minute
 	if !*scanAll {
 		args = append(args, "--protocols", "--vulnerable")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, harness.Tool(t, "run scripts/test-tools.sh", "testssl", "testssl.sh"), append(args, fmt.Sprintf("https://localhost:%d", s.Port))...)
-	cmd.Env = append(harness.BareEnv(), "HOME="+harness.OpenDir(t), "TERM=dumb", "NO_ENGINE=true") // else it warns where OpenSSL has no GOST
+	cmd.Env = append(harness.BareEnv(), "HOME="+harness.OpenDir(t), "TERM=dumb", "HEADER_MAXSLEEP=60", // seconds to wait for a response
+		"NO_ENGINE=true") // else it warns where OpenSSL has no GOST
 	out, err := cmd.CombinedOutput()
 	var findings []struct{ ID, Severity, Finding string }
 	text, readErr := os.ReadFile(report)
