@@ -78,7 +78,7 @@ func openFirefox(t *testing.T) *firefox {
 	f.conn, f.in = conn, bufio.NewReader(conn)
 	f.receive() // its greeting
 	f.call("WebDriver:NewSession", map[string]any{})
-	f.call("WebDriver:SetTimeouts", map[string]any{"script": 60_000, "pageLoad": 60_000})
+	f.call("WebDriver:SetTimeouts", map[string]any{"script": 240_000, "pageLoad": 240_000})
 	return f
 }
 
@@ -94,7 +94,7 @@ func (f *firefox) end() {
 // receive returns the next message.
 func (f *firefox) receive() json.RawMessage {
 	f.t.Helper()
-	_ = f.conn.SetReadDeadline(time.Now().Add(90 * time.Second)) // an error shows in the read
+	_ = f.conn.SetReadDeadline(time.Now().Add(5 * time.Minute)) // an error shows in the read
 	length, err := f.in.ReadString(':')
 	n, bad := strconv.Atoi(strings.TrimSuffix(length, ":"))
 	message := make(json.RawMessage, max(n, 0))

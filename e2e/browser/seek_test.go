@@ -21,7 +21,7 @@ const seek = `(async () => {
 	const until = name => new Promise((done, fail) => {
 		media.addEventListener(name, done, {once: true});
 		media.addEventListener('error', () => fail(media.error.message), {once: true});
-		setTimeout(() => fail(name + ' timed out'), 15000);
+		setTimeout(() => fail(name + ' timed out'), 60000);
 	});
 	if (media.readyState < 1) await until('loadedmetadata');
 	const places = [];

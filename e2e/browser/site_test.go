@@ -31,7 +31,7 @@ const settle = `(async () => {
 		await new Promise(done => {
 			media.addEventListener('canplaythrough', done, {once: true});
 			media.addEventListener('error', done, {once: true});
-			setTimeout(done, 8000);
+			setTimeout(done, 60000);
 		});
 		if (media.error || media.readyState < 3) broken.push(media.currentSrc + ': ' + (media.error?.message ?? 'does not play'));
 	}

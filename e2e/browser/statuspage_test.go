@@ -45,17 +45,23 @@ func evaluate[T any](w *window, script string, options ...chromedp.EvaluateOptio
 }
 
 // text returns the text of the first element that a selector matches.
-func (w *window) text(selector string) string {
+func (w *window) text(selector string) (text string) {
 	w.t.Helper()
-	return evaluate[string](w, fmt.Sprintf(`document.querySelector(%q)?.textContent ?? 'no such element'`, selector))
+	w.awaitElement(selector, func(now string) bool { text = now; return true })
+	return text
 }
 
-// awaitElement waits until the text of an element satisfies ok.
+// awaitElement waits until the text of an element satisfies ok. A page that is just being reloaded has none.
 func (w *window) awaitElement(selector string, ok func(text string) bool) {
 	w.t.Helper()
 	var last string
-	if !harness.Holds(10*time.Second, func() bool { last = w.text(selector); return ok(last) }) {
-		w.t.Fatalf("timed out waiting for %s; its text is %q", selector, last)
+	var err error
+	script := fmt.Sprintf(`document.querySelector(%q)?.textContent ?? 'no such element'`, selector)
+	if !harness.Holds(10*time.Second, func() bool {
+		last, err = chromedp.Run(w.ctx, chromedp.Evaluate[string](script))
+		return err == nil && ok(last)
+	}) {
+		w.t.Fatalf("timed out waiting for %s; its text is %q, error %v", selector, last, err)
 	}
 }
 
@@ -213,13 +219,13 @@ func (p *statusPage) checkWithoutScript() {
 		p.s.T.Fatal(err)
 	}
 	p.navigate("http://" + p.Addr + "/status")
-	if hidden := evaluate[bool](p.window, `document.getElementById('pause').hidden`); !hidden {
-		p.s.T.Error("the Pause button is shown although there is no script")
-	}
+	// The page may just be reloaded.
+	harness.Await(p.s.T, 10*time.Second, "a page without the Pause button, because there is no script", func() bool {
+		hidden, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](`document.getElementById('pause').hidden`))
+		return err == nil && hidden
+	})
 	for _, w := range p.Pool().Workers {
-		if row := p.text(fmt.Sprintf("#rows tr:nth-child(%d)", w.Slot+1)); !strings.Contains(row, strconv.Itoa(w.PID)) {
-			p.s.T.Errorf("row %d is %q, want worker %d", w.Slot, row, w.PID)
-		}
+		p.awaitElement(fmt.Sprintf("#rows tr:nth-child(%d)", w.Slot+1), func(row string) bool { return strings.Contains(row, strconv.Itoa(w.PID)) })
 	}
 	p.s.MustServe("/", "front")
 	want := fmt.Sprint(p.Pool().Total.Answered)
@@ -267,7 +273,10 @@ func TestStatusPageHostile(t *testing.T) {
 		slow.Close()
 		harness.Await(t, 5*time.Second, "the end of the request", func() bool { return !underWay() })
 	}
-	for _, problem := range w.problems {
+	w.mu.Lock()
+	problems := slices.Clone(w.problems)
+	w.mu.Unlock()
+	for _, problem := range problems {
 		if !strings.Contains(problem, "net::ERR_ABORTED") { // fetches that the reload aborted
 			t.Error(problem)
 		}

@@ -41,13 +41,14 @@ func open(t *testing.T, more ...chromedp.ExecAllocatorOption) *window {
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()),
+		chromedp.WSURLReadTimeout(2*time.Minute), // to start
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-crash-reporter", true),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 	)
 	options = append(options, more...)
-	limited, stop := context.WithTimeout(t.Context(), 90*time.Second)
+	limited, stop := context.WithTimeout(t.Context(), 8*time.Minute)
 	allocator, free := chromedp.NewExecAllocator(limited, options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(func() { cancel(); free(); stop() })
