@@ -58,6 +58,7 @@ func newLab(t *testing.T, nodes int, files map[string]string) *lab {
 		l.must("ip", "link", "del", "bridge")
 		for _, name := range strings.Fields(l.must("ip", "-o", "netns", "list")) {
 			if strings.HasPrefix(name, "node") || name == "balancer" {
+				l.must("ip", "link", "del", name) // the kernel takes its time to do so with the namespace
 				l.must("ip", "netns", "del", name)
 			}
 		}
