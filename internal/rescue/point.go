@@ -2,11 +2,9 @@
 
 package rescue
 
-// Point is a place between two stores or system calls at which a test may kill
-// the worker. It has no effect except in the binaries of that test.
-func Point(int) {}
-
-func point(int) {}
+// Point is a named place between two stores or system calls, here or in the event loop, at which a
+// test may kill the worker. It has no effect except in the binaries of that test.
+func Point(string) {}
 
 // Fault is where a test makes a worker crash on a request.
 func Fault([]byte) {}

@@ -12,12 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// names are the names of the points, for counting the kills at each.
-var names = [numPoints]string{
-	"commit", "committed", "copied", "done", "unsent", "held", "state", "accepted", "receive", "received",
-	"send", "sent", "file", "close", "closed", "taken", "give", "given", "from",
-}
-
 // A point kills once in oneIn times on average, one of a handover once in movingOneIn
 // times; both come from the environment, 0 is never.
 var (
@@ -34,28 +28,26 @@ func odds(variable string) uint64 {
 }
 
 // Point kills the worker at random with SIGKILL, and reports where. Rare points have to kill more often.
-func Point(k int) {
+func Point(name string) {
 	random ^= random << 13
 	random ^= random >> 7
 	random ^= random << 17
 	n := oneIn
-	switch k {
-	case pointState, pointUnsent, pointHeld:
+	switch name {
+	case "state", "unsent", "held":
 		n = (oneIn + 3) / 4
-	case PointAccepted, PointClose, PointClosed: // once in the life of a connection
+	case "accepted", "close", "closed": // once in the life of a connection
 		n = min((oneIn+3)/4, oneIn/20+50)
-	case PointGive, PointGiven, PointFrom, PointTaken:
+	case "give", "given", "from", "taken":
 		n = movingOneIn
 	}
 	if n > 0 && random%n == 0 {
-		fmt.Fprintf(os.Stderr, "killed at point %s\n", names[k])
+		fmt.Fprintf(os.Stderr, "killed at point %s\n", name)
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 		for {
 		}
 	}
 }
-
-func point(k int) { Point(k) }
 
 // Fault makes a worker crash by its own fault on certain requests.
 func Fault(received []byte) {

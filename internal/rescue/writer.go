@@ -135,13 +135,13 @@ func (w *Writer) commit(fd int, b *Batch, place uint32, tries, held uint8) {
 	if b.File > int(w.h.highest) {
 		w.h.highest = int32(b.File)
 	}
-	point(pointCommit)
+	Point("commit")
 	store(&w.h.commit, uint32(fd)+1)
-	point(pointCommitted)
+	Point("committed")
 	*r = *n
-	point(pointCopied)
+	Point("copied")
 	store(&w.h.commit, 0)
-	point(pointDone)
+	Point("done")
 }
 
 // store stores a number after all earlier stores and before all later ones: the compiler does not
@@ -221,7 +221,7 @@ func (w *Writer) Unsent(fd, from int, rest []byte) []byte {
 		return nil
 	}
 	copy(place[from:], rest)
-	point(pointUnsent)
+	Point("unsent")
 	store(&r.place, inPlace)
 	return place[from:end:end]
 }
@@ -246,7 +246,7 @@ func (w *Writer) Held(fd int, at uint64, p []byte) {
 func (w *Writer) keep(fd int, at uint64, p []byte) {
 	ring := w.m.heldBytes(fd)
 	n := copy(ring[at%uint64(len(ring)):], p)
-	point(pointHeld)
+	Point("held")
 	copy(ring, p[n:])
 }
 
@@ -273,7 +273,7 @@ func (w *Writer) Kept(fd int) { w.give(fd, 0) }
 func (w *Writer) give(fd int, given uint32) {
 	if w.has(fd) {
 		store(&w.m.record(fd).given, given)
-		point(pointState)
+		Point("state")
 	}
 }
 
@@ -281,7 +281,7 @@ func (w *Writer) give(fd int, given uint32) {
 func (w *Writer) Closing(fd int) {
 	if w.has(fd) {
 		store(&w.m.record(fd).state, stateClosing)
-		point(pointState)
+		Point("state")
 	}
 }
 

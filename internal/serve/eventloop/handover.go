@@ -63,10 +63,10 @@ func (l *Loop) handOver(p *peer) bool {
 		return false
 	}
 	l.giving(p)
-	rescue.Point(rescue.PointGive)
+	rescue.Point("give")
 	switch err := ipc.SendConnection(l.to.fd, l.state, int(p.fd), file); err {
 	case nil:
-		rescue.Point(rescue.PointGiven)
+		rescue.Point("given")
 		l.handedOver(p)
 		return true
 	case unix.EMSGSIZE: // too large for the kernel: the connection stays
@@ -171,10 +171,10 @@ func (l *Loop) takeOver(fd int) {
 		switch {
 		case err == nil:
 			// The connection stays in the channel until its record is written.
-			rescue.Point(rescue.PointFrom)
+			rescue.Point("from")
 			p := l.restore(state, socket, file)
 			ipc.NextConnection(fd)
-			rescue.Point(rescue.PointFrom)
+			rescue.Point("from")
 			if p != nil {
 				l.serve(p)
 			}

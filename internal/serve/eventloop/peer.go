@@ -71,7 +71,7 @@ func (p *peer) undelivered() (began []time.Duration) {
 
 // newPeer returns the peer of a connection that was just accepted.
 func (l *Loop) newPeer(fd int, client *clientip.Addr, from serve.Listener) *peer {
-	rescue.Point(rescue.PointAccepted)
+	rescue.Point("accepted")
 	p := l.register(fd, client)
 	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
@@ -320,9 +320,9 @@ func (l *Loop) receive(p *peer) bool {
 		return l.decrypt(p)
 	}
 	l.cfg.Records.Receiving(int(p.fd), l.received(p))
-	rescue.Point(rescue.PointReceive)
+	rescue.Point("receive")
 	n, errno := rawRead(int(p.fd), l.recv)
-	rescue.Point(rescue.PointReceived)
+	rescue.Point("received")
 	switch {
 	case errno == unix.EINTR:
 		return true

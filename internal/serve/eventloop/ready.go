@@ -74,7 +74,7 @@ func (l *Loop) share(p *peer, most int64) int64 {
 		l.lost(p, errno)
 		return least
 	}
-	rescue.Point(rescue.PointFile)
+	rescue.Point("file")
 	l.tally.Sent(n)
 	l.charge(p, n)
 	p.http().Sent(int64(n), l.now)

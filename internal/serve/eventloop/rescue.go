@@ -115,7 +115,7 @@ func (l *Loop) taken(p *peer) {
 		b.Fixed = b.Fixed || err != nil
 		l.cfg.Records.Take(int(p.fd), &b, p.unsent, nil)
 		p.placed = len(p.unsent) > 0 || p.large
-		rescue.Point(rescue.PointTaken)
+		rescue.Point("taken")
 		return
 	}
 	m := p.http().Mark()
@@ -130,7 +130,7 @@ func (l *Loop) taken(p *peer) {
 	b.About = l.about(p, &m)
 	l.cfg.Records.Take(int(p.fd), &b, p.unsent, held)
 	p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
-	rescue.Point(rescue.PointTaken)
+	rescue.Point("taken")
 }
 
 // giving records that a peer is about to be handed over, and its position. If this worker dies
@@ -316,9 +316,9 @@ func (l *Loop) resumeRescued() {
 // forget closes the socket of a peer that is already recorded as closing.
 func (l *Loop) forget(p *peer) {
 	fd := int(p.fd)
-	rescue.Point(rescue.PointClose)
+	rescue.Point("close")
 	rawClose(fd)
-	rescue.Point(rescue.PointClosed)
+	rescue.Point("closed")
 	if p.placed {
 		l.cfg.Records.Release(fd)
 	}

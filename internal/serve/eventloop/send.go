@@ -66,9 +66,9 @@ func (l *Loop) transmit(p *peer, out []byte) bool {
 		// (tcp_send_fin sets it on what is still unsent).
 		flags = unix.MSG_MORE
 	}
-	rescue.Point(rescue.PointSend)
+	rescue.Point("send")
 	n, errno := rawSend(int(p.fd), out, flags)
-	rescue.Point(rescue.PointSent)
+	rescue.Point("sent")
 	l.tally.Sent(n)
 	l.charge(p, len(out))
 	if errno != 0 {
