@@ -144,7 +144,7 @@ func runHelper() error {
 	}
 	unix.CloseOnExec(helperCache)
 	if os.Getenv(helperNoBox) == "" {
-		sandbox.ConfineKeeping(helperCache) // as far as the kernel supports it
+		_ = sandbox.ConfineKeeping(helperCache) // as far as the kernel supports it
 	}
 	store, err := compress.OpenStore(helperCache, most)
 	if err != nil {

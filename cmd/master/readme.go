@@ -96,7 +96,7 @@ func runReadme(stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	limit()
-	sandbox.Confine() // as far as the kernel can
+	_ = sandbox.Confine() // as far as the kernel can
 	markdown, err := io.ReadAll(io.LimitReader(stdin, readme.Max))
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/ipc"
@@ -20,11 +21,13 @@ func confine(opts options.WorkerOptions, sites *website.Sites, cache []int, chan
 		directories = append(directories, root.Directories()...)
 	}
 	if opts.Confine != options.ConfineOff {
-		missing := sandbox.Confine(directories...)
-		if len(missing) > 0 && opts.Confine == options.ConfineRequired {
-			return exitcode.New(exitcode.Config, fmt.Sprintf("--confine required: %v; use a newer kernel, or --confine auto", missing), nil)
+		m.Sandboxed = true
+		if err := sandbox.Confine(directories...); err != nil {
+			m.Missing = strings.ReplaceAll(err.Error(), "\n", "; ")
 		}
-		m.Sandboxed, m.Missing = true, missing.String()
+		if m.Missing != "" && opts.Confine == options.ConfineRequired {
+			return exitcode.New(exitcode.Config, fmt.Sprintf("--confine required: %v; use a newer kernel, or --confine auto", m.Missing), nil)
+		}
 	}
 	return channel.Send(m)
 }

@@ -8,10 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoLandlock means that files and ports are not restricted, because Linux is older than
-// 5.13, or was built or started without Landlock.
-var ErrNoLandlock = errors.New("the kernel has no Landlock")
-
 // The accesses that each version of Landlock can forbid (landlock(7)).
 const (
 	filesV1 = unix.LANDLOCK_ACCESS_FS_MAKE_SYM<<1 - 1 // this one and all before
@@ -53,7 +49,7 @@ const (
 func restrict(directories []int, access uint64) error {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
-		return ErrNoLandlock
+		return errors.New("the kernel has no Landlock") // Linux is older than 5.13, or was built or started without
 	}
 	attr := handled(int(version))
 	rules, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)

@@ -10,52 +10,29 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Report is the list of restrictions that failed, in the order in which they were tried.
-type Report []error
-
-// String returns the errors in one line; "" if there are none.
-func (r Report) String() string {
-	var text []string
-	for _, err := range r {
-		text = append(text, err.Error())
-	}
-	return strings.Join(text, "; ")
-}
-
-func (r *Report) add(err error) {
-	if err != nil {
-		*r = append(*r, err)
-	}
-}
-
 // Confine restricts this process: it can read files below the directories, given by
 // descriptors, and open nothing else by path; it cannot connect, bind, listen or execute.
 // Another system call than those of a running server kills it with SIGSYS. What the kernel
-// does not support is in the report; the rest is in force.
-func Confine(directories ...int) Report { return confine(directories, reading, calls()) }
+// does not support is in the error, one line each; the rest is in force.
+func Confine(directories ...int) error { return confine(directories, reading, calls()) }
 
 // ConfineKeeping is Confine for a process that keeps files in the directories: it can also
 // write, rename and remove them there.
-func ConfineKeeping(directories ...int) Report {
+func ConfineKeeping(directories ...int) error {
 	return confine(directories, keeping, append(calls(), keepingCalls()...))
 }
 
-func confine(directories []int, access uint64, calls []allowed) Report {
-	var missing Report
-	missing.add(setCapabilities(nil))
+func confine(directories []int, access uint64, calls []allowed) error {
+	first := setCapabilities(nil)
 	if err := noNewPrivileges(); err != nil {
-		return append(missing, err) // the rest requires it
+		return errors.Join(first, err) // the rest requires it
 	}
-	missing.add(limit())
-	missing.add(restrict(directories, access))
-	missing.add(filter(calls))
-	return missing
+	return errors.Join(first, limit(), restrict(directories, access), filter(calls))
 }
 
 // noNewPrivileges prevents all threads from getting privileges from set-user-ID programs and

@@ -57,7 +57,7 @@ func try(name, dir string, parent int) error {
 }
 
 // confined puts this process into its sandbox, as user nobody if it is root.
-func confined(dir string, confine func(...int) Report) error {
+func confined(dir string, confine func(...int) error) error {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -71,10 +71,7 @@ func confined(dir string, confine func(...int) Report) error {
 			return err
 		}
 	}
-	if missing := confine(fd); len(missing) > 0 {
-		return errors.New(missing.String())
-	}
-	return nil
+	return confine(fd)
 }
 
 // allowances lists what a confined process can do.
