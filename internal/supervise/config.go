@@ -49,7 +49,7 @@ type Config struct {
 	// unknown.
 	Queue      func(slot int) (waiting, most int)
 	Rows       Rows        // rows of the scoreboard; nil: workers do not count
-	Controller *Controller // for queries and orders from other goroutines; nil: none
+	Controller *Controller // for queries and orders from other goroutines
 
 	LameDuck     time.Duration // how long the pool keeps serving after the first INT or TERM
 	DrainTimeout time.Duration // time limit of a worker's drain; 0: none
@@ -108,6 +108,9 @@ func (p *pool) defaults() {
 	p.Alert = func(line string) {
 		p.lastAlert = line
 		alert(line)
+	}
+	if p.Controller == nil {
+		p.Controller = NewController()
 	}
 	if p.Now == nil {
 		p.Now = time.Now

@@ -21,31 +21,24 @@ import (
 // Controller lets other goroutines query a running pool and give it orders. Its methods may be
 // called from any goroutine; they return [ErrEnded] once the pool has ended.
 type Controller struct {
-	calls chan func(*pool) // unbuffered: a function that was sent is called
+	calls chan func() // those of the pool; a function that was sent is called
+	pool  *pool       // set before the first call
 	ended chan struct{}
 }
 
 // NewController returns a controller for one pool.
 func NewController() *Controller {
-	return &Controller{calls: make(chan func(*pool)), ended: make(chan struct{})}
+	return &Controller{calls: make(chan func()), ended: make(chan struct{})}
 }
 
 // ErrEnded means that the pool has ended.
 var ErrEnded = errors.New("the pool has ended")
 
-// pending returns the channel of calls; nil without a controller.
-func (c *Controller) pending() <-chan func(*pool) {
-	if c == nil {
-		return nil
-	}
-	return c.calls
-}
-
 // call makes the pool's goroutine call f, and waits until f has returned.
 func (c *Controller) call(ctx context.Context, f func(*pool)) error {
 	done := make(chan struct{})
 	select {
-	case c.calls <- func(p *pool) { defer close(done); f(p) }:
+	case c.calls <- func() { defer close(done); f(c.pool) }:
 		<-done
 		return nil
 	case <-c.ended:
@@ -309,7 +302,6 @@ func (p *pool) closeController() {
 	for _, o := range p.orders {
 		o.answer <- status.Outcome{Message: ErrEnded.Error()}
 	}
-	if p.orders = nil; p.Controller != nil {
-		close(p.Controller.ended)
-	}
+	p.orders = nil
+	close(p.Controller.ended)
 }

@@ -90,8 +90,9 @@ type pool struct {
 // after a clean drain, otherwise an [*exitcode.Error].
 func Run(cfg Config) error {
 	ended, end := context.WithCancel(context.Background())
-	p := &pool{Config: cfg, calls: make(chan func()), ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]*worker)}
+	p := &pool{Config: cfg, ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]*worker)}
 	p.defaults()
+	p.calls, p.Controller.pool = p.Controller.calls, p
 	p.oomKills = p.OOMKills()
 	if p.Resume != nil {
 		p.resume()
@@ -129,8 +130,6 @@ func (p *pool) run() {
 			p.sendCredentialsToAll()
 		case <-p.Orphans:
 			p.reap()
-		case call := <-p.Controller.pending():
-			call(p)
 		case <-p.alarm():
 			p.expire()
 		}
