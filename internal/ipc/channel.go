@@ -33,12 +33,7 @@ func Pair() (master *Channel, worker *os.File, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("create control channel: %w", err)
 	}
-	worker = os.NewFile(uintptr(fds[1]), "control channel")
-	master, err = newChannel(fds[0])
-	if err != nil {
-		return nil, nil, errors.Join(err, worker.Close())
-	}
-	return master, worker, nil
+	return newChannel(fds[0]), os.NewFile(uintptr(fds[1]), "control channel"), nil
 }
 
 // Open returns the worker's end on an inherited descriptor.
@@ -54,19 +49,15 @@ func Open(fd uintptr) (*Channel, error) {
 		return nil, fmt.Errorf("open control channel on descriptor %d: %w", fd, err)
 	}
 	unix.CloseOnExec(int(fd))
-	return newChannel(int(fd))
+	return newChannel(int(fd)), nil
 }
 
 // newChannel takes ownership of fd, which must be non-blocking: os.NewFile then uses the
 // runtime's poller, so that Close wakes a blocked Receive.
-func newChannel(fd int) (*Channel, error) {
+func newChannel(fd int) *Channel {
 	c := &Channel{file: os.NewFile(uintptr(fd), "control channel")}
-	raw, err := c.file.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open control channel: %w", err), c.file.Close())
-	}
-	c.raw = raw
-	return c, nil
+	c.raw, _ = c.file.SyscallConn() // it does not fail for an open file
+	return c
 }
 
 // Send queues one message and never blocks. [ErrFull] means that the other side has not read

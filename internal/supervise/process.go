@@ -23,8 +23,8 @@ type Process interface {
 	Signal(syscall.Signal) error
 	Wait() Exit // called once; Receive ends soon after
 	Close() error
-	Handle() (Handle, error) // for an upgrade
-	Kept() Kept              // what rescues its connections when it dies; nil: they are not rescued
+	Handle() Handle // for an upgrade; valid until Close
+	Kept() Kept     // what rescues its connections when it dies; nil: they are not rescued
 }
 
 // Handle is what an upgraded master needs to take over a worker.
@@ -160,13 +160,8 @@ func closed(f *os.File) bool {
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-func (p *process) Handle() (Handle, error) {
-	channel, err := descriptor(p.channel)
-	if err != nil {
-		return Handle{}, err
-	}
-	output, err := descriptor(p.output)
-	h := Handle{PID: p.proc.Pid, Channel: channel, Output: output}
+func (p *process) Handle() Handle {
+	h := Handle{PID: p.proc.Pid, Channel: descriptor(p.channel), Output: descriptor(p.output)}
 	if p.log != nil {
 		h.Log = p.log.Fd()
 	}
@@ -174,16 +169,16 @@ func (p *process) Handle() (Handle, error) {
 		state := p.kept.State()
 		h.Kept = &state
 	}
-	return h, err
+	return h
 }
 
-// descriptor returns the descriptor of a file or channel, which still owns it.
-func descriptor(c syscall.Conn) (fd int, err error) {
+// descriptor returns the descriptor of an open file or channel, which still owns it.
+func descriptor(c syscall.Conn) (fd int) {
 	raw, err := c.SyscallConn()
 	if err == nil {
-		err = raw.Control(func(n uintptr) { fd = int(n) })
+		_ = raw.Control(func(n uintptr) { fd = int(n) })
 	}
-	return fd, err
+	return fd
 }
 
 func (p *process) Signal(sig syscall.Signal) error {

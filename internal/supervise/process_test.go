@@ -131,14 +131,10 @@ func TestStacks(t *testing.T) {
 func TestEndedProcess(t *testing.T) {
 	s, _, _ := spawner(t, "facts", 1)
 	p := spawned(t, s)
-	before, err := p.Handle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := p.Handle()
 	p.Wait()
-	after, err := p.Handle()
-	if err != nil || after != before {
-		t.Errorf("the handle is %+v, %v, want %+v", after, err, before)
+	if after := p.Handle(); after != before {
+		t.Errorf("the handle is %+v, want %+v", after, before)
 	}
 	if err := syscall.Kill(p.PID(), 0); err != nil {
 		t.Errorf("reaped before Close: %v", err)

@@ -109,16 +109,12 @@ func (p *pool) tryUpgrade() {
 	if len(p.Signals) > 0 {
 		return
 	}
-	state, err := p.state()
-	if err == nil {
-		p.answerOrders() // the new program does not know them
-		p.Log.Info().Int("workers", len(state.Workers)).Msg("executing new master")
-		err = p.Exec(state)
+	state := p.state()
+	p.answerOrders() // the new program does not know them
+	p.Log.Info().Int("workers", len(state.Workers)).Msg("executing new master")
+	if err := p.Exec(state); !errors.Is(err, ErrBusy) {
+		p.upgradeFailed(err)
 	}
-	if errors.Is(err, ErrBusy) {
-		return
-	}
-	p.upgradeFailed(err)
 }
 
 // checkState says whether the new program has accepted the settings.
@@ -165,23 +161,18 @@ func (p *pool) resumeRequests() {
 	p.ResumeRequests()
 }
 
-func (p *pool) state() (State, error) {
+func (p *pool) state() State {
 	state := State{Wanted: p.wanted, Slots: p.Slots, Reloads: p.reloads, Totals: p.totals, Rescue: p.rescues}
 	for _, w := range p.workers() {
-		h, err := w.proc.Handle()
-		if err != nil {
-			// The worker has just exited; the event will follow.
-			return State{}, fmt.Errorf("%w: %v: %w", ErrBusy, w, err)
-		}
 		state.Workers = append(state.Workers, WorkerState{
-			Handle: h, Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, QueueEmpty: w.queueEmpty, Movable: w.movable, Keeper: w.keeper, Sandbox: w.sandbox,
+			Handle: w.proc.Handle(), Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, QueueEmpty: w.queueEmpty, Movable: w.movable, Keeper: w.keeper, Sandbox: w.sandbox,
 			Version: w.version, Started: w.started, Ready: w.readySince, DrainBy: w.drainBy,
 		})
 	}
 	for _, c := range p.channels {
 		state.Channels = append(state.Channels, c.state())
 	}
-	return state, nil
+	return state
 }
 
 // resume takes over the workers of the previous program, and replaces them one by one, because they

@@ -246,28 +246,6 @@ func TestRequestsDuringUpgrade(t *testing.T) {
 	})
 }
 
-// A worker that ends at the moment of an upgrade delays it, but does not prevent it.
-func TestDeathDuringUpgrade(t *testing.T) {
-	execs := 0
-	r := &rig{tweak: busy, change: func(c *Config) {
-		c.Exec = func(State) error { execs++; return syscall.ENOEXEC }
-	}}
-	runRig(t, 1, r, func(r *rig) {
-		r.hello(0)
-		r.procs[0].broken = true
-		r.signal(syscall.SIGUSR2)
-		r.expect(1, "serving")
-		r.die(0, Exit{Signal: syscall.SIGKILL})
-		r.hello(1)
-		if execs != 1 {
-			t.Errorf("executed %d times, want once", execs)
-		}
-		r.signal(syscall.SIGTERM)
-		r.die(1, Exit{})
-		r.ends(0, "")
-	})
-}
-
 // Neither the check of a new program nor reading the settings blocks the loop: a dead worker
 // is replaced, and the pool stops when told to.
 func TestLoopIsNotBlocked(t *testing.T) {
