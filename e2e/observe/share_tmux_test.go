@@ -81,15 +81,14 @@ func TestShareInTmux(t *testing.T) {
 			defer film.Body.Close()
 			hurry, read := make(chan struct{}), make(chan error, 1)
 			go func() { read <- slowly(film.Body, hurry) }()
-			under := regexp.MustCompile(`(?m)^film\.mkv .* %.*/s.*left`)
-			p.await("the progress", under.MatchString)
+			p.await("the progress", regexp.MustCompile(`(?m)^film\.mkv .* %.*/s.*left`).MatchString)
 			p.press("C-c")
 			p.awaitText("Stopping when 1 download has finished")
 			const head = "Sharing BASE\nhttp://HOST:0/ this machine\nuser me\npassword secret\nCtrl-C stops when the downloads under way have finished.\n" +
 				"0:0:0 HOST viewed /\n0:0:0 HOST downloaded notes.txt 0 B\n0:0:0 HOST refused nothing not found\n"
-			under2 := "film.mkv" + bar + " 0 % 0 B/s 0 s left 0 B of 0 GB"
+			under := "film.mkv" + bar + " 0 % 0 B/s 0 s left 0 B of 0 GB"
 			if width == 140 {
-				under2 += " HOST"
+				under += " HOST"
 			}
 			expect := func(want string) {
 				t.Helper()
@@ -102,7 +101,7 @@ func TestShareInTmux(t *testing.T) {
 					t.Errorf("the screen is\n%s\nwant\n%s\nunedited:\n%s", got, want, screen)
 				}
 			}
-			expect(head + under2 + "\nStopping when 0 download has finished; press Ctrl-C again to stop now.")
+			expect(head + under + "\nStopping when 0 download has finished; press Ctrl-C again to stop now.")
 			close(hurry)
 			if err := <-read; err != nil {
 				t.Fatal(err)
