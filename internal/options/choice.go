@@ -11,98 +11,56 @@ import (
 type (
 	Model           string // see [Options]
 	Engine          string // see [Options]
-	HTTP2           string // HTTP2On or HTTP2Off
-	Rescue          string // RescueAuto or Off
-	Confine         string // see [Options]
-	ServerTokens    string // TokensOn or TokensOff
-	ETag            string // ETagAuto, ETagTimes or ETagContent
-	Symlinks        string // SymlinksInside, SymlinksBeneath or SymlinksNone
+	HTTP2           string // whether HTTP/2 is offered
+	Rescue          string // when connections are rescued
+	Confine         string // when workers are sandboxed
+	ServerTokens    string // whether the Server field names the version
+	ETag            string // the source of entity tags
+	Symlinks        string // the symbolic links that are followed
 	LogFormat       string
 	AccessLogFormat string
 	shell           string // a shell with a completion script
 )
 
-// The models of serving.
+// Values that the program compares with. The methods words have all values.
 const (
 	Process   Model = "process"
 	Goroutine Model = "goroutine"
 	Serial    Model = "serial"
-)
 
-// The engines.
-const (
-	Auto    Engine = "auto"
 	Epoll   Engine = "epoll"
 	Netpoll Engine = "netpoll"
-)
 
-// Whether HTTP/2 is offered.
-const (
-	HTTP2On  HTTP2 = "on"
-	HTTP2Off HTTP2 = "off"
-)
+	HTTP2Off  HTTP2        = "off"
+	Off       Rescue       = "off"
+	TokensOff ServerTokens = "off"
 
-// When connections are rescued.
-const (
-	RescueAuto Rescue = "auto"
-	Off        Rescue = "off"
-)
-
-// When workers are sandboxed.
-const (
-	ConfineAuto     Confine = "auto"
 	ConfineRequired Confine = "required"
 	ConfineOff      Confine = "off"
-)
 
-// Whether the Server field names the version.
-const (
-	TokensOn  ServerTokens = "on"
-	TokensOff ServerTokens = "off"
-)
-
-// The sources of entity tags.
-const (
 	ETagAuto    ETag = "auto"
 	ETagTimes   ETag = "times"
 	ETagContent ETag = "content"
-)
 
-// The symbolic links that are followed.
-const (
-	SymlinksInside  Symlinks = "inside"
 	SymlinksBeneath Symlinks = "beneath"
 	SymlinksNone    Symlinks = "none"
-)
 
-// The formats of the log.
-const (
-	LogAuto    LogFormat = "auto"
-	LogConsole LogFormat = "console"
-	LogJSON    LogFormat = "json"
-)
+	LogJSON LogFormat = "json"
 
-// The formats of the access log.
-const (
-	AccessCommon   AccessLogFormat = "common"
 	AccessCombined AccessLogFormat = "combined"
-	AccessVhost    AccessLogFormat = "vhost_combined"
-	AccessJSON     AccessLogFormat = "json"
 )
 
 func (Model) words() []Model               { return []Model{Process, Goroutine, Serial} }
-func (Engine) words() []Engine             { return []Engine{Auto, Epoll, Netpoll} }
-func (Rescue) words() []Rescue             { return []Rescue{RescueAuto, Off} }
-func (Confine) words() []Confine           { return []Confine{ConfineAuto, ConfineRequired, ConfineOff} }
-func (ServerTokens) words() []ServerTokens { return []ServerTokens{TokensOn, TokensOff} }
+func (Engine) words() []Engine             { return []Engine{"auto", Epoll, Netpoll} }
+func (HTTP2) words() []HTTP2               { return []HTTP2{"on", HTTP2Off} }
+func (Rescue) words() []Rescue             { return []Rescue{"auto", Off} }
+func (Confine) words() []Confine           { return []Confine{"auto", ConfineRequired, ConfineOff} }
+func (ServerTokens) words() []ServerTokens { return []ServerTokens{"on", TokensOff} }
 func (ETag) words() []ETag                 { return []ETag{ETagAuto, ETagTimes, ETagContent} }
-func (Symlinks) words() []Symlinks {
-	return []Symlinks{SymlinksInside, SymlinksBeneath, SymlinksNone}
-}
-func (LogFormat) words() []LogFormat { return []LogFormat{LogAuto, LogConsole, LogJSON} }
-func (HTTP2) words() []HTTP2         { return []HTTP2{HTTP2On, HTTP2Off} }
+func (Symlinks) words() []Symlinks         { return []Symlinks{"inside", SymlinksBeneath, SymlinksNone} }
+func (LogFormat) words() []LogFormat       { return []LogFormat{"auto", "console", LogJSON} }
 func (AccessLogFormat) words() []AccessLogFormat {
-	return []AccessLogFormat{AccessCommon, AccessCombined, AccessVhost, AccessJSON}
+	return []AccessLogFormat{"common", AccessCombined, "vhost_combined", "json"}
 }
 func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
 

@@ -45,7 +45,7 @@ request-id = true
 		Type:   []TypeRule{{"apple-app-site-association", "application/json"}, {"*.foo", "text/plain; charset=utf-8"}},
 		Header: []Field{"X-Frame-Options: DENY"}, Config: File(file),
 		Admin: "/run/phalanx/admin.sock", AccessLog: "access.log", AccessLogFormat: AccessCombined, CacheSize: 1 << 30, RequestID: true,
-		Expires: Expires(12 * time.Hour), Model: Process, Engine: Auto, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Recv: 65536, LogFormat: LogAuto, HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
+		Expires: Expires(12 * time.Hour), Model: Process, Engine: "auto", Plain: PlainRedirect, HTTP2: "on", Rescue: "auto", Confine: "auto", ServerTokens: "on", Symlinks: "inside", ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Recv: 65536, LogFormat: "auto", HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 	}
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("got %+v\nwant %+v", o, want)

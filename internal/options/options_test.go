@@ -16,10 +16,10 @@ func TestWorkerArgs(t *testing.T) {
 	full := Options{
 		Base: Base("-a \"b\"\n\xff"), Port: 1, Bind: "fe80::1%eth0", Model: Goroutine, Engine: Netpoll, Workers: 1, Recv: 1,
 		KeepAlive: KeepAlive(1500 * time.Millisecond), Expires: Expires(MaxExpires),
-		FileCache: 0, Worker: "-w", Verbose: 3, LogFormat: LogConsole,
+		FileCache: 0, Worker: "-w", Verbose: 3, LogFormat: "console",
 		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Type: []TypeRule{{"a", `text/plain; charset="utf-8"`}, {"*.b", "c/d"}}, Index: []Name{"a", "-b"},
 		List: true, Dotfiles: true, CORS: true, SPA: "app/index.html", Header: []Field{"A: b", "C: d: e"},
-		AccessLog: "-odd log", AccessLogFormat: AccessJSON, RateAfter: 1 << 41, MaxMemory: 1 << 42, CacheSize: 1 << 30, RequestID: true, Plain: PlainRedirect, HTTP2: HTTP2Off, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ETag: ETagAuto, ClientHeader: "X-Forwarded-For",
+		AccessLog: "-odd log", AccessLogFormat: "json", RateAfter: 1 << 41, MaxMemory: 1 << 42, CacheSize: 1 << 30, RequestID: true, Plain: PlainRedirect, HTTP2: HTTP2Off, Rescue: "auto", Confine: "auto", ServerTokens: "on", Symlinks: "inside", ETag: ETagAuto, ClientHeader: "X-Forwarded-For",
 	}
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
@@ -39,9 +39,6 @@ func TestWorkerArgs(t *testing.T) {
 			t.Errorf("%s is accepted", arg)
 		}
 	}
-	if args := SocketArgs([]Socket{{}}); args != nil {
-		t.Errorf("the worker's arguments for one ordinary socket are %q", args)
-	}
 }
 
 // A worker's command line lacks the master's own flags and defaults, so that ps(1) shows what
@@ -58,7 +55,7 @@ func TestWorkerArgsAreFew(t *testing.T) {
 
 func TestNeedsRestart(t *testing.T) {
 	for name, change := range map[string]func(*Options){
-		"":              func(o *Options) { o.AccessLog, o.AccessLogFormat, o.RequestID, o.Base = "a", AccessJSON, true, "b" },
+		"":              func(o *Options) { o.AccessLog, o.AccessLogFormat, o.RequestID, o.Base = "a", "json", true, "b" },
 		"admin":         func(o *Options) { o.Admin = "/run/s" },
 		"port":          func(o *Options) { o.Port = 1 },
 		"bind":          func(o *Options) { o.Bind = "::1" },

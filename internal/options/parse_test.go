@@ -13,7 +13,7 @@ import (
 // defaults is what an empty command line means.
 func defaults() Options {
 	return Options{
-		Base: ".", Port: 8080, Model: Process, Engine: Auto, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Recv: 65536, LogFormat: LogAuto,
+		Base: ".", Port: 8080, Model: Process, Engine: "auto", Plain: PlainRedirect, HTTP2: "on", Rescue: "auto", Confine: "auto", ServerTokens: "on", Symlinks: "inside", ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Recv: 65536, LogFormat: "auto",
 		KeepAlive: KeepAlive(30 * time.Second), Expires: Expires(12 * time.Hour), HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		Index: []Name{"index.html"}, AccessLogFormat: AccessCombined, CacheSize: 1 << 30,
 	}
@@ -64,8 +64,8 @@ func TestParseMaster(t *testing.T) {
 		{"--admin /run/a:b.sock", func(o *Options) { o.Admin = "/run/a:b.sock" }},
 		{"--admin ./admin", func(o *Options) { o.Admin = "./admin" }},
 		{"--access-log -", func(o *Options) { o.AccessLog = Stdout }},
-		{"--access-log log/a.log --access-log-format json", func(o *Options) { o.AccessLog, o.AccessLogFormat = "log/a.log", AccessJSON }},
-		{"--access-log - --access-log-format common", func(o *Options) { o.AccessLog, o.AccessLogFormat = Stdout, AccessCommon }},
+		{"--access-log log/a.log --access-log-format json", func(o *Options) { o.AccessLog, o.AccessLogFormat = "log/a.log", "json" }},
+		{"--access-log - --access-log-format common", func(o *Options) { o.AccessLog, o.AccessLogFormat = Stdout, "common" }},
 		{"--request-id", func(o *Options) { o.RequestID = true }},
 		{"-v", func(o *Options) { o.Verbose = 1 }},
 		{"-vv", func(o *Options) { o.Verbose = 2 }},
@@ -221,11 +221,11 @@ func TestEnvironment(t *testing.T) {
 	}
 	getenv := func(key string) string { return env[key] }
 	want := Options{
-		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Plain: PlainRedirect, HTTP2: HTTP2On, Rescue: RescueAuto, Confine: ConfineAuto, ServerTokens: TokensOn, Symlinks: SymlinksInside, ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Workers: 1, Recv: 1024, Worker: "w",
+		Base: "www", Port: 81, Bind: "::1", Model: Serial, Engine: Netpoll, Plain: PlainRedirect, HTTP2: "on", Rescue: "auto", Confine: "auto", ServerTokens: "on", Symlinks: "inside", ETag: ETagAuto, ClientHeader: "X-Forwarded-For", Workers: 1, Recv: 1024, Worker: "w",
 		KeepAlive: KeepAlive(time.Second), Expires: Expires(2 * time.Second), Verbose: 2, LogFormat: LogJSON,
 		HangTimeout: HangTimeout(30 * time.Second), FileCache: FileCache(time.Second),
 		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
-		Admin: "./s", AccessLog: Stdout, AccessLogFormat: AccessCommon, CacheSize: 1 << 30, RequestID: true,
+		Admin: "./s", AccessLog: Stdout, AccessLogFormat: "common", CacheSize: 1 << 30, RequestID: true,
 	}
 	if got, err := ParseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)

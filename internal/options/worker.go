@@ -77,7 +77,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		Slot     Slot     `long:"slot" value-name:"N" default:"0" description:"slot of the worker"`
 		Kept     bool     `long:"kept" description:"connections are rescued if the worker is killed"`
 		Share    []string `long:"share" value-name:"PATH" unquote:"false" description:"file or directory to share"`
-		Sockets  []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign; or none"`
+		Sockets  []Socket `long:"socket" value-name:"KIND" description:"listening socket: http or https, with ,shared and ,foreign"`
 		Row      Row      `long:"row" value-name:"N" default:"-1" description:"row of the worker in the scoreboard"`
 		Identity string   `long:"identity" value-name:"USER:GROUP" description:"numeric user and groups of the worker"`
 	}
@@ -88,12 +88,6 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 	if err != nil {
 		return WorkerOptions{}, err
 	}
-	switch {
-	case len(l.Sockets) == 0:
-		l.Sockets = []Socket{{}}
-	case l.Sockets[0].none:
-		l.Sockets = nil
-	}
 	l.Verbose, l.Shared.Paths, l.Options.Identity = l.verbosity(), l.Share, l.Identity
 	return WorkerOptions{Options: l.Options, Slot: int(l.Slot), Row: int(l.Row), Kept: l.Kept, Sockets: l.Sockets}, nil
 }
@@ -101,20 +95,10 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 // Socket has the properties of a listening socket that a worker needs, see [listen.Socket].
 type Socket struct {
 	Secure, Shared, Foreign bool
-
-	none bool // there is no socket
 }
 
-// SocketArgs returns the flags that describe a worker's listening sockets: none for a single
-// ordinary one.
-func SocketArgs(sockets []Socket) []string {
-	if len(sockets) == 1 && sockets[0] == (Socket{}) {
-		return nil
-	}
-	if len(sockets) == 0 {
-		sockets = []Socket{{none: true}}
-	}
-	var args []string
+// SocketArgs returns the flags that describe a worker's listening sockets.
+func SocketArgs(sockets []Socket) (args []string) {
 	for _, s := range sockets {
 		args = append(args, "--socket="+s.String())
 	}
@@ -122,9 +106,6 @@ func SocketArgs(sockets []Socket) []string {
 }
 
 func (s Socket) String() string {
-	if s.none {
-		return "none"
-	}
 	text := "http"
 	if s.Secure {
 		text = "https"
@@ -140,12 +121,9 @@ func (s Socket) String() string {
 
 func (s *Socket) UnmarshalFlag(v string) error {
 	scheme, more, _ := strings.Cut(v, ",")
-	if *s = (Socket{none: true}); v == s.String() {
-		return nil
-	}
 	*s = Socket{Secure: scheme == "https", Shared: strings.Contains(more, "shared"), Foreign: strings.Contains(more, "foreign")}
 	if s.String() != v {
-		return invalid("socket", v, "must be http or https, with ,shared and ,foreign, or none")
+		return invalid("socket", v, "must be http or https, with ,shared and ,foreign")
 	}
 	return nil
 }
