@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
@@ -63,14 +62,6 @@ func reduce(o options.Options) (r reduced) {
 // execve calls execve(2) for an upgrade, with the ambient capabilities.
 func (r reduced) execve(path string, argv, env []string) error {
 	return sandbox.GiveAmbient(r.ambient, func() error { return syscall.Exec(path, argv, env) })
-}
-
-// logMissing logs which options the kernel or this program cannot fulfil.
-func logMissing(log zerolog.Logger, o options.Options, r reduced) {
-	if r.err != nil {
-		log.Info().Err(r.err).Msg("master keeps all capabilities")
-	}
-	logNoRescue(log, o)
 }
 
 // masterCapabilities returns the capabilities that a master running as root needs.

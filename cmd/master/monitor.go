@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -291,26 +292,14 @@ func (m *monitor) apply(o options.Options) {
 
 // check does the checks of --check that settings has not done, and prints the result.
 func check(o options.Options, stdout *os.File) error {
-	if err := checkLog(o, stdout); err != nil {
-		return err
+	_, noToken := adminToken(string(o.AdminTokenFile))
+	warning, uncertified := checkCertificates(o)
+	err := cmp.Or(checkLog(o, stdout), noToken, uncertified, checkAuthority(o), listen.Check(o.Addresses()))
+	if err == nil && o.Admin != "" {
+		err = admin.Check(address.Address(o.Admin))
 	}
-	if _, err := adminToken(string(o.AdminTokenFile)); err != nil {
-		return err
-	}
-	warning, err := checkCertificates(o)
 	if err != nil {
 		return err
-	}
-	if err := checkAuthority(o); err != nil {
-		return err
-	}
-	if err := listen.Check(o.Addresses()); err != nil {
-		return err
-	}
-	if o.Admin != "" {
-		if err := admin.Check(address.Address(o.Admin)); err != nil {
-			return err
-		}
 	}
 	if err := o.CheckHTTPS(listen.AnySecure(o.Addresses())); err != nil {
 		warning = err.Error() + ", unless systemd passes a socket for HTTPS"

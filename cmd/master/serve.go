@@ -83,10 +83,16 @@ func warn(o options.Options, alert func(string)) {
 
 // newSpawner returns the spawner of workers with these options.
 func newSpawner(o options.Options, worker string, sockets *listen.Set, out *standardError, m *monitor, r reduced) supervise.Spawner {
-	logMissing(out.log, o, r)
+	if r.err != nil {
+		out.log.Info().Err(r.err).Msg("master keeps all capabilities")
+	}
+	sizes, err := records(o)
+	if err != nil {
+		out.log.Info().Err(err).Msg("connection rescue not available; connections of a killed worker will be lost")
+	}
 	return supervise.Spawner{
 		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
-		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: records(o), Render: m.readmes.render, Help: m.help(o),
+		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: sizes, Render: m.readmes.render, Help: m.help(o),
 	}
 }
 

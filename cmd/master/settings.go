@@ -115,7 +115,8 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 		return supervise.Settings{}, err
 	}
 	spawner.Path, spawner.Args, spawner.Env = worker, m.named(o, workerArgs(o, sockets)), environment(o)
-	spawner.Records, spawner.Help = records(o), m.help(o)
+	spawner.Records, _ = records(o) // why not was logged at the start
+	spawner.Help = m.help(o)
 	return supervise.Settings{
 		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Shares: o.Shares(), Applied: func() { m.apply(o); certified() },
 	}, nil

@@ -65,28 +65,17 @@ func refuse(log zerolog.Logger, sockets *listen.Set) {
 	}
 }
 
-// records returns the sizes of the rescue records, nil if connections are not rescued,
-// or if a limit or this system prevents it.
-func records(o options.Options) *rescue.Sizes {
-	sizes := recordSizes(o)
-	if !o.Rescues() || rescue.Available(sizes) != nil {
-		return nil
-	}
-	return &sizes
-}
-
-func recordSizes(o options.Options) rescue.Sizes {
-	return rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
-}
-
-// logNoRescue logs that connections cannot be rescued although --rescue asks for it.
-func logNoRescue(log zerolog.Logger, o options.Options) {
+// records returns the sizes of the rescue records, nil if connections are not rescued. The error is
+// why they cannot be, although --rescue asks for it.
+func records(o options.Options) (*rescue.Sizes, error) {
+	sizes := rescue.Sizes{FDs: engine.MaxFiles(), Recv: int(o.Recv), Send: engine.OutSize}
 	if !o.Rescues() {
-		return
+		return nil, nil
 	}
-	if err := rescue.Available(recordSizes(o)); err != nil {
-		log.Info().Err(err).Msg("connection rescue not available; connections of a killed worker will be lost")
+	if err := rescue.Available(sizes); err != nil {
+		return nil, err
 	}
+	return &sizes, nil
 }
 
 // announce logs that the pool serves, with its first URL and, if there are several addresses,

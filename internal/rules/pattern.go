@@ -89,20 +89,18 @@ func (p *pattern) readHost(scheme, text string, at Position) (path string, err e
 	case strings.Contains(host, ":") && isDigits(host[strings.LastIndexByte(host, ':')+1:]):
 		return "", at.errorf("%q: a rule applies to every port of a host; leave the port out", host)
 	}
-	for _, label := range strings.Split(strings.ToLower(host), ".") {
+	for _, label := range strings.Split(host, ".") {
 		name, open := strings.CutPrefix(label, ":")
 		switch {
 		case open && placeholder(":"+name) != len(label), !open && strings.Contains(label, ":"):
 			return "", at.errorf("%q: a placeholder in a host must be a whole label", host)
 		case open:
-			// As written: placeholders are case-sensitive.
-			i := strings.Index(strings.ToLower(host), label)
-			if err := p.add(host[i+1:i+len(label)], at); err != nil {
+			if err := p.add(name, at); err != nil {
 				return "", err
 			}
 			p.host = append(p.host, hole{open: true})
 		default:
-			p.host = append(p.host, hole{prefix: label})
+			p.host = append(p.host, hole{prefix: strings.ToLower(label)})
 		}
 	}
 	return "/" + path, nil
