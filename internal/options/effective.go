@@ -38,7 +38,7 @@ func effective(o Options, from origins) (string, error) {
 	var b strings.Builder
 	b.WriteString("# The options in force, in the form of a config file.\n")
 	err := eachSetting(&b, func(flag *flags.Option) {
-		values := texts(o, flag)
+		values := o.values(flag)
 		origin := from[flag.LongName].texts
 		if len(origin) == 0 {
 			origin = []string{defaultOrigin(flag, len(values) > 0)}
@@ -90,8 +90,8 @@ func (o Options) unused(flag string) string {
 
 // sample returns a config file in which every option is explained and none is set.
 func sample(program string) (string, error) {
-	o := Options{Index: []Name{"index.html"}}
-	fill(&o)
+	o := initial()
+	o.Index = []Name{"index.html"}
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Configuration of Phalanx: a flag of %[1]s on each line, without its dashes.
 # A line that begins with # and a name has the default or an example; remove the
@@ -110,7 +110,7 @@ func sample(program string) (string, error) {
 			text += " " + detail
 		}
 		note := ""
-		values := texts(o, flag)
+		values := o.values(flag)
 		if example := flag.Field().Tag.Get("example"); len(values) == 0 {
 			values, note = []string{example}, "# example"
 		}
@@ -143,31 +143,26 @@ func eachSetting(b *strings.Builder, write func(*flags.Option)) error {
 	return nil
 }
 
-// fill sets every field to its default.
-func fill(o *Options) {
-	for field, v := range reflect.ValueOf(o).Elem().Fields() {
-		if field.Tag.Get("default") != "" {
-			v.Set(reflect.ValueOf(initial(field)))
-		}
-	}
-}
-
-// texts returns the values of a flag as in a config file; none if it has no value.
-func texts(o Options, flag *flags.Option) []string {
+// values returns the values of a flag as in a config file.
+func (o Options) values(flag *flags.Option) []string {
 	if flag.LongName == "verbose" {
 		return []string{strconv.Itoa(o.Verbose)}
 	}
-	v := reflect.ValueOf(o).FieldByName(flag.Field().Name)
-	switch {
+	return texts(flag.Field(), reflect.ValueOf(o).FieldByName(flag.Field().Name))
+}
+
+// texts returns the values of a field as UnmarshalFlag reads them; none if it has no value.
+func texts(field reflect.StructField, v reflect.Value) []string {
+	switch kind := field.Tag.Get("value-name"); {
 	case v.Kind() == reflect.Slice:
 		var all []string
 		for i := range v.Len() {
 			all = append(all, fmt.Sprint(v.Index(i)))
 		}
 		return all
-	case flag.ValueName == "DURATION":
+	case kind == "DURATION":
 		return []string{human.Duration(time.Duration(v.Int()))}
-	case flag.ValueName == "BYTES" && v.CanInt():
+	case kind == "BYTES" && v.CanInt():
 		return []string{sized(v.Int())}
 	case v.Kind() == reflect.String && v.Len() == 0:
 		return nil

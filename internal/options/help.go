@@ -195,23 +195,18 @@ type group struct {
 	options []*flags.Option
 }
 
-// grouped returns the groups in the order in which they first appear; an option
-// without one is left out.
-func grouped(options []*flags.Option) []group {
-	var all []group
-	index := map[string]int{}
+// grouped returns the groups of options, which are not mixed; an option without one is left out.
+func grouped(options []*flags.Option) (all []group) {
 	for _, o := range options {
 		name := o.Field().Tag.Get("group")
 		if name == "" {
 			continue
 		}
-		i, known := index[name]
-		if !known {
-			i = len(all)
-			index[name] = i
+		if len(all) == 0 || all[len(all)-1].name != name {
 			all = append(all, group{name: name})
 		}
-		all[i].options = append(all[i].options, o)
+		last := &all[len(all)-1]
+		last.options = append(last.options, o)
 	}
 	return all
 }

@@ -47,7 +47,7 @@ func TestWorkerArgsAreFew(t *testing.T) {
 	o := defaults()
 	o.Admin, o.Config, o.Check, o.LameDuck, o.DrainTimeout, o.Rescue = "127.0.0.1:9090", "f", true, LameDuck(time.Second), DrainTimeout(time.Second), Off
 	o.Base, o.HangTimeout, o.Verbose = "/srv/www", HangTimeout(time.Minute), 1
-	want := []string{"--slot=0", "--row=3", "--base=/srv/www", "--index=index.html", "--hang-timeout=1m0s", "--verbose"}
+	want := []string{"--slot=0", "--row=3", "--base=/srv/www", "--index=index.html", "--hang-timeout=1m", "--verbose"}
 	if got := o.WorkerArgs(0, 3); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

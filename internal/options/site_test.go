@@ -128,8 +128,8 @@ func TestCheckSites(t *testing.T) {
 
 // A worker gets the same sites as the master.
 func TestSitesOfAWorker(t *testing.T) {
-	o := Options{Site: []Site{{[]string{"a.org", "*.b.org"}, "/srv/a b"}}, StrictHost: true}
-	fill(&o)
+	o := initial()
+	o.Site, o.StrictHost = []Site{{[]string{"a.org", "*.b.org"}, "/srv/a b"}}, true
 	w, err := ParseWorker(o.WorkerArgs(0, 0))
 	if err != nil || !reflect.DeepEqual(w.Site, o.Site) || !w.StrictHost || w.Default() {
 		t.Errorf("%+v, %v", w.Site, err)

@@ -1,12 +1,10 @@
 package options
 
 import (
-	"fmt"
 	"math"
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jessevdk/go-flags"
 )
@@ -30,20 +28,17 @@ type WorkerOptions struct {
 // argument, so that a value may begin with a dash.
 func (o Options) WorkerArgs(slot, row int) []string {
 	args := []string{"--slot=" + strconv.Itoa(slot), "--row=" + strconv.Itoa(row)}
+	unset := reflect.ValueOf(initial())
 	for field, v := range reflect.ValueOf(o).Fields() {
 		flag := "--" + field.Tag.Get("long")
 		switch {
-		case flag == "--", field.Tag.Get("worker") == "no", reflect.DeepEqual(v.Interface(), initial(field)):
+		case flag == "--", field.Tag.Get("worker") == "no", reflect.DeepEqual(v.Interface(), unset.FieldByIndex(field.Index).Interface()):
 		case v.Kind() == reflect.Bool:
 			args = append(args, flag)
-		case v.Kind() == reflect.Slice:
-			for i := range v.Len() {
-				args = append(args, fmt.Sprintf("%s=%v", flag, v.Index(i)))
-			}
-		case field.Tag.Get("value-name") == "DURATION":
-			args = append(args, flag+"="+time.Duration(v.Int()).String())
 		default:
-			args = append(args, fmt.Sprintf("%s=%v", flag, v))
+			for _, text := range texts(field, v) {
+				args = append(args, flag+"="+text)
+			}
 		}
 	}
 	for _, path := range o.Shared.Paths {
@@ -58,15 +53,16 @@ func (o Options) WorkerArgs(slot, row int) []string {
 	return args
 }
 
-// initial returns the default of a flag.
-func initial(field reflect.StructField) any {
-	v := reflect.New(field.Type)
-	if text, ok := field.Tag.Lookup("default"); ok {
-		if err := v.Interface().(flags.Unmarshaler).UnmarshalFlag(text); err != nil {
-			panic(err) // the tag is wrong
+// initial returns the options of an empty command line.
+func initial() (o Options) {
+	for field, v := range reflect.ValueOf(&o).Elem().Fields() {
+		if text, ok := field.Tag.Lookup("default"); ok {
+			if err := v.Addr().Interface().(flags.Unmarshaler).UnmarshalFlag(text); err != nil {
+				panic(err) // the tag is wrong
+			}
 		}
 	}
-	return v.Elem().Interface()
+	return o
 }
 
 // ParseWorker parses the worker's command line, see [Options.WorkerArgs]. Errors are as those
