@@ -21,7 +21,6 @@ import (
 	"phalanx/internal/logging"
 	"phalanx/internal/options"
 	"phalanx/internal/proto"
-	"phalanx/internal/site"
 	"phalanx/internal/website"
 )
 
@@ -56,26 +55,14 @@ func runCompress(c *options.Command, stdout, stderr *os.File) error {
 	return nil
 }
 
-// compressSites compresses one site after the other, until one fails.
+// compressSites compresses one site after the other, until one fails, with a progress line on a
+// terminal.
 func compressSites(ctx context.Context, sites *website.Sites, c *options.Command, stderr *os.File) (all compress.Result, err error) {
-	for number, root := range sites.All() {
-		r, err := compressTree(ctx, root, c, stderr)
-		all.Add(r)
-		if err != nil {
-			return all, sites.Named(number, err)
-		}
-	}
-	return all, nil
-}
-
-// compressTree compresses a document root, with a progress line on a terminal.
-func compressTree(ctx context.Context, root *site.Root, c *options.Command, stderr *os.File) (compress.Result, error) {
 	out := logging.NewWriter(stderr, logging.Auto)
 	defer out.Close()
 	line := logging.NewStatus(stderr, out, os.Getenv("TERM"))
 	defer line.Clear()
-	p := &compressProgress{began: time.Now(), line: line}
-	cfg := compress.Config{Level: compress.Best, Jobs: runtime.GOMAXPROCS(0), DryRun: c.Compress.DryRun, Progress: p.show}
+	cfg := compress.Config{Level: compress.Best, Jobs: runtime.GOMAXPROCS(0), DryRun: c.Compress.DryRun}
 	if c.Compress.Level == options.LevelFast {
 		cfg.Level = compress.Fast
 	}
@@ -84,7 +71,16 @@ func compressTree(ctx context.Context, root *site.Root, c *options.Command, stde
 			cfg.Codings = append(cfg.Codings, coding)
 		}
 	}
-	return compress.Tree(ctx, root, cfg)
+	for number, root := range sites.All() {
+		p := &compressProgress{began: time.Now(), line: line}
+		cfg.Progress = p.show
+		r, err := compress.Tree(ctx, root, cfg)
+		all.Add(r)
+		if err != nil {
+			return all, sites.Named(number, err)
+		}
+	}
+	return all, nil
 }
 
 // compressProgress shows progress in a status line.
