@@ -86,29 +86,21 @@ func work(opts options.WorkerOptions, channel *ipc.Channel) error {
 	defer passwords.Close()
 	c := listenTo(channel, opts, listeners, passwords)
 	defer c.Stop()
-	serving, err := engine(opts, listeners, sites, passwords, channel, c, records)
-	if err != nil {
-		return err
-	}
-	defer serving.close()
-	if opts.EventLoop() {
-		if err := channel.Send(ipc.CanHandOver{}); err != nil {
-			return err
+	return engine(opts, listeners, sites, passwords, channel, c, records, func() (bool, error) {
+		if opts.EventLoop() {
+			if err := channel.Send(ipc.CanHandOver{}); err != nil {
+				return false, err
+			}
 		}
-	}
-	if secure(listeners) || passwords != nil {
-		if ok, err := c.AwaitCredentials(); !ok {
-			return err
+		if secure(listeners) || passwords != nil {
+			if ok, err := c.AwaitCredentials(); !ok {
+				return false, err
+			}
 		}
-	}
-	if err := confine(opts, sites, cache, channel); err != nil {
-		return err
-	}
-	if err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version}); err != nil {
-		return err
-	}
-	if !c.Await() {
-		return nil
-	}
-	return serving.run(listeners, c.Orders())
+		if err := confine(opts, sites, cache, channel); err != nil {
+			return false, err
+		}
+		err := channel.Send(ipc.Ready{PID: os.Getpid(), Version: options.Version})
+		return err == nil && c.Await(), err
+	})
 }

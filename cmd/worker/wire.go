@@ -112,12 +112,6 @@ func keep(opts options.WorkerOptions) (*rescue.Memory, error) {
 	return memory, rescue.Keep(ipc.LifelineFD)
 }
 
-// serving is an engine that is ready to run.
-type serving struct {
-	run   func(listeners []serve.Listener, orders *serve.Orders) error
-	close func()
-}
-
 // closers are called at the end, in reverse order.
 type closers []func()
 
@@ -127,25 +121,22 @@ func (c *closers) close() {
 	}
 }
 
-// engine creates the configured engine.
-func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords *website.Passwords, channel *ipc.Channel, c *control.Control, records *rescue.Memory) (s serving, err error) {
+// engine creates the configured engine and runs it, if begin reports that it has to serve.
+func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords *website.Passwords, channel *ipc.Channel, c *control.Control, records *rescue.Memory, begin func() (bool, error)) error {
 	row, closeRow, err := counters(opts.Row)
 	if err != nil {
-		return s, err
+		return err
 	}
-	closers := closers{closeRow}
-	s.close = closers.close
+	defer closeRow()
 	log := os.NewFile(ipc.LogFD, "log")
 	stop, err := follow(opts, log, sites, row.Row)
 	if err != nil {
-		s.close()
-		return s, err
+		return err
 	}
-	closers = append(closers, stop)
+	defer stop()
 	access, err := accessLogger(opts, row.Ring)
 	if err != nil {
-		s.close()
-		return s, err
+		return err
 	}
 	limits := control.Limits{Requests: int64(opts.MaxRequests), Memory: int64(opts.MaxMemory)}
 	every := control.BeatEvery(time.Duration(opts.HangTimeout))
@@ -154,53 +145,56 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		beat = 0 // the loop sends heartbeats itself
 	}
 	watch := control.Watch(channel, beat, limits, row.Answered)
-	closers = append(closers, watch.Stop)
-	if !opts.EventLoop() {
-		cfg := config(opts, listeners, sites, passwordChecker(passwords, row.Row), website.Uncached, c)
-		cfg.Row, cfg.Access = row.Row, access
+	defer watch.Stop()
+	cfg := config(opts, listeners, sites, c)
+	cfg.Row, cfg.Access, cfg.Conn.Passwords = row.Row, access, passwordChecker(passwords, row.Row)
+	var run func([]serve.Listener, *serve.Orders) error
+	if opts.EventLoop() {
+		buffer := logging.NewBuffer(log)
+		defer buffer.Close()
+		cache := site.NewCache(sites.First(), time.Duration(opts.FileCache), serve.CachedFiles())
+		defer cache.Close()
+		use(&cfg, opts, sites, cached(sites, cache))
+		cfg.Tick, cfg.Flush = cache.Sweep, buffer.Flush
+		if every > 0 {
+			cfg.Beat, cfg.BeatEvery = watch.Alive, every
+		}
+		logTo(&cfg, opts, log, buffer)
+		buffer.Alert = cfg.Alert
+		if records != nil {
+			cfg.Records = rescue.NewWriter(records)
+		}
+		loop, err := eventloop.New(cfg)
+		if err != nil {
+			return err
+		}
+		if records != nil {
+			c.OnRescue(loop.Rescue)
+		}
+		run = loop.Run
+	} else {
 		out := logWriter(opts, log)
-		closers = append(closers, out.Close)
+		defer out.Close()
+		use(&cfg, opts, sites, website.Uncached)
 		logTo(&cfg, opts, log, out)
-		s.run = netpoll.New(cfg).Run
-		return s, nil
+		run = netpoll.New(cfg).Run
 	}
-	buffer := logging.NewBuffer(log)
-	closers = append(closers, func() { buffer.Close() })
-	cached, sweep := caches(opts, sites, &closers)
-	cfg := config(opts, listeners, sites, passwordChecker(passwords, row.Row), cached, c)
-	cfg.Row, cfg.Access, cfg.Tick, cfg.Flush = row.Row, access, sweep, buffer.Flush
-	if every > 0 {
-		cfg.Beat, cfg.BeatEvery = watch.Alive, every
+	if ok, err := begin(); !ok || err != nil {
+		return err
 	}
-	logTo(&cfg, opts, log, buffer)
-	buffer.Alert = cfg.Alert
-	if records != nil {
-		cfg.Records = rescue.NewWriter(records)
-	}
-	loop, err := eventloop.New(cfg)
-	if err != nil {
-		s.close()
-		return s, err
-	}
-	if records != nil {
-		c.OnRescue(loop.Rescue)
-	}
-	s.run = loop.Run
-	return s, nil
+	return run(listeners, c.Orders())
 }
 
-// caches returns a function that makes a cached site of a root, where all sites share the
-// cache's limits, and the function that sweeps the cache.
-func caches(opts options.WorkerOptions, sites *website.Sites, closers *closers) (files func(*site.Root) conn.Site, sweep func() bool) {
-	first := site.NewCache(sites.First(), time.Duration(opts.FileCache), serve.CachedFiles())
-	*closers = append(*closers, first.Close)
+// cached returns a function that makes a cached site of a root, where all sites share the limits
+// of the first one's cache.
+func cached(sites *website.Sites, first *site.Cache) func(*site.Root) conn.Site {
 	return func(root *site.Root) conn.Site {
 		cache := first
 		if root != sites.First() {
 			cache = first.Share(root)
 		}
 		return website.Cached(root, cache)
-	}, first.Sweep
+	}
 }
 
 // counters maps this worker's row of the scoreboard, or returns a private row. It closes the
@@ -232,7 +226,7 @@ func accessLogger(opts options.WorkerOptions, mem []byte) (*accesslog.Logger, er
 	return accesslog.NewLogger(accesslog.Format(opts.AccessLogFormat), ring, ipc.BellFD), nil
 }
 
-func config(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, passwords conn.Passwords, files func(*site.Root) conn.Site, c *control.Control) serve.Config {
+func config(opts options.WorkerOptions, listeners []serve.Listener, sites *website.Sites, c *control.Control) serve.Config {
 	cfg := serve.Config{
 		Conn:   website.Config(opts.Options),
 		Recv:   int(opts.Recv),
@@ -243,10 +237,13 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		Rate:    serve.Rate{Bytes: int64(opts.Rate), After: int64(opts.RateAfter)},
 		Proxied: opts.Proxied(),
 	}
-	sites.Configure(&cfg.Conn, func(root *site.Root) conn.Site { return withAttempts(opts, files(root)) })
-	cfg.Conn.Passwords = passwords
 	cfg.Conn.SecurePort = securePort(opts.Plain, listeners)
 	return cfg
+}
+
+// use makes connections use the sites. files makes the site of a root.
+func use(cfg *serve.Config, opts options.WorkerOptions, sites *website.Sites, files func(*site.Root) conn.Site) {
+	sites.Configure(&cfg.Conn, func(root *site.Root) conn.Site { return withAttempts(opts, files(root)) })
 }
 
 // logTo makes the engine write its log and alerts to a writer that does not block.
