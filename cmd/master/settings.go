@@ -50,11 +50,7 @@ func checked(o options.Options) (_ options.Options, worker string, err error) {
 // workerArgs returns the function that makes the command line of a worker.
 func workerArgs(o options.Options, sockets *listen.Set) func(slot, row int) []string {
 	return func(slot, row int) []string {
-		var kinds []options.Socket
-		for _, s := range sockets.Sockets(slot) {
-			kinds = append(kinds, options.Socket{Secure: s.Secure, Shared: s.Shared, Foreign: s.Foreign})
-		}
-		return append(o.WorkerArgs(slot, row), options.SocketArgs(kinds)...)
+		return append(o.WorkerArgs(slot, row), options.SocketArgs(sockets.Sockets(slot))...)
 	}
 }
 

@@ -161,15 +161,9 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		}
 		logTo(&cfg, opts, log, buffer)
 		buffer.Alert = cfg.Alert
-		if records != nil {
-			cfg.Records = rescue.NewWriter(records)
-		}
-		loop, err := eventloop.New(cfg)
+		loop, err := newLoop(cfg, c, records)
 		if err != nil {
 			return err
-		}
-		if records != nil {
-			c.OnRescue(loop.Rescue)
 		}
 		run = loop.Run
 	} else {
@@ -183,6 +177,20 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		return err
 	}
 	return run(listeners, c.Orders())
+}
+
+// newLoop creates an event loop, which can take over the connections of a dead worker if there are
+// records.
+func newLoop(cfg serve.Config, c *control.Control, records *rescue.Memory) (*eventloop.Loop, error) {
+	if records == nil {
+		return eventloop.New(cfg)
+	}
+	cfg.Records = rescue.NewWriter(records)
+	loop, err := eventloop.New(cfg)
+	if err == nil {
+		c.OnRescue(loop.Rescue)
+	}
+	return loop, err
 }
 
 // cached returns a function that makes a cached site of a root, where all sites share the limits

@@ -157,7 +157,7 @@ func completed(o Options) (Options, error) {
 		return Options{}, usage("--engine epoll: the " + string(o.Model) +
 			" model has no event loop; leave it out or use --model process")
 	}
-	return o, cmp.Or(o.checkCaching(), o.checkListen())
+	return o, cmp.Or(o.checkCaching(), o.checkAuth(), o.checkCertificates(), o.checkListen(), o.checkAdmin())
 }
 
 // newParser returns a parser that fills data, a pointer to a struct.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jessevdk/go-flags"
+
+	"phalanx/internal/listen"
 )
 
 // worker is the program name in a worker's messages.
@@ -94,9 +96,9 @@ type Socket struct {
 }
 
 // SocketArgs returns the flags that describe a worker's listening sockets.
-func SocketArgs(sockets []Socket) (args []string) {
+func SocketArgs(sockets []listen.Socket) (args []string) {
 	for _, s := range sockets {
-		args = append(args, "--socket="+s.String())
+		args = append(args, "--socket="+Socket{s.Secure, s.Shared, s.Foreign}.String())
 	}
 	return args
 }
