@@ -38,7 +38,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 
 // do runs the server or a command.
 func do(args []string, stdin, stdout, stderr *os.File) error {
-	c, err := options.ParseCommand(name(), args, os.Getenv, options.Environ(os.Environ))
+	c, err := commandLine(args).Command()
 	switch {
 	case err != nil:
 		return err
@@ -50,6 +50,11 @@ func do(args []string, stdin, stdout, stderr *os.File) error {
 	}
 	nameProcess(processName)
 	return serve(args, stdout, stderr, nil)
+}
+
+// commandLine describes how this program was started.
+func commandLine(args []string) options.Start {
+	return options.Start{Name: name(), Args: args, Getenv: os.Getenv, Environ: os.Environ}
 }
 
 // name returns the base name that this program was started as.

@@ -18,7 +18,7 @@ func TestWarn(t *testing.T) {
 		"--admin 0.0.0.0:9090": "admin endpoint on 0.0.0.0:9090: anybody who can reach it",
 		"--admin 127.0.0.1:9090 --max-connections-per-client 100": "",
 	} {
-		o, err := options.ParseMaster(strings.Fields(args), func(string) string { return "" })
+		o, err := options.Start{Name: "master", Args: strings.Fields(args), Getenv: func(string) string { return "" }}.Options()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 // settings parses the options and does the checks that are possible before anything is
 // started.
 func settings(args []string) (o options.Options, worker string, err error) {
-	if o, err = options.ParseMaster(args, os.Getenv, options.Named(name()), options.Environ(os.Environ)); err != nil {
+	if o, err = commandLine(args).Options(); err != nil {
 		return o, "", err
 	}
 	if o, err = options.CheckSites(o); err != nil {

@@ -15,7 +15,7 @@ import (
 func TestRereadChecksHTTPS(t *testing.T) {
 	parse := func(args string) options.Options {
 		t.Helper()
-		o, err := options.ParseMaster(strings.Fields(args), func(string) string { return "" })
+		o, err := options.Start{Name: "master", Args: strings.Fields(args), Getenv: func(string) string { return "" }}.Options()
 		if err != nil {
 			t.Fatal(err)
 		}

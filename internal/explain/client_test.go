@@ -14,7 +14,7 @@ import (
 
 // The report explains the client's address: who named it, and which network decides.
 func TestClientSteps(t *testing.T) {
-	o, err := options.ParseMaster([]string{"--trusted-proxies", "10.0.0.0/8", "--allow", "192.0.2.0/24", "--deny", "192.0.2.7"}, func(string) string { return "" })
+	o, err := options.Start{Name: "master", Args: []string{"--trusted-proxies", "10.0.0.0/8", "--allow", "192.0.2.0/24", "--deny", "192.0.2.7"}, Getenv: func(string) string { return "" }}.Options()
 	if err != nil {
 		t.Fatal(err)
 	}

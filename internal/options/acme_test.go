@@ -50,7 +50,7 @@ func TestACMEValues(t *testing.T) {
 
 func TestACMEOptions(t *testing.T) {
 	parse := func(args string) (Options, error) {
-		return ParseMaster(strings.Fields(args), func(string) string { return "" })
+		return parseMaster(strings.Fields(args), func(string) string { return "" })
 	}
 	o, err := parse("--listen https://:443 --state /s --acme a.test,b.test --acme B.test --acme c.test")
 	if got := o.Hosts(); err != nil || !slices.Equal(got, []string{"a.test", "b.test", "c.test"}) {
@@ -67,7 +67,7 @@ func TestACMEOptions(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]StateDir{"": "/var/lib/phalanx", "--acme=a.test --listen=https://:443 --state=/s": "/s"} {
-		o, err := ParseMaster(strings.Fields(args), func(name string) string {
+		o, err := parseMaster(strings.Fields(args), func(name string) string {
 			return map[string]string{"STATE_DIRECTORY": "/var/lib/phalanx:/var/lib/other"}[name]
 		})
 		if err != nil || o.State != want {

@@ -15,7 +15,7 @@ func TestAuth(t *testing.T) {
 	for v, want := range map[string]AuthRule{
 		"private/**=/etc/htpasswd": {"private/**", "/etc/htpasswd"}, "/private/ = a=b ": {"private", "a=b"}, "*.pdf=x": {"*.pdf", "x"}, "/=x": {"**", "x"}, "ä*=ö": {"ä*", "ö"},
 	} {
-		o, err := ParseMaster([]string{"--auth", v}, noEnv)
+		o, err := parseMaster([]string{"--auth", v}, noEnv)
 		if err != nil || !slices.Equal(o.Auth, []AuthRule{want}) {
 			t.Errorf("%q: %+v %v, want %+v", v, o.Auth, err, want)
 		}
@@ -26,7 +26,7 @@ func TestAuth(t *testing.T) {
 	for v, want := range map[string]string{
 		"": "must be GLOB=FILE", "private": "must be GLOB=FILE", "private=": "must be GLOB=FILE", "=x": "must be GLOB=FILE", "a=x\n": "must be GLOB=FILE", "[=x": "malformed",
 	} {
-		if _, err := ParseMaster([]string{"--auth", v}, noEnv); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseMaster([]string{"--auth", v}, noEnv); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", v, err, want)
 		}
 	}
@@ -34,10 +34,10 @@ func TestAuth(t *testing.T) {
 	for i := range 65 {
 		args = append(args, "--auth", fmt.Sprintf("%d=file%d", i, i), "--auth", fmt.Sprintf("x%d=file%d", i, i))
 	}
-	if _, err := ParseMaster(args, noEnv); err == nil || err.Error() != "--auth: names 65 files; the limit is 64" {
+	if _, err := parseMaster(args, noEnv); err == nil || err.Error() != "--auth: names 65 files; the limit is 64" {
 		t.Errorf("%v", err)
 	}
-	o, err := ParseMaster(args[:len(args)-4], noEnv)
+	o, err := parseMaster(args[:len(args)-4], noEnv)
 	if err != nil || len(o.PasswordFiles()) != 64 || o.PasswordFiles()[63] != "file63" {
 		t.Errorf("%v, %q", err, o.PasswordFiles())
 	}

@@ -19,12 +19,12 @@ func TestCertificatePairs(t *testing.T) {
 		"--listen=http://:80 --tls-self-signed":   "certificates: no HTTPS address; add --listen https://:443",
 		"--listen=http://:80 --tls-client-ca=a":   "certificates: no HTTPS address; add --listen https://:443",
 	} {
-		_, err := ParseMaster(strings.Fields(args), noEnv)
+		_, err := parseMaster(strings.Fields(args), noEnv)
 		if err == nil || err.Error() != want || exitcode.Code(err) != exitcode.Usage {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	if _, err := ParseMaster([]string{"--listen=https://:443", "--listen=http://:80", "--tls-cert=a"}, noEnv); err != nil {
+	if _, err := parseMaster([]string{"--listen=https://:443", "--listen=http://:80", "--tls-cert=a"}, noEnv); err != nil {
 		t.Error(err)
 	}
 	o := Options{TLSCert: []File{"a", "b"}, TLSKey: []File{"k", "l"}}

@@ -154,30 +154,29 @@ func tag(command, key string) string {
 	return ""
 }
 
-// ParseCommand parses a command line that begins with a command. name is the program's name.
-// It returns nil if the first argument is a flag or a directory, or missing; [ParseMaster]
-// parses such command lines. The error is an [*exitcode.Error], or an [*Info] with the help,
-// version, man page or completion that the user asked for.
-func ParseCommand(name string, args []string, getenv func(string) string, more ...From) (*Command, error) {
-	s := started(args, getenv, append([]From{Named(name)}, more...))
-	if s.getenv(envCompletion) != "" {
+// Command parses a command line that begins with a command. It returns nil if the first argument
+// is a flag or a directory, or missing; [Start.Options] parses such command lines. The error is an
+// [*exitcode.Error], or an [*Info] with the help, version, man page or completion that the user
+// asked for.
+func (s Start) Command() (*Command, error) {
+	if s.Getenv(envCompletion) != "" {
 		return nil, s.complete()
 	}
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+	if len(s.Args) == 0 || strings.HasPrefix(s.Args[0], "-") {
 		return nil, nil
 	}
 	var all commands
-	data, help := all.part(args[0])
+	data, help := all.part(s.Args[0])
 	if data == nil {
-		return nil, checkArgument(s.name, args[0])
+		return nil, checkArgument(s.Name, s.Args[0])
 	}
-	s.name, s.args = s.name+" "+args[0], args[1:]
-	c := &Command{Name: args[0]}
+	program, c := s.Name, &Command{Name: s.Args[0]}
+	s.Name, s.Args = program+" "+c.Name, s.Args[1:]
 	switch c.Name {
 	case "explain":
 		return s.explain(c)
 	case "config":
-		return nil, s.config(name)
+		return nil, s.config(program)
 	case "share":
 		return s.share(c)
 	case "compress":
@@ -185,7 +184,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	}
 	p, err := s.parserOf(c.Name, data)
 	if err == nil {
-		err = parse(p, s.args, help, new(bool))
+		err = parse(p, s.Args, help, new(bool))
 	}
 	if err != nil {
 		return nil, err
@@ -193,7 +192,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	if c.Name == "readme" || c.Name == "helper" {
 		return c, nil
 	}
-	if text, err := all.text(c.Name, name); text != "" || err != nil {
+	if text, err := all.text(c.Name, program); text != "" || err != nil {
 		return nil, cmp.Or(err, error(&Info{text}))
 	}
 	given := slices.Concat(all.Top.Admin, all.Status.Admin, []Admin{cmp.Or(all.Reload.Admin, all.Stop.Admin, all.Scale.Admin)})
@@ -204,7 +203,7 @@ func ParseCommand(name string, args []string, getenv func(string) string, more .
 	if err != nil {
 		return nil, err
 	}
-	c.TokenFile = string(cmp.Or(all.Top.Token, all.Status.Token, all.Reload.Token, all.Stop.Token, all.Scale.Token, File(s.getenv("PHALANX_ADMIN_TOKEN_FILE"))))
+	c.TokenFile = string(cmp.Or(all.Top.Token, all.Status.Token, all.Reload.Token, all.Stop.Token, all.Scale.Token, File(s.Getenv("PHALANX_ADMIN_TOKEN_FILE"))))
 	c.JSON, c.Interval, c.Workers = all.Status.JSON, time.Duration(all.Top.Interval), int(all.Scale.Args.N)
 	return c, nil
 }
@@ -240,7 +239,7 @@ func (s *scaled) UnmarshalFlag(v string) error {
 }
 
 // explain parses the command explain.
-func (s start) explain(c *Command) (*Command, error) {
+func (s Start) explain(c *Command) (*Command, error) {
 	var e explainCommand
 	var err error
 	if c.Options, _, err = s.serving(c.Name, &e, &e.line); err != nil {
@@ -251,7 +250,7 @@ func (s start) explain(c *Command) (*Command, error) {
 }
 
 // config returns the effective options, or a sample file, as an [*Info].
-func (s start) config(program string) error {
+func (s Start) config(program string) error {
 	var c configCommand
 	o, from, err := s.serving("config", &c, &c.line)
 	if err != nil {
@@ -265,20 +264,20 @@ func (s start) config(program string) error {
 }
 
 // parserOf returns the parser of a command, which does not have the server's flags.
-func (s start) parserOf(command string, data any) (*flags.Parser, error) {
-	p, err := newParser(s.name, data)
+func (s Start) parserOf(command string, data any) (*flags.Parser, error) {
+	p, err := newParser(s.Name, data)
 	p.Usage, p.LongDescription = tag(command, "usage"), tag(command, "long-description")
 	return p, err
 }
 
 // endpoint returns the admin endpoint of the flag, or else of the variable.
-func (s start) endpoint(given Admin) (Admin, error) {
+func (s Start) endpoint(given Admin) (Admin, error) {
 	if given != "" {
 		return given, nil
 	}
-	v := s.getenv("PHALANX_ADMIN")
+	v := s.Getenv("PHALANX_ADMIN")
 	if v == "" {
-		return "", usage("no server given; use the --admin ADDR that it was started with, or set PHALANX_ADMIN; see '" + s.name + " --help'")
+		return "", usage("no server given; use the --admin ADDR that it was started with, or set PHALANX_ADMIN; see '" + s.Name + " --help'")
 	}
 	var a Admin
 	if err := a.UnmarshalFlag(v); err != nil {

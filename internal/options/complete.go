@@ -38,7 +38,7 @@ func script(s shell, name string) (string, error) {
 
 // complete returns the completions. Commands are offered as the first argument only; their own
 // flags follow.
-func (s start) complete() error {
+func (s Start) complete() error {
 	var all commands
 	var l struct {
 		line
@@ -47,15 +47,15 @@ func (s start) complete() error {
 		} `positional-args:"yes"`
 	}
 	data, wantsHelp := any(&l), &l.Help
-	args := s.args
+	args := s.Args
 	if len(args) > 1 {
 		if part, help := all.part(args[0]); part != nil {
 			data, wantsHelp, args = part, help, args[1:]
 		}
 	}
-	p, err := newParser(s.name, data)
+	p, err := newParser(s.Name, data)
 	var first []flags.Completion
-	if typed := strings.Join(s.args, ""); len(s.args) <= 1 && !strings.HasPrefix(typed, "-") {
+	if typed := strings.Join(s.Args, ""); len(s.Args) <= 1 && !strings.HasPrefix(typed, "-") {
 		for t := range definitions() {
 			if name := t.Get("command"); t.Get("internal") == "" && strings.HasPrefix(name, typed) {
 				first = append(first, flags.Completion{Item: name, Description: t.Get("description")})

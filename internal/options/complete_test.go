@@ -15,7 +15,7 @@ import (
 func candidates(t *testing.T, args ...string) []string {
 	t.Helper()
 	t.Setenv(envCompletion, "1")
-	_, err := ParseMaster(args, os.Getenv)
+	_, err := parseMaster(args, os.Getenv)
 	var info *Info
 	if !errors.As(err, &info) {
 		t.Fatalf("%q: %v, want candidates", args, err)
@@ -95,8 +95,8 @@ func TestCompleteStartsNothing(t *testing.T) {
 			if asked == "" {
 				getenv = asks
 			}
-			_, err := ParseMaster(args, getenv)
-			c, also := ParseCommand("phalanx", args, getenv)
+			_, err := parseMaster(args, getenv)
+			c, also := parseCommand("phalanx", args, getenv)
 			_, info := errors.AsType[*Info](err)
 			if _, usage := errors.AsType[*exitcode.Error](err); c != nil || !info && !usage || also == nil {
 				t.Errorf("%q, completion %q: %v, %v, %v", args, asked, err, c, also)
@@ -108,7 +108,7 @@ func TestCompleteStartsNothing(t *testing.T) {
 		if _, err := ParseWorker(defaults().WorkerArgs(0, 3)); err == nil {
 			t.Error("a worker starts")
 		}
-		if _, err := ParseMaster([]string{"--port", "0"}, noEnv); err == nil {
+		if _, err := parseMaster([]string{"--port", "0"}, noEnv); err == nil {
 			t.Error("a server starts")
 		}
 	}
@@ -117,7 +117,7 @@ func TestCompleteStartsNothing(t *testing.T) {
 // The test of the installation runs these scripts with the real shells.
 func TestScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
-		_, err := ParseCommand("phalanx-2.0", []string{"completion", shell}, noEnv)
+		_, err := parseCommand("phalanx-2.0", []string{"completion", shell}, noEnv)
 		if info, ok := errors.AsType[*Info](err); !ok || strings.Contains(info.Text, "@NAME@") ||
 			!strings.Contains(info.Text, "phalanx_2_0") || !strings.Contains(info.Text, "GO_FLAGS_COMPLETION=1") {
 			t.Errorf("%s: %v", shell, err)
@@ -127,7 +127,7 @@ func TestScripts(t *testing.T) {
 		"":     "SHELL is missing; see 'phalanx completion --help'",
 		"tcsh": "tcsh: must be bash, zsh or fish",
 	} {
-		if _, err := ParseCommand("phalanx", append([]string{"completion"}, strings.Fields(args)...), noEnv); err == nil || err.Error() != want {
+		if _, err := parseCommand("phalanx", append([]string{"completion"}, strings.Fields(args)...), noEnv); err == nil || err.Error() != want {
 			t.Errorf("completion %s: %v, want %s", args, err, want)
 		}
 	}

@@ -94,7 +94,7 @@ func (o Options) checkCaching() error {
 func (o Options) Caches() bool { return o.CacheDir != "" && (o.Compress || o.ETag != ETagTimes) }
 
 // compress parses the command compress.
-func (s start) compress(c *Command) (*Command, error) {
+func (s Start) compress(c *Command) (*Command, error) {
 	var e compressCommand
 	var from origins
 	var err error

@@ -22,7 +22,7 @@ func TestParseCompress(t *testing.T) {
 		"--config " + file:        {"/srv/of-file", true, Compress{every, LevelBest, false}},
 		"-c " + file + " www":     {"www", true, Compress{every, LevelBest, false}},
 	} {
-		c, err := ParseCommand("phalanx", append([]string{"compress"}, strings.Fields(args)...), noEnv)
+		c, err := parseCommand("phalanx", append([]string{"compress"}, strings.Fields(args)...), noEnv)
 		if err != nil || c.Options.Base != want.base || c.Options.Dotfiles != want.dotfiles || !reflect.DeepEqual(*c.Compress, want.compress) {
 			t.Errorf("%s: %+v, %v, want %+v", args, c, err, want)
 		}
@@ -34,7 +34,7 @@ func TestParseCompress(t *testing.T) {
 		"a b":               "b: unexpected argument; see 'phalanx compress --help'",
 		"--base a b":        "b: --base names the directory already; leave one of them out",
 	} {
-		if c, err := ParseCommand("phalanx", append([]string{"compress"}, strings.Fields(args)...), noEnv); err == nil || err.Error() != want {
+		if c, err := parseCommand("phalanx", append([]string{"compress"}, strings.Fields(args)...), noEnv); err == nil || err.Error() != want {
 			t.Errorf("%s: %+v\n got %v\nwant %s", args, c, err, want)
 		}
 	}

@@ -35,7 +35,7 @@ request-id = true
 `
 	file := saved(t, text)
 	env := map[string]string{"PHALANX_PORT": "82", "PHALANX_KEEPALIVE": "6s", "PHALANX_INDEX": "c.html\nd.html"}
-	o, err := ParseMaster([]string{"--keepalive", "7s", "--config", file}, func(key string) string { return env[key] })
+	o, err := parseMaster([]string{"--keepalive", "7s", "--config", file}, func(key string) string { return env[key] })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ request-id = true
 		t.Errorf("got %+v\nwant %+v", o, want)
 	}
 	env = map[string]string{"PHALANX_CONFIG": file}
-	if o, err = ParseMaster([]string{"--index", "e.html"}, func(key string) string { return env[key] }); err != nil {
+	if o, err = parseMaster([]string{"--index", "e.html"}, func(key string) string { return env[key] }); err != nil {
 		t.Fatal(err)
 	}
 	if o.Port != 81 || !reflect.DeepEqual(o.Index, []Name{"e.html"}) || o.Config != File(file) {
@@ -86,12 +86,12 @@ func TestConfigFileErrors(t *testing.T) {
 		"\xff\xfep\x00":             ": is not in UTF-8; save it as UTF-8",
 	} {
 		file := saved(t, text)
-		_, err := ParseMaster([]string{"--config", file}, func(string) string { return "" })
+		_, err := parseMaster([]string{"--config", file}, func(string) string { return "" })
 		if c, ok := err.(*exitcode.Error); !ok || c.Code != exitcode.Config || !strings.HasPrefix(strings.TrimPrefix(c.Text, "--config "), file+want) || strings.Contains(c.Text, "\n") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
-	_, err := ParseMaster([]string{"--config", dir + "/none"}, func(string) string { return "" })
+	_, err := parseMaster([]string{"--config", dir + "/none"}, func(string) string { return "" })
 	if want := "--config " + dir + "/none: no such file or directory; create it or name another"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)
 	}
@@ -111,7 +111,7 @@ func TestConfigFileErrorsAtOnce(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := ParseMaster([]string{"--config", file}, noEnv)
+		_, err := parseMaster([]string{"--config", file}, noEnv)
 		if want = strings.TrimSpace(strings.ReplaceAll(want, "FILE", file)); err == nil || err.Error() != want {
 			t.Errorf("%q is refused with\n%v\nwant\n%s", text, err, want)
 		}
@@ -121,7 +121,7 @@ func TestConfigFileErrorsAtOnce(t *testing.T) {
 // Each line with -v adds to the others, as on the command line.
 func TestConfigFileVerbose(t *testing.T) {
 	for text, want := range map[string]int{"verbose\n": 1, "--verbose # requests\nverbose\n": 2, "verbose\nverbose = true\n": 2, "verbose = false\n": 0} {
-		o, err := ParseMaster([]string{"--config", saved(t, text)}, noEnv)
+		o, err := parseMaster([]string{"--config", saved(t, text)}, noEnv)
 		if err != nil || o.Verbose != want {
 			t.Errorf("%q: %d, %v; want %d", text, o.Verbose, err, want)
 		}
@@ -132,12 +132,12 @@ func TestConfigFileVerbose(t *testing.T) {
 func TestConfigFileForms(t *testing.T) {
 	const text = "\ufeff; the site\r\nport = 81 # not 80\r\n--base = \"a # b\" # quoted\r\nspa = a#b\r\nheader = X-A: b;c\t# here\r\nlist\r\nclean-urls # a = b\r\ncors = # too\r\nverbose = 2"
 	file := saved(t, text)
-	o, err := ParseMaster([]string{"--config", file}, noEnv)
+	o, err := parseMaster([]string{"--config", file}, noEnv)
 	if err != nil || o.Port != 81 || o.Base != "a # b" || o.SPA != "a#b" || !o.List || !o.Clean || !o.CORS || o.Verbose != 2 || !slices.Equal(o.Header, []Field{"X-A: b;c"}) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	quiet := func(key string) string { return map[string]string{"PHALANX_VERBOSE": "0"}[key] }
-	if o, err = ParseMaster([]string{"--config", file}, quiet); err != nil || o.Verbose != 0 {
+	if o, err = parseMaster([]string{"--config", file}, quiet); err != nil || o.Verbose != 0 {
 		t.Errorf("the variable is 0: verbose %d, %v", o.Verbose, err)
 	}
 }

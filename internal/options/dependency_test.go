@@ -33,11 +33,11 @@ func TestDependencies(t *testing.T) {
 		{"--listen http://:80 --plain serve", "--listen https://:443 --tls-self-signed",
 			"--plain serve: has no effect without an HTTPS address; add --listen https://:443, or leave it out"},
 	} {
-		_, err := ParseMaster(strings.Fields(tt.args), noEnv)
+		_, err := parseMaster(strings.Fields(tt.args), noEnv)
 		if bad, ok := errors.AsType[*exitcode.Error](err); !ok || bad.Code != exitcode.Usage || err.Error() != tt.want {
 			t.Errorf("%s:\n got %v\nwant %s", tt.args, err, tt.want)
 		}
-		if _, err := ParseMaster(strings.Fields(tt.args+" "+tt.with), noEnv); err != nil {
+		if _, err := parseMaster(strings.Fields(tt.args+" "+tt.with), noEnv); err != nil {
 			t.Errorf("%s %s: %v", tt.args, tt.with, err)
 		}
 	}
@@ -56,17 +56,17 @@ func TestDependenciesNotMeant(t *testing.T) {
 		"--file-cache 0s --model serial": nil,
 	} {
 		getenv := func(key string) string { return env[key] }
-		o, err := ParseMaster(strings.Fields(args), getenv)
+		o, err := parseMaster(strings.Fields(args), getenv)
 		if err != nil {
 			t.Errorf("%s: %v", args, err)
 			continue
 		}
 		file := saved(t, printed(t, env, strings.Fields(args)...))
-		if again, err := ParseMaster([]string{"--config", file}, noEnv); err != nil || again.ETag != o.ETag {
+		if again, err := parseMaster([]string{"--config", file}, noEnv); err != nil || again.ETag != o.ETag {
 			t.Errorf("%s: what config prints is refused: %v", args, err)
 		}
 	}
-	if _, err := ParseCommand("phalanx", []string{"share", "--no-readme"}, noEnv); err != nil {
+	if _, err := parseCommand("phalanx", []string{"share", "--no-readme"}, noEnv); err != nil {
 		t.Errorf("share lists: %v", err)
 	}
 }

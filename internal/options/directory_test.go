@@ -26,7 +26,7 @@ func TestDirectory(t *testing.T) {
 		if strings.HasPrefix(args, "--config") {
 			delete(env, "PHALANX_BASE")
 		}
-		o, err := ParseMaster(strings.Fields(args), func(key string) string { return env[key] })
+		o, err := parseMaster(strings.Fields(args), func(key string) string { return env[key] })
 		if err != nil || o.Base != want {
 			t.Errorf("%s: %q, %v, want %q", args, o.Base, err, want)
 		}
@@ -49,8 +49,8 @@ func TestNoDirectory(t *testing.T) {
 		{[]string{"--list8080"}, "--list8080: unknown flag" + see},
 		{[]string{"-l", "8000"}, "8000: no such command or directory; 'master -p 8000' listens on that port"},
 	} {
-		if _, err := ParseMaster(tt.args, noEnv); err == nil || err.Error() != tt.want {
-			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
+		if _, err := parseMaster(tt.args, noEnv); err == nil || err.Error() != tt.want {
+			t.Errorf("parseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // printed returns the output of the config command for a command line.
 func printed(t *testing.T, env map[string]string, args ...string) string {
 	t.Helper()
-	_, err := ParseCommand("phalanx", append([]string{"config"}, args...), func(key string) string { return env[key] })
+	_, err := parseCommand("phalanx", append([]string{"config"}, args...), func(key string) string { return env[key] })
 	info, ok := err.(*Info)
 	if !ok {
 		t.Fatalf("config %q: %v", args, err)
@@ -69,11 +69,11 @@ func TestConfigIsRead(t *testing.T) {
 		{"--model", "goroutine", "--expires", "1h30m", "--keepalive", "1500ms", "--admin", "/run/x.sock", "--spa", "/a b.html", "--index", "#a", "--cors"},
 		{"--listen", "http://[::1]:80", "--listen", "unix:/run/a # b?mode=0600"},
 	} {
-		want, err := ParseMaster(args, none)
+		want, err := parseMaster(args, none)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := ParseMaster([]string{"--config", saved(t, printed(t, nil, args...))}, none)
+		got, err := parseMaster([]string{"--config", saved(t, printed(t, nil, args...))}, none)
 		got.Config = ""
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %v\n%+v\nwant\n%+v", args, err, got, want)
@@ -85,11 +85,11 @@ func TestConfigIsRead(t *testing.T) {
 // is valid.
 func TestSample(t *testing.T) {
 	text := printed(t, nil, "--sample")
-	want, err := ParseMaster(nil, none)
+	want, err := parseMaster(nil, none)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := ParseMaster([]string{"--config", saved(t, text)}, none)
+	got, err := parseMaster([]string{"--config", saved(t, text)}, none)
 	got.Config = ""
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("as it is: %v\n%+v\nwant\n%+v", err, got, want)
@@ -115,7 +115,7 @@ func TestSample(t *testing.T) {
 		case strings.HasPrefix(name, "acme-"):
 			line = "state = /var/lib/phalanx\nacme = www.example.org\n" + line
 		}
-		if _, err := ParseMaster([]string{"--config", saved(t, line)}, none); err != nil {
+		if _, err := parseMaster([]string{"--config", saved(t, line)}, none); err != nil {
 			t.Errorf("%s: %v; give the flag a default or an example in its tag", m[0], err)
 		}
 	}

@@ -19,22 +19,13 @@ const envPrefix = "PHALANX_"
 const envUpgrade = "PHALANX_UPGRADE"
 
 // envPort is the variable of --port. In pods that start after a Service named phalanx,
-// Kubernetes sets it to the address of that service.
+// Kubernetes sets it to the address of that service, which is ignored.
 const envPort = "PHALANX_PORT"
 
-// withoutLink returns getenv without the address that Kubernetes has set, such as
-// "tcp://10.0.0.1:80", and that address; "" if it has set none.
-func withoutLink(getenv func(string) string) (without func(string) string, link string) {
-	v := getenv(envPort)
-	if protocol, _, ok := strings.Cut(v, "://"); !ok || !slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) {
-		return getenv, ""
-	}
-	return func(key string) string {
-		if key == envPort {
-			return ""
-		}
-		return getenv(key)
-	}, v
+// isLink reports whether a value is such an address, as in "tcp://10.0.0.1:80".
+func isLink(v string) bool {
+	protocol, _, ok := strings.Cut(v, "://")
+	return ok && slices.Contains([]string{"tcp", "udp", "sctp"}, protocol)
 }
 
 // assign sets a flag to a value, or to several if it may be repeated. The value of -v is a

@@ -29,7 +29,7 @@ type setting struct {
 // is the rest of a line after " #". A byte order mark and CRLF are accepted. The values are checked
 // as those of data, a pointer to a struct of flags. The error has one line for each error in the
 // file.
-func (s start) readFile(command string, data any, file string) (lines map[string][]setting, err error) {
+func (s Start) readFile(command string, data any, file string) (lines map[string][]setting, err error) {
 	p, err := s.parserOf(command, reflect.New(reflect.TypeOf(data).Elem()).Interface())
 	if err != nil {
 		return nil, err

@@ -133,7 +133,7 @@ func topicHelp(program, name string) (string, error) {
 		return "", err
 	}
 	if data, _ := all.part(name); data != nil {
-		c, err := start{name: program + " " + name}.parserOf(name, data)
+		c, err := Start{Name: program + " " + name}.parserOf(name, data)
 		text := help(c, nil)
 		for _, o := range list(p) { // --compress and --config have the name of a command
 			if o.LongName == name && o.Field().Tag.Get("detail") != "" {

@@ -21,9 +21,9 @@ func TestTopics(t *testing.T) {
 		"config": "every flag except", "compress": "--cache-dir",
 	} {
 		for _, args := range [][]string{{"help", name}, {"--help", name}} {
-			_, err := ParseCommand("phalanx", args, noEnv)
+			_, err := parseCommand("phalanx", args, noEnv)
 			if err == nil {
-				_, err = ParseMaster(args, noEnv, Named("phalanx"))
+				_, err = parseMaster(args, noEnv, named("phalanx"))
 			}
 			if info, ok := errors.AsType[*Info](err); !ok || !strings.Contains(info.Text, want) {
 				t.Errorf("%q: %v, want %q", args, err, want)
@@ -34,7 +34,7 @@ func TestTopics(t *testing.T) {
 
 // The help names all flags whose variable has one value per line.
 func TestRepeatedFlagsAreNamed(t *testing.T) {
-	_, info := ParseMaster([]string{"--help", "all"}, noEnv, Named("phalanx"))
+	_, info := parseMaster([]string{"--help", "all"}, noEnv, named("phalanx"))
 	_, text, _ := strings.Cut(info.Error(), "may be repeated")
 	text, _, _ = strings.Cut(text, "Examples:")
 	for field := range reflect.TypeFor[Options]().Fields() {
@@ -50,7 +50,7 @@ func TestRepeatedFlagsAreNamed(t *testing.T) {
 
 // The first help fits on two screens of 24 lines.
 func TestFirstHelp(t *testing.T) {
-	_, err := ParseMaster([]string{"--help"}, noEnv, Named("phalanx"))
+	_, err := parseMaster([]string{"--help"}, noEnv, named("phalanx"))
 	text := err.Error()
 	for _, want := range []string{"[DIR]", "-p, --port N", "-v, --verbose", "--base DIR", "--version", "--help all", "explain"} {
 		if !strings.Contains(text, want) {
@@ -68,7 +68,7 @@ func TestFirstHelp(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	_, err := ParseMaster([]string{"--help", "all"}, noEnv)
+	_, err := parseMaster([]string{"--help", "all"}, noEnv)
 	text := err.Error()
 	for _, want := range []string{
 		"--base DIR", "$PHALANX_BASE", "--port N", "default: 8080", "--bind ADDR", "--model MODEL",
@@ -89,7 +89,7 @@ func TestHelp(t *testing.T) {
 // Texts and hints have the name under which the program was started.
 func TestNamed(t *testing.T) {
 	for _, args := range []string{"--help", "--nonsense", "--port", "left"} {
-		_, err := ParseMaster([]string{args}, noEnv, Named("phalanx"))
+		_, err := parseMaster([]string{args}, noEnv, named("phalanx"))
 		if text := err.Error(); !strings.Contains(text, "phalanx") || strings.Contains(text, "master --") {
 			t.Errorf("%s of phalanx: %s", args, text)
 		}

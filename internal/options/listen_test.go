@@ -104,7 +104,7 @@ func TestListenErrors(t *testing.T) {
 		"unix:/x?user=www":                  "after the path only a mode may follow, such as ?mode=0666",
 		"unix:/" + strings.Repeat("a", 107): "is too long for the path of a unix socket; the limit is 107 bytes",
 	} {
-		_, err := ParseMaster([]string{"--listen", v}, noEnv)
+		_, err := parseMaster([]string{"--listen", v}, noEnv)
 		if exitcode.Code(err) != exitcode.Usage || err.Error() != "--listen "+human.Quoted(v)+": "+want {
 			t.Errorf("%s:\n got %v\nwant %s", v, err, want)
 		}
@@ -128,7 +128,7 @@ func TestListenContradictions(t *testing.T) {
 		"--listen unix:/run/x --admin /run/./x":             "--admin /run/./x: is where --listen unix:/run/x serves the website; choose another path",
 		strings.Join(many, " "):                             "--listen: given " + strconv.Itoa(MaxListen+1) + " times; the limit is " + strconv.Itoa(MaxListen),
 	} {
-		_, err := ParseMaster(strings.Fields(args), noEnv)
+		_, err := parseMaster(strings.Fields(args), noEnv)
 		if exitcode.Code(err) != exitcode.Usage || err.Error() != want {
 			t.Errorf("%s:\n got %v\nwant %s", args, err, want)
 		}
@@ -140,7 +140,7 @@ func TestListenContradictions(t *testing.T) {
 		"--listen http://:80 --listen http://:81 --listen unix:a --listen unix:b --admin ./c",
 		"--port 0 --admin 127.0.0.1:0",
 	} {
-		if _, err := ParseMaster(strings.Fields(args), noEnv); err != nil {
+		if _, err := parseMaster(strings.Fields(args), noEnv); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
@@ -160,12 +160,12 @@ func TestAddresses(t *testing.T) {
 		{"--listen http://[::1]:80 --listen unix:/s", noEnv, []listen.Address{{Host: "::1", Port: 80}, {Path: "/s", Mode: 0o660}}},
 		{"", env, []listen.Address{{Port: 81}, {Path: "/x", Mode: 0o660}}},
 	} {
-		o, err := ParseMaster(strings.Fields(tt.args), tt.env)
+		o, err := parseMaster(strings.Fields(tt.args), tt.env)
 		if got := o.Addresses(); err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%q: %+v, %v, want %+v", tt.args, got, err, tt.want)
 		}
 	}
-	if _, err := ParseMaster([]string{"-p", "80"}, env); err == nil {
+	if _, err := parseMaster([]string{"-p", "80"}, env); err == nil {
 		t.Error("a variable and --port are accepted together")
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 func manPage(t *testing.T) string {
 	t.Helper()
-	_, err := ParseCommand("master", []string{"man"}, noEnv)
+	_, err := parseCommand("master", []string{"man"}, noEnv)
 	var info *Info
 	if !errors.As(err, &info) {
 		t.Fatalf("man: %v", err)

@@ -24,44 +24,20 @@ func (l *line) verbosity() int {
 	return min(len(slices.DeleteFunc(slices.Clone(l.More), func(on bool) bool { return !on })), MaxVerbose)
 }
 
-// start is what the parser knows about the program's start.
-type start struct {
-	name    string // base name of the program
-	args    []string
-	getenv  func(string) string
-	linked  string
-	environ func() []string // every variable, as os.Environ; or nil
+// Start is what the parser knows about the program's start.
+type Start struct {
+	Name   string // base name of the program, for texts and hints
+	Args   []string
+	Getenv func(string) string
+	// Environ lists all variables, such as [os.Environ]. With it a mistyped PHALANX_ variable is an
+	// error; it may be nil.
+	Environ func() []string
 }
 
-// A From sets a property of the program's start.
-type From func(*start)
-
-// Named sets the program's name in texts and hints. The default is master.
-func Named(name string) From { return func(s *start) { s.name = name } }
-
-// Environ sets the function that lists all variables, such as [os.Environ]. With it a mistyped
-// PHALANX_ variable is an error.
-func Environ(list func() []string) From { return func(s *start) { s.environ = list } }
-
-func started(args []string, getenv func(string) string, more []From) start {
-	s := start{name: "master", args: args}
-	s.getenv, s.linked = withoutLink(getenv)
-	for _, tell := range more {
-		tell(&s)
-	}
-	return s
-}
-
-// ParseMaster parses the master's flags, PHALANX_ variables and config file; a flag overrides
-// a variable, and a variable the file. The error is an [*exitcode.Error], or an [*Info] if the
-// user asked for a text. A command is an error, see [ParseCommand].
-func ParseMaster(args []string, getenv func(string) string, more ...From) (Options, error) {
-	s := started(args, getenv, more)
-	if c, err := ParseCommand(s.name, args, getenv, more...); err != nil {
-		return Options{}, err
-	} else if c != nil {
-		return Options{}, usage(c.Name + ": is a command, not an option of the server")
-	}
+// Options parses the master's flags, PHALANX_ variables and config file; a flag overrides a
+// variable, and a variable the file. The error is an [*exitcode.Error], or an [*Info] if the user
+// asked for a text. [Start.Command] has to be called before.
+func (s Start) Options() (Options, error) {
 	var l line
 	o, _, err := s.serving("", &l, &l)
 	return o, err
@@ -69,17 +45,17 @@ func ParseMaster(args []string, getenv func(string) string, more ...From) (Optio
 
 // serving parses the flags of serving for a command, "" for the server, into data, a pointer to a
 // struct that contains l. It also returns where the values come from.
-func (s start) serving(command string, data any, l *line) (Options, origins, error) {
+func (s Start) serving(command string, data any, l *line) (Options, origins, error) {
 	p, err := s.parserOf(command, data)
 	var rest []string
 	if err == nil {
-		rest, err = parsed(p, s.args, &l.Help, &l.Version)
+		rest, err = parsed(p, s.Args, &l.Help, &l.Version)
 	}
 	if err == nil {
 		err = directory(p, rest)
 	}
 	var lines map[string][]setting
-	file := cmp.Or(string(l.Config), s.getenv("PHALANX_CONFIG"))
+	file := cmp.Or(string(l.Config), s.Getenv("PHALANX_CONFIG"))
 	if err == nil && file != "" {
 		lines, err = s.readFile(command, data, file)
 	}
@@ -95,13 +71,16 @@ func (s start) serving(command string, data any, l *line) (Options, origins, err
 		err = cmp.Or(l.checkListenAlone(from), l.checkSiteFlags(from["base"].by),
 			l.checkDependencies(from["admin-token-file"].by, CacheDir(s.unitDirectory("CACHE_DIRECTORY"))))
 	}
-	if err == nil && s.environ != nil {
-		err = strayVariable(p, s.environ())
+	if err == nil && s.Environ != nil {
+		err = strayVariable(p, s.Environ())
 	}
 	if err != nil {
 		return Options{}, nil, err
 	}
-	l.Verbose, l.Linked = l.verbosity(), s.linked
+	l.Verbose = l.verbosity()
+	if v := s.Getenv(envPort); isLink(v) {
+		l.Linked = v
+	}
 	l.State = cmp.Or(l.State, StateDir(s.unitDirectory("STATE_DIRECTORY")))
 	l.CacheDir = cmp.Or(l.CacheDir, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))
 	o, err := completed(l.Options)
@@ -110,15 +89,15 @@ func (s start) serving(command string, data any, l *line) (Options, origins, err
 
 // fill sets the flags that are not on the command line: from variables, or else from the lines of
 // the config file. go-flags can read variables too, but only those of the process.
-func (s start) fill(p *flags.Parser, file string, lines map[string][]setting) (origins, error) {
+func (s Start) fill(p *flags.Parser, file string, lines map[string][]setting) (origins, error) {
 	from := make(origins)
 	for _, o := range list(p) {
 		key := envName(o)
-		v := s.getenv(key)
+		v := s.Getenv(key)
 		switch at := (origin{by: byFile}); {
 		case !o.IsSetDefault():
 			from[o.LongName] = origin{byCommandLine, []string{"command line"}}
-		case key != "" && v != "":
+		case key != "" && v != "" && !(key == envPort && isLink(v)):
 			if err := assign(o, strings.Split(strings.TrimSpace(v), "\n")...); err != nil {
 				return nil, usage(key + strings.TrimPrefix(err.Error(), "--"+o.LongName))
 			}
@@ -136,8 +115,8 @@ func (s start) fill(p *flags.Parser, file string, lines map[string][]setting) (o
 
 // unitDirectory returns the directory that systemd passes in a variable for StateDirectory= or
 // CacheDirectory=, the first of several (systemd.exec(5)).
-func (s start) unitDirectory(key string) string {
-	first, _, _ := strings.Cut(s.getenv(key), ":")
+func (s Start) unitDirectory(key string) string {
+	first, _, _ := strings.Cut(s.Getenv(key), ":")
 	return first
 }
 

@@ -21,7 +21,7 @@ func defaults() Options {
 
 func noEnv(string) string { return "" }
 
-func TestParseMaster(t *testing.T) {
+func TestOptions(t *testing.T) {
 	tests := []struct {
 		args string
 		set  func(*Options)
@@ -75,9 +75,9 @@ func TestParseMaster(t *testing.T) {
 	for _, tt := range tests {
 		want := defaults()
 		tt.set(&want)
-		got, err := ParseMaster(strings.Fields(tt.args), noEnv)
+		got, err := parseMaster(strings.Fields(tt.args), noEnv)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("ParseMaster(%q) = %+v, %v\nwant %+v", tt.args, got, err, want)
+			t.Errorf("parseMaster(%q) = %+v, %v\nwant %+v", tt.args, got, err, want)
 		}
 	}
 }
@@ -164,11 +164,11 @@ type wrongArgument struct {
 	want string
 }
 
-func TestParseMasterErrors(t *testing.T) {
+func TestOptionsErrors(t *testing.T) {
 	for _, tt := range append(wrongArguments(), wrongRules()...) {
-		_, err := ParseMaster(tt.args, noEnv)
+		_, err := parseMaster(tt.args, noEnv)
 		if exitcode.Code(err) != exitcode.Usage || err.Error() != tt.want {
-			t.Errorf("ParseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
+			t.Errorf("parseMaster(%q):\n got %v\nwant %v", tt.args, err, tt.want)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestDurationErrors(t *testing.T) {
 		"--keepalive 0s":      "--keepalive 0s: must be 1ms to 24h, such as 30s or 5m",
 		"--expires -5s":       "--expires -5s: must be 0s to 87600h, such as 90s or 12h",
 	} {
-		_, err := ParseMaster(strings.Fields(args), noEnv)
+		_, err := parseMaster(strings.Fields(args), noEnv)
 		if _, usage := errors.AsType[*exitcode.Error](err); !usage || err.Error() != want {
 			t.Errorf("%s:\n got %v\nwant %v", args, err, want)
 		}
@@ -227,11 +227,11 @@ func TestEnvironment(t *testing.T) {
 		List: true, Index: []Name{"a", "b"}, Header: []Field{"A: b"},
 		Admin: "./s", AccessLog: Stdout, AccessLogFormat: "common", CacheSize: 1 << 30, RequestID: true,
 	}
-	if got, err := ParseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
+	if got, err := parseMaster(nil, getenv); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 	}
 	want.Port, want.Verbose, want.Bind = 82, 1, "::"
-	got, err := ParseMaster([]string{"--port=82", "-v", "--bind=::"}, getenv)
+	got, err := parseMaster([]string{"--port=82", "-v", "--bind=::"}, getenv)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("a flag does not beat its variable: %+v, %v", got, err)
 	}
@@ -243,7 +243,7 @@ func TestEnvironment(t *testing.T) {
 		"PHALANX_EXPIRES": "PHALANX_EXPIRES x: must be 0s to 87600h, such as 90s or 12h",
 		"PHALANX_ADMIN":   "PHALANX_ADMIN x: needs a port; write x:9090, or ./x for a unix socket",
 	} {
-		_, err := ParseMaster(nil, func(k string) string {
+		_, err := parseMaster(nil, func(k string) string {
 			if k == key {
 				return "x"
 			}
@@ -259,9 +259,9 @@ func TestInfo(t *testing.T) {
 	for args, want := range map[string]string{
 		"--version": "phalanx " + Version + "\n", "--help": "Usage: master", "-h": "Usage: master",
 	} {
-		_, err := ParseMaster([]string{args}, noEnv)
+		_, err := parseMaster([]string{args}, noEnv)
 		if info, ok := errors.AsType[*Info](err); !ok || !strings.HasPrefix(info.Text, want) {
-			t.Errorf("ParseMaster(%s) = %v", args, err)
+			t.Errorf("parseMaster(%s) = %v", args, err)
 		}
 	}
 }
@@ -270,13 +270,13 @@ func TestInfo(t *testing.T) {
 func TestServiceLink(t *testing.T) {
 	for _, v := range []string{"tcp://10.0.0.1:80", "udp://10.0.0.1:80", "tcp://[fd00::1]:80"} {
 		for _, args := range [][]string{nil, {"--listen", "http://:80"}} {
-			o, err := ParseMaster(args, func(key string) string { return map[string]string{"PHALANX_PORT": v}[key] })
+			o, err := parseMaster(args, func(key string) string { return map[string]string{"PHALANX_PORT": v}[key] })
 			if err != nil || o.Port != 8080 || o.Linked != v {
 				t.Errorf("PHALANX_PORT=%s %q: port %d, %q, %v", v, args, o.Port, o.Linked, err)
 			}
 		}
 	}
-	if o, err := ParseMaster(nil, func(key string) string { return map[string]string{"PHALANX_PORT": "81"}[key] }); err != nil || o.Port != 81 || o.Linked != "" {
+	if o, err := parseMaster(nil, func(key string) string { return map[string]string{"PHALANX_PORT": "81"}[key] }); err != nil || o.Port != 81 || o.Linked != "" {
 		t.Errorf("port %d, %q, %v", o.Port, o.Linked, err)
 	}
 }
@@ -303,7 +303,7 @@ func TestStrayVariables(t *testing.T) {
 		"PHALANX_MAX_REQUESTS=10": "",
 	} {
 		environ := func() []string { return []string{"A=b", setting} }
-		_, err := ParseMaster(nil, noEnv, Named("phalanx"), Environ(environ))
+		_, err := parseMaster(nil, noEnv, named("phalanx"), listed(environ))
 		if _, usage := errors.AsType[*exitcode.Error](err); want == "" && err != nil || want != "" && (!usage || err.Error() != want) {
 			t.Errorf("%q: %v\nwant %s", setting, err, want)
 		}
@@ -322,7 +322,7 @@ func TestBindErrors(t *testing.T) {
 		"*":              "--bind *: is the default; omit --bind",
 		"fe80::1":        "--bind fe80::1: a link-local address needs its interface; write for example fe80::1%eth0",
 	} {
-		if _, err := ParseMaster([]string{"--bind", v}, noEnv); err == nil || err.Error() != want {
+		if _, err := parseMaster([]string{"--bind", v}, noEnv); err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 	}
@@ -331,35 +331,35 @@ func TestBindErrors(t *testing.T) {
 // Brackets are what an address has in a URL.
 func TestBindInBrackets(t *testing.T) {
 	for v, want := range map[string]Bind{"[::1]": "::1", "[fe80::1%eth0]": "fe80::1%eth0", "0:0::1": "::1", "127.0.0.1": "127.0.0.1"} {
-		if o, err := ParseMaster([]string{"--bind", v}, noEnv); err != nil || o.Bind != want {
+		if o, err := parseMaster([]string{"--bind", v}, noEnv); err != nil || o.Bind != want {
 			t.Errorf("--bind %s: %q, %v", v, o.Bind, err)
 		}
 	}
 }
 
 func TestLimits(t *testing.T) {
-	o, err := ParseMaster([]string{"--max-connections", "10000", "--max-connections-per-client=100"}, noEnv)
+	o, err := parseMaster([]string{"--max-connections", "10000", "--max-connections-per-client=100"}, noEnv)
 	if err != nil || o.MaxConnections != 10_000 || o.MaxPerClient != 100 || !o.Shares() {
 		t.Errorf("%d, %d, %v", o.MaxConnections, o.MaxPerClient, err)
 	}
 	for _, args := range []string{"--max-connections=-1", "--max-connections=many", "--max-connections-per-client=1e3"} {
-		if _, err := ParseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "must be a number of connections") {
+		if _, err := parseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "must be a number of connections") {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
 }
 
 func TestRates(t *testing.T) {
-	o, err := ParseMaster([]string{"--min-rate=10k", "--max-unsent", "256k"}, noEnv)
+	o, err := parseMaster([]string{"--min-rate=10k", "--max-unsent", "256k"}, noEnv)
 	if err != nil || o.MinRate != 10<<10 || o.MaxUnsent != 256<<10 || o.Shares() {
 		t.Errorf("%d, %d, %v", o.MinRate, o.MaxUnsent, err)
 	}
-	o, err = ParseMaster([]string{"--rate=500k", "--rate-after", "10M"}, noEnv)
+	o, err = parseMaster([]string{"--rate=500k", "--rate-after", "10M"}, noEnv)
 	if err != nil || o.Rate != 500<<10 || o.RateAfter != 10<<20 {
 		t.Errorf("%d, %d, %v", o.Rate, o.RateAfter, err)
 	}
 	for _, args := range []string{"--rate=-1", "--rate=1025M", "--rate-after=x", "--rate-after=1M", "--min-rate=-1", "--min-rate=17M", "--max-unsent=63k", "--max-unsent=1G"} {
-		if _, err := ParseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "bytes") {
+		if _, err := parseMaster([]string{args}, noEnv); err == nil || !strings.Contains(err.Error(), "bytes") {
 			t.Errorf("%s: %v", args, err)
 		}
 	}

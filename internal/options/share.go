@@ -86,11 +86,11 @@ func (l *lifetime) UnmarshalFlag(v string) error {
 }
 
 // share parses the command share.
-func (s start) share(c *Command) (*Command, error) {
+func (s Start) share(c *Command) (*Command, error) {
 	e := shareCommand{line: line{Options: Options{List: true}}}
 	var from origins
 	var err error
-	s.args = joinPassword(s.args)
+	s.Args = joinPassword(s.Args)
 	c.Options, from, err = s.serving(c.Name, &e, &e.line)
 	if len(e.Site) > 0 || e.StrictHost {
 		return nil, usage("--site, --strict-host: share serves the same files at every host; leave them out")

@@ -28,7 +28,7 @@ func TestParseShare(t *testing.T) {
 		{[]string{"a", "--random-path", "-p", "81"}, nil, Share{Paths: []string{"a"}, RandomPath: true, PortGiven: true}},
 		{nil, map[string]string{"PHALANX_PASSWORD": "me:secret", "PHALANX_PORT": "0"}, Share{Password: "me:secret", PortGiven: true}},
 	} {
-		c, err := ParseCommand("phalanx", append([]string{"share"}, tt.args...), func(key string) string { return tt.env[key] })
+		c, err := parseCommand("phalanx", append([]string{"share"}, tt.args...), func(key string) string { return tt.env[key] })
 		if err != nil || !reflect.DeepEqual(*c.Share, tt.want) {
 			t.Errorf("%q: %+v, %v\nwant %+v", tt.args, c, err, tt.want)
 			continue
@@ -37,11 +37,11 @@ func TestParseShare(t *testing.T) {
 			t.Errorf("%q: %+v are not the options of a share", tt.args, c.Options)
 		}
 	}
-	secure, err := ParseCommand("phalanx", []string{"share", "--tls-self-signed", "-b", "127.0.0.1"}, noEnv)
+	secure, err := parseCommand("phalanx", []string{"share", "--tls-self-signed", "-b", "127.0.0.1"}, noEnv)
 	if want := []Listen{{Secure: true, Host: "127.0.0.1", Port: 8080, Short: true}}; err != nil || !reflect.DeepEqual(secure.Options.Listen, want) || secure.Share.PortGiven {
 		t.Errorf("%+v, %v", secure, err)
 	}
-	c, err := ParseCommand("phalanx", []string{"share", "--index", "a.html", "--expires", "1h"}, noEnv)
+	c, err := parseCommand("phalanx", []string{"share", "--index", "a.html", "--expires", "1h"}, noEnv)
 	if err != nil || !slices.Equal(c.Options.Index, []Name{"a.html"}) || c.Options.Expires != Expires(time.Hour) {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -50,11 +50,11 @@ func TestParseShare(t *testing.T) {
 // Paths override PHALANX_BASE, which container images set, as a directory of the server does.
 func TestSharedPathsOverrideVariable(t *testing.T) {
 	env := func(key string) string { return map[string]string{"PHALANX_BASE": "/srv/www"}[key] }
-	c, err := ParseCommand("phalanx", []string{"share", "a"}, env)
+	c, err := parseCommand("phalanx", []string{"share", "a"}, env)
 	if err != nil || !slices.Equal(c.Share.Paths, []string{"a"}) {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err = ParseCommand("phalanx", []string{"share"}, env); err != nil || c.Options.Base != "/srv/www" {
+	if c, err = parseCommand("phalanx", []string{"share"}, env); err != nil || c.Options.Base != "/srv/www" {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
@@ -71,7 +71,7 @@ func TestParseShareErrors(t *testing.T) {
 		"--base . a":         "a: --base names the directory already; leave one of them out",
 		"--fro 1h":           "--fro: unknown flag; did you mean --for? see 'phalanx share --help'",
 	} {
-		if c, err := ParseCommand("phalanx", append([]string{"share"}, strings.Fields(args)...), noEnv); err == nil || err.Error() != want {
+		if c, err := parseCommand("phalanx", append([]string{"share"}, strings.Fields(args)...), noEnv); err == nil || err.Error() != want {
 			t.Errorf("%s: %+v\n got %v\nwant %s", args, c, err, want)
 		}
 	}

@@ -96,9 +96,9 @@ func TestSitesTogether(t *testing.T) {
 			}
 			return ""
 		}
-		_, err := ParseMaster(test.args, getenv)
+		_, err := parseMaster(test.args, getenv)
 		if test.args[0] == "share" {
-			if _, err = ParseCommand("phalanx", test.args, getenv); err == nil || !strings.Contains(err.Error(), "leave them out") {
+			if _, err = parseCommand("phalanx", test.args, getenv); err == nil || !strings.Contains(err.Error(), "leave them out") {
 				t.Errorf("%q: %v", test.args, err)
 			}
 			continue

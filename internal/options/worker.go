@@ -68,7 +68,7 @@ func initial() (o Options) {
 }
 
 // ParseWorker parses the worker's command line, see [Options.WorkerArgs]. Errors are as those
-// of [ParseMaster].
+// of [Start.Options].
 func ParseWorker(args []string) (WorkerOptions, error) {
 	var l struct {
 		line

@@ -25,7 +25,7 @@ func write(t *testing.T, path, text string) {
 
 func parse(t *testing.T, args ...string) options.Options {
 	t.Helper()
-	o, err := options.ParseMaster(args, func(string) string { return "" })
+	o, err := options.Start{Name: "master", Args: args, Getenv: func(string) string { return "" }}.Options()
 	if err != nil {
 		t.Fatal(err)
 	}
