@@ -29,10 +29,6 @@ import (
 // command runs the command named by the first argument.
 func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	switch c.Name {
-	case "readme":
-		return runReadme(stdin, stdout)
-	case "helper":
-		return runHelper()
 	case "explain":
 		return runExplain(c, stdout)
 	case "compress":
@@ -63,11 +59,6 @@ func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	}
 	client := clientOf(c.Admin)
 	switch c.Name {
-	case "top", "status":
-		if watched {
-			return top.Run(ctx, client, stdin, stdout, view)
-		}
-		return show(ctx, client, stdout, c.JSON)
 	case "reload":
 		return order(stdout)(client.Reload(ctx))
 	case "stop":
@@ -75,7 +66,10 @@ func command(c *options.Command, stdin, stdout, stderr *os.File) error {
 	case "scale":
 		return order(stdout)(client.Scale(ctx, c.Workers))
 	}
-	return fmt.Errorf("%s: unknown command", c.Name)
+	if watched {
+		return top.Run(ctx, client, stdin, stdout, view)
+	}
+	return show(ctx, client, stdout, c.JSON)
 }
 
 // canMove reports whether a terminal supports cursor movement.

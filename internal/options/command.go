@@ -14,7 +14,7 @@ import (
 
 // Command is a command line that begins with a command, such as status or explain.
 type Command struct {
-	Name string // top, status, reload, stop, scale, explain, share, compress, readme or helper
+	Name string // top, status, reload, stop, scale, explain, share or compress
 
 	Admin Admin // admin endpoint of the server; not for explain
 	// Nodes are the admin endpoints if several servers are shown (top, status): none or at
@@ -51,8 +51,6 @@ type commands struct {
 	Help       helpCommand       `command:"help" description:"explain a command, a flag or a group of flags" long-description:"Prints the help of a command, a flag or a group of flags; with the topic all, that of every flag." usage:"[TOPIC]" example:"help port"`
 	Version    manCommand        `command:"version" minor:"yes" description:"print the version" long-description:"Prints the version, as --version does." usage:"" example:"version"`
 	Man        manCommand        `command:"man" minor:"yes" description:"print the man page" long-description:"Prints the man page, for man(1) and mandoc(1)." usage:"" example:"man >phalanx.1"`
-	Readme     manCommand        `command:"readme" internal:"yes" description:"render Markdown" long-description:"Turns Markdown on standard input into safe HTML. The master starts it for workers." usage:"" example:"readme"`
-	Helper     manCommand        `command:"helper" internal:"yes" description:"compress in the background" long-description:"Does jobs of low priority for workers. The master starts it." usage:"" example:"helper"`
 	Completion completionCommand `command:"completion" minor:"yes" description:"print the completion of bash, zsh or fish" long-description:"Prints a script with which a shell completes commands, flags and their values." usage:"bash|zsh|fish" example:"completion bash >~/.local/share/bash-completion/completions/phalanx"`
 }
 
@@ -188,9 +186,6 @@ func (s Start) Command() (*Command, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	if c.Name == "readme" || c.Name == "helper" {
-		return c, nil
 	}
 	if text, err := all.text(c.Name, program); text != "" || err != nil {
 		return nil, cmp.Or(err, error(&Info{text}))

@@ -57,7 +57,7 @@ func (s Start) complete() error {
 	var first []flags.Completion
 	if typed := strings.Join(s.Args, ""); len(s.Args) <= 1 && !strings.HasPrefix(typed, "-") {
 		for t := range definitions() {
-			if name := t.Get("command"); t.Get("internal") == "" && strings.HasPrefix(name, typed) {
+			if name := t.Get("command"); strings.HasPrefix(name, typed) {
 				first = append(first, flags.Completion{Item: name, Description: t.Get("description")})
 			}
 		}

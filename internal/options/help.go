@@ -114,9 +114,7 @@ type topic string
 func (topic) Complete(match string) []flags.Completion {
 	names := []string{"all"}
 	for t := range definitions() {
-		if t.Get("internal") == "" {
-			names = append(names, t.Get("command"))
-		}
+		names = append(names, t.Get("command"))
 	}
 	for field := range reflect.TypeFor[Options]().Fields() {
 		names = append(names, field.Tag.Get("long"))
@@ -217,9 +215,6 @@ func commandRows() string {
 	b.WriteString("\nCommands, as the first argument:\n")
 	var minor []string
 	for t := range definitions() {
-		if t.Get("internal") != "" {
-			continue // not for users
-		}
 		if t.Get("minor") != "" {
 			minor = append(minor, t.Get("command"))
 			continue

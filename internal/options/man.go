@@ -26,9 +26,6 @@ func manual(program string) (string, error) {
 		}
 	}
 	for d := range definitions() {
-		if d.Get("internal") != "" {
-			continue // nobody types it
-		}
 		if err := manOrder(&orders, program, d.Get("command")); err != nil {
 			return "", err
 		}

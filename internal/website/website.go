@@ -36,12 +36,7 @@ func Open(base string, o options.Options) (*site.Root, error) {
 // Policy returns which files of the root are visible.
 func Policy(o options.Options) site.Policy {
 	p := site.Policy{Dotfiles: o.Dotfiles, Rules: !o.NoRules, Clean: o.Clean, List: o.List, Fallback: string(o.SPA), Archive: o.Archive, Name: rootName(o), Readme: o.List && !o.NoReadme, Areas: areas(o)}
-	switch o.Symlinks {
-	case options.SymlinksBeneath:
-		p.Symlinks = site.LinksBeneath
-	case options.SymlinksNone:
-		p.Symlinks = site.LinksNone
-	}
+	p.Symlinks = map[options.Symlinks]site.Symlinks{options.SymlinksBeneath: site.LinksBeneath, options.SymlinksNone: site.LinksNone}[o.Symlinks]
 	for _, name := range o.Index {
 		p.Index = append(p.Index, string(name))
 	}
