@@ -213,7 +213,7 @@ func acceptAny(t *testing.T, s one) int {
 	for _, f := range s.files {
 		fds = append(fds, unix.PollFd{Fd: int32(f.Fd()), Events: unix.POLLIN})
 	}
-	if n, err := unix.Poll(fds, 5000); n == 0 || err != nil {
+	if n, err := poll(fds); n == 0 || err != nil {
 		t.Fatalf("poll: %d, %v", n, err)
 	}
 	for _, p := range fds {
@@ -227,6 +227,14 @@ func acceptAny(t *testing.T, s one) int {
 	}
 	t.Fatal("nothing to accept")
 	return -1
+}
+
+// poll waits for one of the descriptors. A signal does not end the wait: the runtime sends some.
+func poll(fds []unix.PollFd) (n int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		n, err = unix.Poll(fds, 20_000)
+	}
+	return n, err
 }
 
 func TestFiles(t *testing.T) {

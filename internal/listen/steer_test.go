@@ -20,7 +20,7 @@ func arrivals(t *testing.T, s one, clients int) []int {
 		for _, f := range s.group {
 			fds = append(fds, unix.PollFd{Fd: int32(f.Fd()), Events: unix.POLLIN})
 		}
-		if n, err := unix.Poll(fds, 5000); n != 1 || err != nil {
+		if n, err := poll(fds); n != 1 || err != nil {
 			t.Fatalf("%d sockets have a connection: %v", n, err)
 		}
 		for i, p := range fds {
