@@ -69,7 +69,7 @@ func blocking(t *testing.T) (fd int, client *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	if fd, _, err = unix.Accept4(l, unix.SOCK_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}

@@ -310,8 +310,8 @@ func TestNobodyTakesOver(t *testing.T) {
 	l := newLoops(t)
 	c := l.client()
 	c.ask()
-	l.last.Order(drainAndHandOver, serve.Drain{})
 	began := time.Now()
+	l.last.Order(drainAndHandOver, serve.Drain{})
 	if n, err := c.r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("%d bytes, error %v; want EOF", n, err)
 	}

@@ -28,7 +28,7 @@ func TestHandOverCounts(t *testing.T) {
 	}
 	c := l.last.Dial()
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(c, servetest.Get("/small"))
 	if n, err := c.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
 		t.Errorf("a connection above the limit after the handover: %d bytes, error %v; want a close", n, err)

@@ -30,6 +30,7 @@ type relay struct {
 	fd     int // the connection's descriptor in the loop
 	client int
 	input  string // what the client has not sent yet
+	sent   int    // number of bytes that it has sent
 	got    []byte
 }
 
@@ -153,7 +154,20 @@ func (r *relay) write(n int) {
 		r.t.Fatal(err)
 	}
 	r.input = r.input[max(0, n):]
+	r.sent += max(0, n)
+	r.awaitArrival()
 	r.event(unix.EPOLLIN)
+}
+
+// awaitArrival waits until the loop's socket has received what the client has sent, if there is room: a busy kernel
+// may deliver it later.
+func (r *relay) awaitArrival() {
+	for end := time.Now().Add(time.Second); !r.over() && time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+		info, err := unix.GetsockoptTCPInfo(r.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil || int(info.Bytes_received) >= r.sent {
+			return
+		}
+	}
 }
 
 func (r *relay) read(n int) {
@@ -187,7 +201,7 @@ func (r *relay) step(b byte) {
 // finish sends and reads everything that is left, and returns all bytes received.
 func (r *relay) finish() []byte {
 	r.t.Helper()
-	for until := time.Now().Add(20 * time.Second); !r.idle(); {
+	for until := time.Now().Add(time.Minute); !r.idle(); {
 		r.write(1 << 16)
 		r.l.sendReady()
 		r.read(1 << 16)

@@ -98,11 +98,13 @@ func TestLoopAllocatesNothing(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			const times = 3000
+			began := time.Now()
 			ping(t, c, raw, n, times)
 			runtime.ReadMemStats(&after)
 			// Date and Expires are formatted once a second, and a path is checked again.
-			if mallocs := after.Mallocs - before.Mallocs; mallocs > times/20 {
-				t.Errorf("%d allocations in %d requests, want at most one in twenty", mallocs, times)
+			seconds := uint64(time.Since(began) / time.Second)
+			if mallocs := after.Mallocs - before.Mallocs; mallocs > times/20+20*seconds {
+				t.Errorf("%d allocations in %d requests and %d seconds, want at most one in twenty", mallocs, times, seconds)
 			}
 			c.Close()
 			s.Stop()
@@ -141,8 +143,8 @@ func TestRuntimeIsNotBlocked(t *testing.T) {
 			s.Stop()
 			// A raw wait lasts 10 ms at most; a busy machine adds to it.
 			for what, took := range map[string]time.Duration{"garbage collection": collections, "timer": timers} {
-				if took > 200*time.Millisecond {
-					t.Errorf("median time of a %s: %v, want at most 200 ms", what, took)
+				if took > 500*time.Millisecond {
+					t.Errorf("median time of a %s: %v, want at most 500 ms", what, took)
 				}
 			}
 		})

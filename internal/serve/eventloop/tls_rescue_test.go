@@ -125,7 +125,7 @@ func TestTLSConnectionIsRescued(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := newSecureRelay(t, dir)
 			chance := rand.New(rand.NewPCG(seed, 1))
-			r.conn.SetDeadline(time.Now().Add(30 * time.Second))
+			r.conn.SetDeadline(time.Now().Add(2 * time.Minute))
 			shaken, done := make(chan bool), make(chan error, 1)
 			go func() {
 				c := tls.Client(fragmented{r.conn, rand.New(rand.NewPCG(seed, 2))}, r.client)
@@ -192,7 +192,7 @@ func TestAcceptedTLSConnectionIsRescued(t *testing.T) {
 	small := servetest.Noise(t, dir+"/small", 300)
 	for _, deaths := range []int{1, 2} {
 		r := acceptedRelay(t, dir)
-		r.conn.SetDeadline(time.Now().Add(30 * time.Second))
+		r.conn.SetDeadline(time.Now().Add(2 * time.Minute))
 		for range deaths {
 			dead, records := r.l, r.memory
 			r.begin()
@@ -269,7 +269,7 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	dir := t.TempDir()
 	servetest.Sparse(t, dir+"/f", 64<<20)
 	r := newSecureRelay(t, dir)
-	r.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	r.conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	first, took := make(chan error, 1), make(chan error, 1)
 	more := make(chan bool)
 	go func() {

@@ -120,9 +120,9 @@ func TestShrunkMemoryIsCollected(t *testing.T) {
 	s := servetest.StartSecure(t, dir, changed(func(l *Loop) { l.secured().shrunk = collectAfter - 1 }), credentials, nil)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	began := time.Now()
 	c := servetest.Handshake(t, s.Dial(), client)
 	_, _ = servetest.Begin(t, c, "/f", 100)
-	began := time.Now()
 	for after = before; after.NumForcedGC == before.NumForcedGC; {
 		if time.Since(began) > time.Minute {
 			t.Fatal("no collection within a minute")
