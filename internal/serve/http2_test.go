@@ -38,7 +38,7 @@ func dialHTTP2(t *testing.T, s *servetest.Server) *h2client {
 // greetHTTP2 is dialHTTP2 on a connection.
 func greetHTTP2(t *testing.T, c net.Conn) *h2client {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	servetest.Send(t, c, conn.Preface)
 	h := &h2client{t, c, http2.NewFramer(c, c)}
 	h.must(h.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1}))
@@ -158,7 +158,11 @@ func TestHTTP2Drain(t *testing.T) {
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
 		dir := t.TempDir()
 		file := servetest.Noise(t, filepath.Join(dir, "f"), 3000)
-		s := servetest.Start(t, dir, run, speaksHTTP2)
+		clock := held{times: 1}
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			speaksHTTP2(cfg)
+			cfg.Clock = clock.read
+		})
 		c := dialHTTP2(t, s)
 		c.ask(1, "/f")
 		if got := c.whole(1); !bytes.Equal(got, file) {
@@ -182,6 +186,7 @@ func TestHTTP2Drain(t *testing.T) {
 		if got := c.whole(3); !bytes.Equal(got, file) {
 			t.Errorf("a request after the first GOAWAY: %d bytes", len(got))
 		}
+		clock.release() // the second GOAWAY comes after a grace period
 		if f := goAway(); f.LastStreamID != 3 || f.ErrCode != http2.ErrCodeNo {
 			t.Errorf("the second GOAWAY is %v, want stream 3 and NO_ERROR", f)
 		}

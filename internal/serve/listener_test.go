@@ -73,28 +73,24 @@ func TestListenersShareTheLimit(t *testing.T) {
 			busy = append(busy, c)
 		}
 		c := servers[1].DialWith(servetest.Get("/f", "Connection: close"))
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			if n, err := io.Copy(io.Discard, c); n == 0 || err != nil {
-				t.Errorf("the response has %d bytes, error %v", n, err)
-			}
-		}()
+		served := func() bool { return row.Requests[2].Load() > 0 }
 		for i, b := range busy {
 			before := row.Accepted.Load()
 			b.Close()
-			select {
-			case <-served:
-				for _, b := range busy {
-					b.Close()
-				}
-				servers[0].Stop()
-				return
-			default:
+			servetest.Await(t, "another connection accepted", func() bool { return row.Accepted.Load() > before || served() })
+			if served() {
+				break
 			}
-			servetest.Await(t, "another connection accepted", func() bool { return row.Accepted.Load() > before || i == len(busy)-1 })
+			if i == len(busy)-2 {
+				t.Error("the client of the second socket is served last")
+			}
 		}
-		t.Error("the client of the second socket was served last")
+		if n, err := io.Copy(io.Discard, c); n == 0 || err != nil {
+			t.Errorf("the response has %d bytes, error %v", n, err)
+		}
+		for _, b := range busy {
+			b.Close()
+		}
 		servers[0].Stop()
 	})
 }
@@ -115,7 +111,7 @@ func TestListenerFails(t *testing.T) {
 			if err == nil {
 				t.Error("the engine ended without an error")
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the engine did not end")
 		}
 		s.UntilRefused()

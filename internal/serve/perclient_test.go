@@ -32,7 +32,7 @@ func dialFrom(t *testing.T, s *servetest.Server, client string) net.Conn {
 // asked reports whether a request is served; if not, the connection has to be closed without a response.
 func asked(t *testing.T, c net.Conn) bool {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	_, err := io.WriteString(c, servetest.Get("/f"))
 	if err == nil {
 		var b [1]byte
@@ -107,7 +107,7 @@ func TestIncompleteHeadsMakeRoom(t *testing.T) {
 		began := time.Now()
 		c := dialFrom(t, s, "127.0.0.2")
 		servetest.Send(t, c, servetest.Get("/f"))
-		c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
 			t.Errorf("%s, want 200", res.Status)
 		}
@@ -132,6 +132,7 @@ func TestSmallerShareClosesIdleConnections(t *testing.T) {
 				t.Fatal("a client was not served")
 			}
 		}
+		awaitIdle(t, s, 0)
 		s.Order(serve.Share{Slots: 4})
 		servetest.Await(t, "six closed connections", func() bool { return row.Limited[scoreboard.LimitIdle].Load() == 6 })
 		s.Stop()

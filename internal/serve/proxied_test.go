@@ -241,7 +241,7 @@ func TestProxiedTimesOut(t *testing.T) {
 		servetest.Send(t, half, header1[:20])
 		servetest.Await(t, "two connections", func() bool { return row.Accepted.Load() == 2 })
 		for _, c := range []net.Conn{silent, half} {
-			c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			c.SetReadDeadline(time.Now().Add(time.Minute))
 			if got, err := c.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("%d bytes, error %v; want a close", got, err)
 			}
@@ -302,6 +302,7 @@ func TestTrustedProxies(t *testing.T) {
 				t.Fatal("the proxy's connections are limited like a client's")
 			}
 		}
+		servetest.Await(t, "three lines", func() bool { return bytes.Count(logged(), []byte("\n")) == 3 })
 		h := dialHTTP2(t, s)
 		for i, client := range []string{"203.0.113.7", "203.0.113.8", "203.0.113.9"} {
 			h.ask(uint32(2*i+1), "/f", hpack.HeaderField{Name: "x-forwarded-for", Value: "6.6.6.6, " + client})

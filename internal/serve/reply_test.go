@@ -59,6 +59,7 @@ func TestLingerEnds(t *testing.T) {
 		clock := fast(10) // five seconds take half a second
 		s := servetest.Start(t, t.TempDir(), run, func(cfg *serve.Config) {
 			cfg.Recv, cfg.Clock = 16, clock
+			cfg.Conn.KeepAlive = time.Hour
 		})
 		c := s.DialWith("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n")
 		_, began := clock()

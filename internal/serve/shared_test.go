@@ -62,7 +62,7 @@ func (s *local) client() net.Conn {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	servetest.Send(s.t, c, servetest.Get("/f", "Connection: close"))
 	return c
 }

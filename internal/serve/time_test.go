@@ -76,6 +76,34 @@ func fast(times time.Duration) func() (time.Time, time.Duration) {
 	}
 }
 
+// held is a clock that stands still until it is released. Then it runs faster than the machine's by a factor.
+type held struct {
+	times time.Duration
+	since atomic.Pointer[time.Time] // its release
+	ahead atomic.Int64              // by which it has been set ahead
+}
+
+func (h *held) release() {
+	now := time.Now()
+	h.since.Store(&now)
+}
+
+func (h *held) read() (time.Time, time.Duration) {
+	mono := time.Hour + time.Duration(h.ahead.Load())
+	if since := h.since.Load(); since != nil {
+		mono += h.times * time.Since(*since)
+	}
+	return time.Now(), mono
+}
+
+// sleep returns when the clock has advanced by a duration.
+func (h *held) sleep(d time.Duration) {
+	_, began := h.read()
+	for now := began; now < began+d; _, now = h.read() {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // During a drain, and at any time with a minimum rate, a client that reads a few bytes a minute is disconnected, and
 // one that reads fast enough receives everything.
 func TestMinimumRate(t *testing.T) {
@@ -98,7 +126,7 @@ func dialNarrow(t *testing.T, addr string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -108,10 +136,11 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 	fd, addr := narrow(t)
 	var row scoreboard.Row
 	var alerts atomic.Int64
+	clock := held{times: 20} // a minute takes three seconds
 	s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
 		cfg.Row, cfg.Conn.MinRate = &row, minRate
 		cfg.Alert = func(string) { alerts.Add(1) }
-		cfg.Clock = fast(20) // a minute takes three seconds
+		cfg.Clock = clock.read
 	})
 	steady, slow := dialNarrow(t, s.Addr), dialNarrow(t, s.Addr)
 	var read sync.WaitGroup
@@ -120,10 +149,14 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 		servetest.Send(t, c, servetest.Get("/f"))
 	}
 	got := int64(0)
-	read.Go(func() { // at 20 KB/s of the server's clock
+	read.Go(func() { // at 20 KB/s of the server's clock, which stands still if this client does
 		for {
 			n, err := steady.Read(make([]byte, 4000))
-			if got += int64(n); err != nil {
+			clock.ahead.Add(int64(n) * int64(time.Second) / 20_000)
+			if got += int64(n); (err != nil || got >= 1<<20) && clock.since.Load() == nil {
+				clock.release()
+			}
+			if err != nil {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -134,7 +167,7 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 			if _, err := slow.Read(make([]byte, 1200)); err != nil {
 				return
 			}
-			time.Sleep(200 * time.Millisecond)
+			clock.sleep(4 * time.Second)
 		}
 	})
 	servetest.Await(t, "two downloads", func() bool { return row.Requests[2].Load() == 2 })
@@ -161,16 +194,17 @@ func TestUnreadResponseIsTruncated(t *testing.T) {
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
 		fd, addr := narrow(t)
 		var row scoreboard.Row
+		clock := held{times: 100} // a minute takes 600 ms
 		s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) {
 			cfg.Row = &row
-			cfg.Clock = fast(100) // a minute takes 600 ms
+			cfg.Clock = clock.read
 		})
 		c := s.Dial()
 		c.SetReadBuffer(4096)
-		const replies = 6
-		for range replies {
+		for range 6 {
 			servetest.Send(t, c, servetest.Get("/f"))
 		}
+		clock.release()
 		servetest.Await(t, "a timeout", func() bool { return row.TimedOut.Load() == 1 })
 		servetest.Await(t, "the end of the connection", func() bool { return row.Active.Load() == 0 })
 		c.Close()

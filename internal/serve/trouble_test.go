@@ -254,7 +254,8 @@ func TestDrain(t *testing.T) {
 	servetest.Sparse(t, dir+"/f", large)
 	servetest.Noise(t, dir+"/small", 10)
 	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
-		s := servetest.Start(t, dir, run, nil)
+		clock := held{times: 1}
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Clock = clock.read })
 		active, idle, taken, gone := s.Dial(), s.Dial(), s.Dial(), s.Dial()
 		for _, c := range []net.Conn{idle, taken, gone} {
 			servetest.Send(t, c, servetest.Get("/small"))
@@ -269,6 +270,7 @@ func TestDrain(t *testing.T) {
 		if res, body := servetest.Receive(t, bufio.NewReader(taken)); !res.Close || len(body) != 10 {
 			t.Errorf("a request in the grace period: %s, close %v", res.Status, res.Close)
 		}
+		clock.release() // only now does the grace period pass
 		taken.Close()
 		gone.Close()
 		if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
@@ -330,7 +332,7 @@ func TestSerial(t *testing.T) {
 	if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil || !res.Close {
 		t.Errorf("the first download: %d bytes more, error %v, close %v", n, err, res.Close)
 	}
-	second.SetReadDeadline(time.Now().Add(10 * time.Second))
+	second.SetReadDeadline(time.Now().Add(time.Minute))
 	if res, body := servetest.Receive(t, bufio.NewReader(second)); !res.Close || len(body) != 10 {
 		t.Errorf("the second response: %s, close %v", res.Status, res.Close)
 	}

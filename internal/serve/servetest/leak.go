@@ -31,7 +31,7 @@ func Holds() (Held, error) {
 // Leaked waits until this process has no more than it had before, and returns an error if
 // that does not come.
 func (before Held) Leaked() error {
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		now, err := Holds()
 		if err != nil || now.descriptors <= before.descriptors && now.goroutines <= before.goroutines {
 			return err

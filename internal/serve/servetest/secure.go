@@ -65,7 +65,7 @@ func Hello(t testing.TB, client *tls.Config) []byte {
 		tls.Client(theirs, client).Handshake() // ends with the pipe
 	}()
 	p := make([]byte, 16<<10)
-	ours.SetDeadline(time.Now().Add(10 * time.Second))
+	ours.SetDeadline(time.Now().Add(time.Minute))
 	n, err := ours.Read(p)
 	if err != nil {
 		t.Fatal(err)

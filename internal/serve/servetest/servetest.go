@@ -147,7 +147,7 @@ func (s *Server) Dial() *net.TCPConn {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	s.t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
 }
@@ -227,7 +227,7 @@ func Sparse(t *testing.T, path string, n int64) {
 // UntilRefused waits until connections are refused.
 func (s *Server) UntilRefused() {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		c, err := net.Dial("tcp", s.Addr)
 		if err != nil {
 			return
@@ -240,7 +240,7 @@ func (s *Server) UntilRefused() {
 // Await waits until ok returns true. what is for the error.
 func Await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	const limit = 20 * time.Second
+	const limit = time.Minute
 	for end := time.Now().Add(limit); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("still waiting for %s after %v", what, limit)
