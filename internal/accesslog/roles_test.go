@@ -175,17 +175,17 @@ func actFullDisk(path string) {
 	if err != nil {
 		panic(err)
 	}
-	closeErr := w.suspend(time.Second)
+	closeErr := w.suspend(20 * time.Second)
 	w.Resume()
 	limit.Cur = unix.RLIM_INFINITY
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		panic(err)
 	}
 	began := time.Now()
-	for ring.Waiting() > 0 && time.Since(began) < 10*time.Second {
+	for ring.Waiting() > 0 && time.Since(began) < time.Minute {
 		time.Sleep(time.Millisecond)
 	}
-	err = w.close(time.Second)
+	err = w.close(20 * time.Second)
 	fmt.Printf("%d %q %q %v %q %d", i, before[max(0, len(before)-1):], closeErr, err, alerted.all(), w.Lost())
 }
 

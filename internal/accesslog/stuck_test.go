@@ -193,7 +193,7 @@ func TestSuspendOnSilentDisk(t *testing.T) {
 		if got != strings.Repeat(line, lines)+"last\n" {
 			t.Errorf("%d bytes were written, want %d lines and the last", len(got), lines)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("what a worker logs after Resume is not written")
 	}
 	closed(t, w)

@@ -207,8 +207,7 @@ func drain(t *testing.T, r *os.File) string {
 	var all bytes.Buffer
 	p := make([]byte, 64<<10)
 	for {
-		poll := []unix.PollFd{{Fd: int32(r.Fd()), Events: unix.POLLIN}}
-		if n, err := unix.Poll(poll, 0); err != nil || n == 0 {
+		if n, err := unix.IoctlGetInt(int(r.Fd()), unix.SIOCINQ); err != nil || n == 0 {
 			return all.String()
 		}
 		n, err := unix.Read(int(r.Fd()), p)

@@ -42,7 +42,7 @@ func (c *Collector) worker(t *testing.T, slot, pid int) (*Source, *os.File) {
 // await reads until a text arrives.
 func await(t *testing.T, r *os.File, text string) (all string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(all, text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(all, text); time.Sleep(time.Millisecond) {
 		if all += drain(t, r); time.Now().After(deadline) {
 			t.Fatalf("no %q in %q", text, all)
 		}
@@ -159,7 +159,7 @@ func TestSlowReaderOfAll(t *testing.T) {
 		t.Errorf("%d bytes are accepted although nobody reads", sent*len(line))
 	}
 	got := ""
-	for deadline := time.Now().Add(20 * time.Second); strings.Count(got, "\n") < sent && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); strings.Count(got, "\n") < sent && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		got += drain(t, r)
 	}
 	if n := strings.Count(got, string(line)); n != sent {

@@ -32,7 +32,7 @@ func TestWriterNeverWaits(t *testing.T) {
 		b, _ := io.ReadAll(r)
 		read <- string(b)
 	}()
-	for deadline := time.Now().Add(10 * time.Second); out.Late(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); out.Late(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the writer still waits although there is a reader")
 		}
@@ -66,7 +66,7 @@ func TestWriterLeaves(t *testing.T) {
 		b, _ := io.ReadAll(r)
 		read <- string(b)
 	}()
-	for deadline := time.Now().Add(10 * time.Second); after.Late() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); after.Late() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
 	before.Close()
 	after.Close()

@@ -182,13 +182,13 @@ func TestChildInOwnGroup(t *testing.T) {
 // awaitGone waits until a process that is not a child of the test has ended.
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || strings.Contains(string(stat), ") Z ") {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("process %d has not ended after 10s", pid)
+			t.Fatalf("process %d has not ended after a minute", pid)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestSpawnOfMissingBinary(t *testing.T) {
 	if _, err := s.Spawn(0, -1); err == nil || !strings.HasPrefix(err.Error(), "start worker 0: ") {
 		t.Errorf("spawn: %v, want an error of starting worker 0", err)
 	}
-	if after := openFDs(t); after != before {
+	if after := openFDs(t); after > before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }
@@ -236,7 +236,7 @@ func TestRealPool(t *testing.T) {
 	for range rounds {
 		slot, pid := ask(t, sockets.Addresses()[0].Port)
 		syscall.Kill(pid, syscall.SIGKILL)
-		want := fmt.Sprintf(`^worker %d \(pid %d\) died: killed by SIGKILL(; uptime \ds, peak memory [\d.]+ MB)?; respawning`, slot, pid)
+		want := fmt.Sprintf(`^worker %d \(pid %d\) died: killed by SIGKILL(; uptime \d+s, peak memory [\d.]+ MB)?; respawning`, slot, pid)
 		if got := <-alerts; !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("alert %q, want %q", got, want)
 		}
@@ -253,7 +253,7 @@ func TestRealPool(t *testing.T) {
 	}
 	gone(t, pids...)
 	// A goroutine that was joined may not have returned yet.
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
 	if g, f := runtime.NumGoroutine(), openFDs(t); g > goroutines || f > fds {
@@ -348,14 +348,14 @@ func hold(t *testing.T, port int, want string) (c net.Conn, slot, pid int) {
 // not have been told yet to drain.
 func holdNew(t *testing.T, port int, old []int) (net.Conn, int) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		c, _, pid := hold(t, port, "h")
 		if !slices.Contains(old, pid) {
 			return c, pid
 		}
 		c.Close()
 	}
-	t.Fatalf("no process but %v has responded within 5s", old)
+	t.Fatalf("no process but %v has responded within a minute", old)
 	return nil, 0
 }
 
