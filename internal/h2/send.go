@@ -229,12 +229,7 @@ func (c *Conn) appendHead(out []byte, id uint32, head []byte) []byte {
 	mark := len(out)
 	out = append(out, make([]byte, headerLen)...)
 	out = c.encoder.Begin(out)
-	status := head[len("HTTP/1.1 "):][:3]
-	if index := statusIndex(status); index != 0 {
-		out = c.encoder.AppendIndexed(out, index)
-	} else {
-		out = c.encoder.Append(out, []byte(":status"), status)
-	}
+	out = c.encoder.AppendStatus(out, head[len("HTTP/1.1 "):][:3])
 	_, lines, _ := bytes.Cut(head, []byte("\r\n"))
 	for {
 		end := bytes.IndexByte(lines, '\r')
@@ -266,27 +261,6 @@ func (c *Conn) sealHead(out []byte, mark int, id uint32) []byte {
 		block, f.kind = block[f.length:], frameContinuation
 	}
 	return out
-}
-
-// statusIndex returns the index of a status in HPACK's static table; 0: it has none.
-func statusIndex(status []byte) uint8 {
-	switch string(status) {
-	case "200":
-		return 8
-	case "204":
-		return 9
-	case "206":
-		return 10
-	case "304":
-		return 11
-	case "400":
-		return 12
-	case "404":
-		return 13
-	case "500":
-		return 14
-	}
-	return 0
 }
 
 // Segment returns the part of a file to send for the step Send.

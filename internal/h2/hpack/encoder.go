@@ -44,8 +44,13 @@ func (e *Encoder) Begin(dst []byte) []byte {
 	return dst
 }
 
-// AppendIndexed appends a field of the static table by its index.
-func (e *Encoder) AppendIndexed(dst []byte, index uint8) []byte { return append(dst, 0x80|index) }
+// AppendStatus appends the field :status.
+func (e *Encoder) AppendStatus(dst, status []byte) []byte {
+	if index := statuses[string(status)]; index != 0 {
+		return append(dst, 0x80|index)
+	}
+	return e.Append(dst, []byte(":status"), status)
+}
 
 // Append appends a field, its name in lower case. The table is searched for the name as given,
 // so callers should always spell it the same way.

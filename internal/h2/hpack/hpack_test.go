@@ -107,7 +107,7 @@ func TestEncoder(t *testing.T) {
 		}
 		var want []string
 		block := e.Begin(nil)
-		block = e.AppendIndexed(block, 8)
+		block = e.AppendStatus(block, []byte("200"))
 		want = append(want, ":status: 200")
 		for j := range 40 {
 			name, value := fmt.Sprintf("X-Name-%d", j%7*i), fmt.Sprintf("value %d \x00\xff %s", j*i, strings.Repeat("z", j%5*20))
@@ -129,7 +129,7 @@ func TestEncoderCompresses(t *testing.T) {
 	e := NewEncoder()
 	var block []byte
 	for range 2 {
-		block = e.AppendIndexed(e.Begin(block[:0]), 8)
+		block = e.AppendStatus(e.Begin(block[:0]), []byte("200"))
 		for _, f := range response {
 			block = e.Append(block, []byte(f[0]), []byte(f[1]))
 		}

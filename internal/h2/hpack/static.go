@@ -74,8 +74,9 @@ func makeStatic(fields []struct{ name, value string }) []Field {
 	return t
 }
 
-// names maps the names that the encoder knows.
-var names = makeNames()
+// names maps the names that the encoder knows, and statuses the values of :status to their
+// indices in the static table.
+var names, statuses = makeNames()
 
 // known is the lowest index of a name in the static table, 0 if it is not there. volatile: its
 // value differs in nearly every response, so it is not added to the dynamic table, where it
@@ -85,13 +86,16 @@ type known struct {
 	volatile bool
 }
 
-func makeNames() map[string]known {
-	m := make(map[string]known)
+func makeNames() (m map[string]known, statuses map[string]uint8) {
+	m, statuses = make(map[string]known), make(map[string]uint8)
 	for i := len(static) - 1; i >= 0; i-- {
 		m[string(static[i].Name)] = known{index: uint8(i + 1)}
+		if string(static[i].Name) == ":status" {
+			statuses[string(static[i].Value)] = uint8(i + 1)
+		}
 	}
 	for _, name := range []string{"content-length", "etag", "last-modified", "content-range", "location", "content-disposition", "x-request-id", "age", "set-cookie"} {
 		m[name] = known{m[name].index, true}
 	}
-	return m
+	return m, statuses
 }
