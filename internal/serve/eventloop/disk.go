@@ -52,11 +52,9 @@ type disk struct {
 	load     func(fd int, off, n int64) syscall.Errno
 	seen     [64]seen // hashed by descriptor and window
 
-	wake    int // eventfd of the loop
 	jobs    chan fetch
 	workers sync.WaitGroup
-	mu      sync.Mutex
-	done    []done // guarded by mu
+	done    mailbox[done]
 }
 
 // done is a peer whose wait is over.
@@ -105,25 +103,17 @@ func (b *fetched) holds(of identity, off, n int64) bool {
 // out long before, so that sending never blocks in practice; when it is full,
 // the loop does the waiting itself.
 func (d *disk) start(wake int) {
-	d.wake = wake
+	d.done.wake = wake
 	d.jobs = make(chan fetch, 1024)
 	for range fetchWorkers {
 		d.workers.Go(func() {
 			for job := range d.jobs {
 				errno := d.load(job.fd, job.off, job.n)
 				unix.Close(job.fd)
-				d.finished(job.peer, errno)
+				d.done.put(done{job.peer, errno})
 			}
 		})
 	}
-}
-
-// finished lets the loop continue with a peer. It may be called from any goroutine.
-func (d *disk) finished(p *peer, errno syscall.Errno) {
-	d.mu.Lock()
-	d.done = append(d.done, done{p, errno})
-	d.mu.Unlock()
-	signal(d.wake)
 }
 
 func (d *disk) stop() {
@@ -169,13 +159,4 @@ func (d *disk) await(p *peer, most int64, now time.Duration) bool {
 		unix.Close(own)
 		return false
 	}
-}
-
-// take returns the peers whose wait is over.
-func (d *disk) take() []done {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	all := d.done
-	d.done = nil
-	return all
 }

@@ -142,26 +142,20 @@ func (l *Loop) arrive(p *peer, as arrival) {
 // big-endian; and the state as it is without all this.
 const arrivalState = 0xfe
 
-// prependArrival puts the arrival of a peer before its state, if some proxies send PROXY
-// headers.
-func (l *Loop) prependArrival(p *peer, state []byte) []byte {
+// appendArrival appends the arrival of a peer, which comes before its state, if some proxies send
+// PROXY headers. dst is empty.
+func (l *Loop) appendArrival(dst []byte, p *peer) []byte {
 	client := p.http1.Client()
 	if l.cfg.Proxied == nil || client == nil {
-		return state
+		return dst
 	}
-	var space [64]byte
-	b := append(space[:0], arrivalState, byte(p.header), 0)
+	dst = append(dst, arrivalState, byte(p.header), 0)
 	if p.header == headerNone {
-		b = client.AppendEncoded(b)
-		b[2] = byte(len(b) - 3)
+		dst = client.AppendEncoded(dst)
+		dst[2] = byte(len(dst) - 3)
 	}
-	b = binary.BigEndian.AppendUint16(b, uint16(len(p.begun())))
-	b = append(b, p.begun()...)
-	n := len(state)
-	state = append(state, b...) // to make room
-	copy(state[len(b):], state[:n])
-	copy(state, b)
-	return state
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(p.begun())))
+	return append(dst, p.begun()...)
 }
 
 // cutArrival returns the arrival of a connection, and the state after it; false if it is

@@ -1,8 +1,6 @@
 package eventloop
 
 import (
-	"sync"
-
 	"phalanx/internal/conn"
 	"phalanx/internal/h2"
 	"phalanx/internal/serve"
@@ -38,7 +36,7 @@ func (l *Loop) speakHTTP2(p *peer) {
 	if l.http2 == nil {
 		l.http2 = h2.NewConfig(&l.cfg.Conn, l.limits.Streams)
 	}
-	c := h2.New(l.http2, &p.http1, func() { l.wakers.wake(w) }, l.now)
+	c := h2.New(l.http2, &p.http1, func() { l.woke.put(w) }, l.now)
 	if l.draining {
 		c.Drain(l.now) // it cannot move to another worker
 	}
@@ -67,32 +65,9 @@ func (l *Loop) endHTTP2(p *peer) {
 // other goroutines make. It outlives the peer.
 type waker struct{ peer *peer } // nil once the peer has ended; used by the loop only
 
-// wakers are the wakers that have been called.
-type wakers struct {
-	fd int // eventfd of the loop
-
-	mu     sync.Mutex
-	called []*waker // guarded by mu
-}
-
-func (ws *wakers) wake(w *waker) {
-	ws.mu.Lock()
-	ws.called = append(ws.called, w)
-	ws.mu.Unlock()
-	signal(ws.fd)
-}
-
-func (ws *wakers) take() []*waker {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	called := ws.called
-	ws.called = nil
-	return called
-}
-
 // wakeUp continues the peers that were woken.
 func (l *Loop) wakeUp() {
-	for _, w := range l.wakers.take() {
+	for _, w := range l.woke.take() {
 		if w.peer != nil {
 			l.proceed(w.peer)
 		}

@@ -42,7 +42,7 @@ type Loop struct {
 
 	tls       *secure // nil until a client uses TLS
 	disk      disk
-	wakers    wakers
+	woke      mailbox[*waker]
 	http2     *h2.Config // nil until a client uses HTTP/2
 	peers     []*peer    // open connections, by descriptor
 	open      int        // number of open connections
@@ -154,7 +154,7 @@ func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	if errno := l.watchAll(); errno != 0 {
 		return fmt.Errorf("watch descriptor: %w", errno)
 	}
-	l.wakers.fd = l.wake
+	l.woke.wake = l.wake
 	l.disk.start(l.wake)
 	defer l.disk.stop()
 	defer l.collecting.Wait()

@@ -182,7 +182,7 @@ func (l *Loop) event(p *peer, events uint32) {
 // fetched continues the peers whose bytes have been read from the disk. If the disk could not
 // read them, trying again would take the loop just as long.
 func (l *Loop) fetched() {
-	for _, d := range l.disk.take() {
+	for _, d := range l.disk.done.take() {
 		p := d.peer
 		p.fetching = false
 		p.log.Fetch(false)

@@ -130,7 +130,7 @@ func (l *Loop) await(p *peer) {
 	}
 	p.fetching = true
 	p.log.Fetch(true)
-	if p.http().Await(func() { l.disk.finished(p, 0) }) {
+	if p.http().Await(func() { l.disk.done.put(done{p, 0}) }) {
 		l.arm(p)
 		return
 	}

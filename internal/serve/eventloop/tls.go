@@ -75,21 +75,21 @@ const secureState = 0xff
 
 // freeze puts the state of a peer into the loop's buffer.
 func (l *Loop) freeze(p *peer) {
+	l.state = l.appendArrival(l.state[:0], p)
 	if p.tls == nil {
-		l.state = p.http1.Freeze(l.state[:0], p.unsent, l.now)
+		l.state = p.http1.Freeze(l.state, p.unsent, l.now)
 	} else {
-		l.freezeTLS(p, p.unsent)
+		l.state = l.freezeTLS(l.state, p, p.unsent)
 	}
-	l.state = l.prependArrival(p, l.state)
 }
 
-// freezeTLS puts the state of a TLS peer into the loop's buffer, with its unsent records.
-func (l *Loop) freezeTLS(p *peer, unsent []byte) {
-	const head = 5
-	l.state = append(l.state[:0], secureState, 0, 0, 0, 0)
-	l.state = p.http1.Freeze(l.state, unsent, l.now)
-	binary.BigEndian.PutUint32(l.state[1:], uint32(len(l.state)-head))
-	l.state = p.tls.Freeze(l.state)
+// freezeTLS appends the state of a TLS peer, with its unsent records.
+func (l *Loop) freezeTLS(dst []byte, p *peer, unsent []byte) []byte {
+	dst = append(dst, secureState, 0, 0, 0, 0)
+	begin := len(dst)
+	dst = p.http1.Freeze(dst, unsent, l.now)
+	binary.BigEndian.PutUint32(dst[begin-4:], uint32(len(dst)-begin))
+	return p.tls.Freeze(dst)
 }
 
 // thawTLS restores the TLS part of a state, if there is one, and returns the part of conn.
@@ -121,7 +121,7 @@ func (l *Loop) secureBatch(p *peer, at position) (b rescue.Batch) {
 	b.Used = at.received
 	p.tls.Hold()
 	if b.Fixed = b.Fixed || !p.tls.Movable(); !b.Fixed && !b.Ending {
-		l.freezeTLS(p, nil)
+		l.state = l.freezeTLS(l.state[:0], p, nil)
 		b.About, b.Whole = l.state, true
 	}
 	p.large = rescue.Large(b.About)
