@@ -136,7 +136,7 @@ func TestH2load(t *testing.T) {
 			if total.Answered != 3*each || total.Truncated != 0 || total.Versions["1.1"] != 0 || total.HTTP2 == nil || total.HTTP2.Endings() != 0 {
 				t.Errorf("counters: %+v; HTTP/2: %+v", total, total.HTTP2)
 			}
-			harness.Await(t, 10*time.Second, "no open request", func() bool { return e.Pool().Total.HTTP2.Open() == 0 })
+			harness.Await(t, 10*time.Second, "no open request", func() bool { h := e.Pool().Total.HTTP2; return h != nil && h.Streams == 0 })
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"slices"
 	"time"
 
 	"phalanx/internal/human"
@@ -188,11 +189,8 @@ func charts(p *status.Pool) []chart {
 }
 
 func extremes(all []float64) (low, high float64) {
-	for i, v := range all {
-		if i == 0 || v < low {
-			low = v
-		}
-		high = max(high, v)
+	if len(all) > 0 {
+		low, high = slices.Min(all), max(0, slices.Max(all))
 	}
 	return low, high
 }

@@ -92,7 +92,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	cpu := make(map[int]float64) // of a slot's running processes
 	slotted, all := make(map[int]open), open{}
 	for _, v := range view.Workers {
-		w := o.worker(v, reading, mono)
+		w, holds := o.worker(v, reading, mono)
 		w.Deaths = view.Totals[v.Slot].Deaths
 		if w.PID != 0 {
 			// A process that has just exited is gone from /proc, and not yet part of
@@ -105,7 +105,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 			s.workers[w.PID] = f
 		}
 		cpu[w.Slot] += w.CPUSeconds
-		slotted[w.Slot] = slotted[w.Slot].plus(&w.Figures)
+		slotted[w.Slot], all = slotted[w.Slot].plus(holds), all.plus(holds)
 		p.Workers = append(p.Workers, w)
 	}
 	for _, slot := range slots(view, reading) {
@@ -114,18 +114,14 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 			sum = new(scoreboard.Totals)
 		}
 		past := view.Totals[slot]
-		f := counters(sum)
-		slotted[slot].store(&f)
 		p.PerSlot = append(p.PerSlot, status.Slot{
-			Slot: slot, Generations: past.Generations, Deaths: past.Deaths, CPUSeconds: past.CPU.Seconds() + cpu[slot], Figures: f,
+			Slot: slot, Generations: past.Generations, Deaths: past.Deaths, CPUSeconds: past.CPU.Seconds() + cpu[slot],
+			Figures: figuresOf(sum, slotted[slot]),
 		})
 		s.total.Add(sum)
-		all = all.plus(&f)
 	}
-	f := counters(&s.total)
-	all.store(&f)
-	f.LogLost = o.Log.Lost()
-	p.Total = f
+	p.Total = figuresOf(&s.total, all)
+	p.Total.LogLost = o.Log.Lost()
 	return p, s, nil
 }
 
@@ -149,30 +145,19 @@ func classes(n [6]uint64) map[string]uint64 {
 // open counts what is open at one moment.
 type open struct{ connections, idle, streams int }
 
-// plus returns the sum of o and the figures.
-func (o open) plus(f *status.Figures) open {
-	return open{o.connections + f.Active, o.idle + f.Idle, o.streams + f.HTTP2.Open()}
+func (o open) plus(p open) open {
+	return open{o.connections + p.connections, o.idle + p.idle, o.streams + p.streams}
 }
 
-// store sets the figures to o.
-func (o open) store(f *status.Figures) {
-	f.Active, f.Idle = o.connections, o.idle
-	f.HTTP2.SetOpen(o.streams)
-}
-
-// worker describes one process, without rates and quantiles.
-func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) status.Worker {
-	w := v.Worker
+// worker describes one process, without rates and quantiles, and what it has open.
+func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) (w status.Worker, holds open) {
+	w = v.Worker
 	if v.PID == 0 {
-		return w
+		return w, holds
 	}
 	w.CPUSeconds, w.Memory = usage(o.proc, v.PID)
-	if t := reading.Rows[v.Row]; t != nil {
-		w.Figures = counters(t)
-	}
 	if s, ok := o.Board.Look(v.Row); ok {
-		w.Active, w.Idle, w.Stale = s.Active, s.Idle, s.Stale
-		w.HTTP2.SetOpen(s.Streams)
+		holds, w.Stale = open{s.Active, s.Idle, s.Streams}, s.Stale
 		if s.Beat > 0 {
 			w.Heartbeat = time.Duration(mono - s.Beat).Seconds()
 		}
@@ -180,7 +165,10 @@ func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mo
 			w.Oldest = &status.Request{Line: string(s.Oldest), Age: time.Duration(mono - s.OldestAt).Seconds()}
 		}
 	}
-	return w
+	if t := reading.Rows[v.Row]; t != nil {
+		w.Figures = figuresOf(t, holds)
+	}
+	return w, holds
 }
 
 // slots lists current and former slots.
@@ -195,14 +183,16 @@ func slots(view supervise.View, reading scoreboard.Reading) []int {
 	return slices.Sorted(maps.Keys(all))
 }
 
-func counters(t *scoreboard.Totals) status.Figures {
+// figuresOf returns counters and what is open, without rates and quantiles.
+func figuresOf(t *scoreboard.Totals, holds open) status.Figures {
 	return status.Figures{
+		Active: holds.connections, Idle: holds.idle,
 		Requests: classes(t.Requests),
 		Versions: map[string]uint64{"1.0": t.Versions[0], "1.1": t.Versions[1], "2": t.Versions[2]},
 		Answered: t.Answered(), Truncated: t.Truncated, Bytes: t.Bytes, Accepted: t.Accepted, TakenOver: t.TakenOver,
 		TimedOut: t.TimedOut, Dropped: t.Dropped, Releases: t.Releases, Denied: t.Denied, Copied: t.Copied,
 		Limited: counted[scoreboard.Limit](t.Limited[:], true), Unproxied: counted[proxyproto.Reason](t.Unproxied[:proxyproto.NumReasons], false),
-		Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t),
+		Credentials: credentials(t), TLS: handshakes(t), HTTP2: http2(t, holds.streams),
 		Latency: t.Latency, LatencySeconds: time.Duration(t.LatencyNanos).Seconds(),
 	}
 }
@@ -243,8 +233,8 @@ func handshakes(t *scoreboard.Totals) *status.TLS {
 }
 
 // http2 returns nil if no client has used HTTP/2.
-func http2(t *scoreboard.Totals) *status.HTTP2 {
-	s := &status.HTTP2{Ended: counted[h2.Reason](t.Misused[:h2.NumReasons], false)}
+func http2(t *scoreboard.Totals, streams int) *status.HTTP2 {
+	s := &status.HTTP2{Streams: streams, Ended: counted[h2.Reason](t.Misused[:h2.NumReasons], false)}
 	if t.Versions[2] == 0 && len(s.Ended) == 0 {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 func TestHandshakes(t *testing.T) {
 	var row scoreboard.Row
 	totals := row.Read()
-	if got := counters(&totals).TLS; got != nil {
+	if got := figuresOf(&totals, open{}).TLS; got != nil {
 		t.Errorf("without any: %+v", got)
 	}
 	row.Unsecured[tlsconn.ReasonPlainHTTP].Add(2)
@@ -23,7 +23,7 @@ func TestHandshakes(t *testing.T) {
 	totals.Add(&once)
 	totals.Add(&once)
 	want := &status.TLS{Handshakes: map[string]uint64{"1.2": 0, "1.3": 10}, Resumed: 6, Failed: map[string]uint64{"plain_http": 4}}
-	if got := counters(&totals).TLS; !reflect.DeepEqual(got, want) {
+	if got := figuresOf(&totals, open{}).TLS; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

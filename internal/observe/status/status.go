@@ -261,21 +261,6 @@ type HTTP2 struct {
 	Ended   map[string]uint64 `json:"ended"`   // connections closed for abuse or protocol errors, by reason; zeros are left out
 }
 
-// Open returns Streams, 0 if h is nil.
-func (h *HTTP2) Open() int {
-	if h == nil {
-		return 0
-	}
-	return h.Streams
-}
-
-// SetOpen sets Streams, unless h is nil.
-func (h *HTTP2) SetOpen(n int) {
-	if h != nil {
-		h.Streams = n
-	}
-}
-
 // Endings is the sum of Ended.
 func (h *HTTP2) Endings() uint64 { return sum(h.Ended) }
 
