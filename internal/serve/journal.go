@@ -251,9 +251,9 @@ func (j *Journal) Continues(info tlsconn.Info) {
 	}
 }
 
-// Unsecured logs a TLS failure.
-func (j *Journal) Unsecured(reason tlsconn.Reason, err error) {
-	if j == nil || reason == tlsconn.ReasonNone || reason == tlsconn.ReasonUnclosed {
+// unsecured logs a TLS failure.
+func (j *Journal) unsecured(reason tlsconn.Reason, err error) {
+	if j == nil {
 		return
 	}
 	if err == nil {

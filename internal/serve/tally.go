@@ -104,12 +104,16 @@ func (t *Tally) Misused(reason h2.Reason) {
 	}
 }
 
-// Unsecured counts a TLS failure. A missing close_notify is not counted, because most clients
-// do not send it.
-func (t *Tally) Unsecured(reason tlsconn.Reason) {
+// EndTLS ends a connection's TLS, and counts and logs a failure. A missing close_notify is none,
+// because most clients do not send it.
+func (t *Tally) EndTLS(c *tlsconn.Conn, log *Journal) tlsconn.Reason {
+	err := c.Err()
+	reason := c.Close()
 	if reason != tlsconn.ReasonNone && reason != tlsconn.ReasonUnclosed {
 		t.Row.Unsecured[reason].Add(1)
+		log.unsecured(reason, err)
 	}
+	return reason
 }
 
 const (

@@ -289,12 +289,9 @@ func (l *Loop) failed(p *peer, out []byte) bool {
 	return l.transmit(p, out)
 }
 
-// endTLS ends a peer's TLS, and counts and logs the reason if it ended too early.
+// endTLS ends a peer's TLS.
 func (l *Loop) endTLS(p *peer) tlsconn.Reason {
-	err := p.tls.Err()
-	reason := p.tls.Close()
-	l.tally.Unsecured(reason)
-	p.log.Unsecured(reason, err)
+	reason := l.tally.EndTLS(p.tls, p.log)
 	p.tls, p.more = nil, false
 	return reason
 }

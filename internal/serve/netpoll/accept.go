@@ -32,7 +32,7 @@ func (e *Engine) acceptAll(listener *os.File, from serve.Listener) error {
 			return nil
 		case serve.IsExhausted(err):
 			e.warn(err)
-			if !e.pause(err) {
+			if !e.pause() || !e.awaitRoom() {
 				return nil
 			}
 		case !serve.IsPassing(err):
@@ -56,19 +56,13 @@ func (e *Engine) awaitRoom() bool {
 	return true
 }
 
-// pause waits for free descriptors. With ErrReserve that means until a connection has ended.
-// It returns false when the engine drains.
-func (e *Engine) pause(err error) bool {
-	full := e.open()
-	for {
-		select {
-		case <-time.After(serve.AcceptPause):
-		case <-e.told:
-			return false
-		}
-		if err != serve.ErrReserve || e.open() < full || e.makeRoom(nil) {
-			return true
-		}
+// pause waits for a moment without descriptors or memory. It returns false when the engine drains.
+func (e *Engine) pause() bool {
+	select {
+	case <-time.After(serve.AcceptPause):
+		return true
+	case <-e.told:
+		return false
 	}
 }
 
@@ -77,13 +71,6 @@ func (e *Engine) full() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.limits.Exceeded(len(e.sessions))
-}
-
-// open returns the number of connections.
-func (e *Engine) open() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.sessions)
 }
 
 // acceptOne waits for a connection and starts a session for it. In the serial model, ended is

@@ -159,7 +159,7 @@ func (s *session) end() {
 	s.conn.Abort(serve.ErrLost)
 	s.endHTTP2()
 	if s.tls != nil {
-		s.endTLS()
+		s.tally.EndTLS(s.tls, s.log)
 	}
 	s.releaseBuffers()
 	s.log.Event("connection closed")

@@ -128,7 +128,8 @@ func (s *session) established() {
 // plain HTTP request. It returns false.
 func (s *session) failed(alert []byte, now conn.Now) bool {
 	err := s.tls.Err()
-	if reason := s.endTLS(); reason == tlsconn.ReasonPlainHTTP {
+	reason := s.tally.EndTLS(s.tls, s.log)
+	if s.tls = nil; reason == tlsconn.ReasonPlainHTTP {
 		s.http1.InClear()
 		return s.reply(now)
 	}
@@ -137,16 +138,6 @@ func (s *session) failed(alert []byte, now conn.Now) bool {
 		s.step(alert, conn.Close)
 	}
 	return false
-}
-
-// endTLS ends TLS, and counts and logs a failure.
-func (s *session) endTLS() tlsconn.Reason {
-	err := s.tls.Err()
-	reason := s.tls.Close()
-	s.tally.Unsecured(reason)
-	s.log.Unsecured(reason, err)
-	s.tls = nil
-	return reason
 }
 
 // seal is reply with TLS: it sends the records in out, then the encrypted responses. ended:
