@@ -14,7 +14,6 @@ import (
 
 // model is the state of the live view of one pool. Only Bubble Tea's goroutine uses it.
 type model struct {
-	broken  error // panic that ended the view
 	fetcher *fetcher
 	refresh time.Duration
 	clock   func() time.Time
@@ -70,9 +69,6 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.clients != nil && !m.clients.loaded && !m.fetchingList { // another worker was opened meanwhile
 			return m, m.fetchList()
 		}
-	case panicMsg:
-		m.broken = msg.err
-		return m, tea.Quit
 	case tea.KeyPressMsg:
 		return m, m.press(msg.String())
 	}

@@ -110,7 +110,7 @@ func (n *nodes) of(node int, cmd tea.Cmd) tea.Cmd {
 				msg[i] = n.of(node, msg[i])
 			}
 			return msg
-		case poolMsg, listMsg, panicMsg:
+		case poolMsg, listMsg:
 			return nodeMsg{node, msg}
 		default:
 			return msg // for the program: to quit, or to suspend

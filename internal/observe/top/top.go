@@ -8,7 +8,6 @@
 package top
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +62,6 @@ func show(ctx context.Context, view tea.Model, models []*model, cancel context.C
 	_, err := program.Run()
 	for _, m := range models {
 		m.fetcher.stop(cancel)
-		err = cmp.Or(err, m.broken)
 	}
 	if ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) || err == nil {
 		return nil
@@ -114,22 +112,13 @@ type listMsg struct {
 	at        time.Time
 }
 
-// panicMsg is a panic in a query.
-type panicMsg struct{ err error }
-
-// command returns a command that runs a query, unless the fetcher was stopped. A panic
-// becomes a message, so that the view ends normally and restores the terminal.
+// command returns a command that runs a query, unless the fetcher was stopped.
 func (f *fetcher) command(query func() tea.Msg) tea.Cmd {
-	return func() (m tea.Msg) {
+	return func() tea.Msg {
 		if !f.begin() {
 			return nil
 		}
 		defer f.running.Done()
-		defer func() {
-			if p := recover(); p != nil {
-				m = panicMsg{fmt.Errorf("panic: %v", p)}
-			}
-		}()
 		return query()
 	}
 }
