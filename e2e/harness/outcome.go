@@ -17,7 +17,7 @@ type Outcome struct {
 func Attempt(t *testing.T, p Plan) Outcome {
 	t.Helper()
 	s := Launch(t, p)
-	code := s.Wait(20 * time.Second)
+	code := s.Wait(InTime(20 * time.Second))
 	return Outcome{Code: code, Out: s.Out.String(), Err: s.Log.String()}
 }
 

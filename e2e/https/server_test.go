@@ -188,6 +188,6 @@ func awaitShown(t *testing.T, port int, cfg *tls.Config, want issued) {
 func outcome(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	s := harness.Launch(t, harness.Plan{Args: args})
-	code := s.Wait(15 * time.Second)
+	code := s.Wait(harness.InTime(15 * time.Second))
 	return code, strings.TrimSpace(s.Out.String() + s.Log.String())
 }
