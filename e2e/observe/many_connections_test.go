@@ -145,7 +145,7 @@ func scrolls(s *harness.Server, e *harness.Endpoint, many int) {
 	})
 	opened := time.Since(began)
 	slowest := time.Duration(0)
-	for _, key := range []struct{ name, shows string }{{"End", "idle for"}, {"Home", "sending for"}, {"s", "by age"}, {"s", "by client"}, {"r", "▲CLIENT"}, {"?", "↑↓ scroll"}, {"?", "▲CLIENT"}} {
+	for _, key := range []struct{ name, shows string }{{"End", "idle for"}, {"Home", "sending for"}, {"s", "▼AGE"}, {"s", "▼CLIENT"}, {"r", "▲CLIENT"}, {"?", "↑↓ scroll"}, {"?", "▲CLIENT"}} {
 		began := time.Now()
 		p.press(key.name)
 		p.awaitText(key.shows)

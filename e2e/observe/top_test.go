@@ -234,7 +234,7 @@ func TestTopConnections(t *testing.T) {
 		return regexp.MustCompile(regexp.QuoteMeta(idle.LocalAddr().String()) + ` +idle`).MatchString(screen)
 	})
 	p.press("s", "s")
-	p.awaitText("by client")
+	p.awaitText("▼CLIENT")
 	p.press("Escape")
 	p.awaitText("CONN/IDLE")
 	close(quit)
