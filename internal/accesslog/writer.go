@@ -25,7 +25,8 @@ type Config struct {
 	// Writer's methods except Lost.
 	Alert func(text string)
 
-	now func() time.Time // for alerts; nil: time.Now
+	now   func() time.Time // for alerts; nil: time.Now
+	slack time.Duration    // how long after the timeout of an order the disk counts as dead; 0: 250 ms
 }
 
 // Writer writes the lines of all rings to a file, which a reload may switch on and
@@ -71,6 +72,9 @@ type order struct {
 func New(cfg Config) *Writer {
 	if cfg.now == nil {
 		cfg.now = time.Now
+	}
+	if cfg.slack == 0 {
+		cfg.slack = 250 * time.Millisecond
 	}
 	return &Writer{cfg: cfg, done: make(chan struct{}), dropped: cfg.Lost}
 }
@@ -314,9 +318,6 @@ func (w *Writer) close(timeout time.Duration) error {
 
 var errSilent = errors.New("the disk does not respond")
 
-// slack is how long after the timeout of an order the disk counts as dead.
-const slack = 250 * time.Millisecond
-
 func (w *Writer) command(timeout time.Duration, last bool) error {
 	o := &order{until: time.Now().Add(timeout), last: last, result: make(chan error, 1)}
 	w.mu.Lock()
@@ -335,7 +336,7 @@ func (w *Writer) command(timeout time.Duration, last bool) error {
 	w.wake()
 	w.closed = last
 	w.mu.Unlock()
-	timer := time.NewTimer(timeout + slack)
+	timer := time.NewTimer(timeout + w.cfg.slack)
 	defer timer.Stop()
 	select {
 	case err := <-o.result:

@@ -40,6 +40,7 @@ func open(t *testing.T, path string, cfg Config) *Writer {
 	if cfg.Alert == nil {
 		cfg.Alert = func(string) {}
 	}
+	cfg.slack = time.Minute // the disk responds, but a machine may stand still
 	w := New(cfg)
 	noError(t, w.Use(path))
 	t.Cleanup(func() {
