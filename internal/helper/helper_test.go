@@ -156,7 +156,7 @@ func (l *lines) text() string {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("no %s", what)
 		}
@@ -167,7 +167,9 @@ func await(t *testing.T, what string, ok func() bool) {
 // started again.
 func TestRunner(t *testing.T) {
 	log := &lines{}
+	given := make(chan struct{})
 	s := &starter{idle: 50 * time.Millisecond, do: func(_ context.Context, j Job) ipc.JobDone {
+		<-given
 		return ipc.JobDone{Outcome: ipc.JobOutcome(j.Stat.Size % 4), After: 5, Kept: 7, Reason: map[bool]string{true: "write: disk full"}[j.Stat.Size%4 == 3]}
 	}}
 	r := NewRunner(Config{Start: s.start, Log: log.add})
@@ -178,6 +180,7 @@ func TestRunner(t *testing.T) {
 	for size := range int64(4) {
 		r.Give(9, ipc.Job{Kind: ipc.JobGzip}, file(t, 100+size))
 	}
+	close(given) // before that the helper does not exit
 	await(t, "end of all jobs", func() bool { return r.Status().Failed == 1 })
 	got := *r.Status()
 	if got.Made != 1 || got.Useless != 1 || got.Before != 100 || got.After != 5 || got.Kept != 7 || got.Deaths+got.Dropped != 0 {
@@ -335,7 +338,7 @@ func TestMasterIsBusy(t *testing.T) {
 		}
 	}
 	for i := range jobs {
-		if err := channel.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := channel.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := channel.Receive(); err != nil {

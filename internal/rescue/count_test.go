@@ -55,7 +55,7 @@ func wantCount(t *testing.T, what string, fd int, received, sent uint64) {
 // readable waits until there is something to receive, or EOF.
 func readable(t *testing.T, fd, n int) {
 	t.Helper()
-	for range 1000 {
+	for range 20_000 {
 		unread, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestCountOwnEnd(t *testing.T) {
 	unix.Write(fd, make([]byte, 10))
 	unix.Shutdown(fd, unix.SHUT_WR)
 	wantCount(t, "own end sent", fd, 0, 10)
-	for range 1000 {
+	for range 20_000 {
 		if l, err := look(fd); err != nil || l.state == tcpFinWait2 {
 			break
 		}
@@ -124,7 +124,7 @@ func TestCountReset(t *testing.T) {
 	fd, client := connected(t)
 	client.SetLinger(0)
 	client.Close()
-	for range 1000 {
+	for range 20_000 {
 		if _, _, err := Count(fd); errors.Is(err, ErrReset) {
 			return
 		}
