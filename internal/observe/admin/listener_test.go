@@ -57,7 +57,7 @@ func stale(t *testing.T, path string) {
 }
 
 func reachable(network, where string) bool {
-	c, err := net.DialTimeout(network, where, time.Second)
+	c, err := net.DialTimeout(network, where, time.Minute)
 	if err == nil {
 		c.Close()
 	}

@@ -128,8 +128,9 @@ func TestOrders(t *testing.T) {
 // An order may take longer than other requests. It is cancelled when its client disconnects.
 func TestOrderTakesItsTime(t *testing.T) {
 	s := start(t, short)
-	gone := make(chan bool, 1)
+	begun, gone := make(chan bool, 2), make(chan bool, 1) // for two orders
 	s.pool.order = func(ctx context.Context) status.Outcome {
+		begun <- true
 		select {
 		case <-ctx.Done():
 			gone <- true
@@ -139,8 +140,12 @@ func TestOrderTakesItsTime(t *testing.T) {
 		}
 	}
 	get(t, client(s.unix), "POST", "/reload", 200)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-begun
+		cancel()
+	}()
 	r, err := http.NewRequestWithContext(ctx, "POST", "http://localhost/reload", nil)
 	if err != nil {
 		t.Fatal(err)

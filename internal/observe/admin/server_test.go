@@ -60,7 +60,7 @@ func (r *running) lines() []string {
 func client(where string) *http.Client {
 	network, _ := address.Address(where).Net()
 	return &http.Client{
-		Timeout:       20 * time.Second,
+		Timeout:       time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DisableKeepAlives:  true,
@@ -168,7 +168,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestCloseGivesUp(t *testing.T) {
-	s := start(t, short)
+	s := start(t, ample)
 	begun, ended := make(chan bool), make(chan bool)
 	s.pool.order = func(ctx context.Context) status.Outcome {
 		begun <- true
@@ -207,7 +207,7 @@ func TestSuspend(t *testing.T) {
 			reply.Body.Close()
 		}
 	}
-	if err := s.Server.Suspend(time.Second); err != nil {
+	if err := s.Server.Suspend(20 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 	answers := make(chan error, 2)
@@ -231,7 +231,7 @@ func TestSuspend(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := s.Server.Suspend(time.Second); err != nil {
+	if err := s.Server.Suspend(20 * time.Second); err != nil {
 		t.Error(err)
 	}
 	if err := s.Server.Close(); err != nil {

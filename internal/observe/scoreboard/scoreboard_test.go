@@ -252,7 +252,7 @@ func TestNote(t *testing.T) {
 		})
 	}
 	read := 0
-	for began := time.Now(); read < 5000 && time.Since(began) < 5*time.Second; {
+	for began := time.Now(); read < 5000 && time.Since(began) < time.Minute; {
 		text, at := n.Get()
 		if text == nil {
 			continue

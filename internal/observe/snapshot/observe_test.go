@@ -279,10 +279,14 @@ func TestLogLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Reopen()
-	log.Close()
-	if _, err := os.Stat(path); err != nil {
-		t.Error(err)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			break
+		} else if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
+	log.Close()
 	if n := log.Lost(); n != 7 {
 		t.Errorf("%d lines are lost, want those of the previous program", n)
 	}

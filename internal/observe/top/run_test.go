@@ -43,7 +43,7 @@ func (s *screen) String() string {
 // await waits until a text has been written to the terminal.
 func (s *screen) await(t *testing.T, text string) {
 	t.Helper()
-	for late := time.After(20 * time.Second); !strings.Contains(s.String(), text); {
+	for late := time.After(time.Minute); !strings.Contains(s.String(), text); {
 		select {
 		case <-s.more:
 		case <-late:
@@ -162,6 +162,7 @@ func TestNoColour(t *testing.T) {
 		if err := <-result; err != nil {
 			t.Error(err)
 		}
+		s.await(t, "\x1b[?1049l")
 		if got := strings.Contains(s.String(), "38;5"); got != c.coloured {
 			t.Errorf("colours with %q: %v", c.environ, got)
 		}
