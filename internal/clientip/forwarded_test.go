@@ -134,9 +134,13 @@ func TestClientCostsLittle(t *testing.T) {
 	const size = 16 << 10
 	for _, piece := range []string{",", `,"`, `for="`, `for=",`, `a=b;`, `a="b",`, `\"`, "for=10.0.0.1,"} {
 		line := []byte(strings.Repeat(piece, size/len(piece)) + `"`)
-		began := time.Now()
-		trust.Client(addr("10.0.0.1"), [][]byte{line})
-		if took := time.Since(began); took > time.Second {
+		took := time.Hour
+		for range 3 { // a machine may stand still once
+			began := time.Now()
+			trust.Client(addr("10.0.0.1"), [][]byte{line})
+			took = min(took, time.Since(began))
+		}
+		if took > time.Second {
 			t.Errorf("%q: %v", piece, took)
 		}
 	}

@@ -73,7 +73,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	for _, k := range cases {
 		reportOf(t, cfg, []*site.Root{root}, asking(t, k.method, k.url, k.fields...), fixed)
 	}
-	if after := count(); after != before {
+	if after := count(); after > before {
 		t.Errorf("%d descriptors, want %d as before", after, before)
 	}
 }

@@ -98,7 +98,7 @@ func ask(t *testing.T, cfg conn.Config, secure bool, request []byte) []byte {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	var half interface {
 		net.Conn
 		CloseWrite() error

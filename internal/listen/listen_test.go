@@ -339,7 +339,7 @@ func TestNothingLeftOpen(t *testing.T) {
 		t.Error("opened twice")
 	}
 	s.Close()
-	if after := count(); after != before {
+	if after := count(); after > before {
 		t.Errorf("%[2]d descriptors, want %[1]d as before", before, after)
 	}
 }

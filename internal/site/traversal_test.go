@@ -151,7 +151,7 @@ func TestOpenLeavesNoDescriptor(t *testing.T) {
 		for _, path := range append(traversals()[:200], "/", "/a", "/a/", "/a/b/", "/a/b/c.txt", "/nope", "/secret.txt") {
 			fetch(t, r, path, accepting(t, "br, gzip"))
 		}
-		if after := descriptors(t); after != before {
+		if after := descriptors(t); after > before {
 			t.Errorf("%[2]d descriptors, want %[1]d as before", before, after)
 		}
 	})

@@ -42,7 +42,7 @@ func swapped(t *testing.T) (*site.Releases, func()) {
 		lead("2")
 		select {
 		case <-changed:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the base is not followed")
 		}
 	}
@@ -159,7 +159,7 @@ func TestFollowedSites(t *testing.T) {
 	}
 	select {
 	case <-changed:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the site is not followed")
 	}
 	shows("other.example", "of plain")
