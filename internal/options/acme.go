@@ -22,7 +22,7 @@ func (h *Hosts) UnmarshalFlag(v string) error {
 	for name := range strings.SplitSeq(v, ",") {
 		name = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(name), "."))
 		if cure := nameCure(name); cure != "" {
-			return invalid("acme", v, cure)
+			return invalid(v, cure)
 		}
 		names = append(names, name)
 	}
@@ -58,7 +58,7 @@ func (e *Email) UnmarshalFlag(v string) error {
 	v = strings.TrimPrefix(v, "mailto:")
 	user, host, ok := strings.Cut(v, "@")
 	if !ok || user == "" || nameCure(strings.ToLower(host)) != "" || strings.ContainsAny(v, " ,?\"<>\x00\n") {
-		return invalid("acme-email", v, "must be one address, such as admin@example.org")
+		return invalid(v, "must be one address, such as admin@example.org")
 	}
 	*e = Email(v)
 	return nil
@@ -68,14 +68,14 @@ func (d *Directory) UnmarshalFlag(v string) error {
 	host, ok := strings.CutPrefix(v, "https://")
 	host, _, _ = strings.Cut(host, "/")
 	if !ok || host == "" || strings.ContainsAny(v, " \x00\n#") {
-		return invalid("acme-directory", v, "must be an https URL, such as https://acme-staging-v02.api.letsencrypt.org/directory")
+		return invalid(v, "must be an https URL, such as https://acme-staging-v02.api.letsencrypt.org/directory")
 	}
 	*d = Directory(v)
 	return nil
 }
 
 func (s *StateDir) UnmarshalFlag(v string) error {
-	return dirName(s, "state", v, "must name a directory, such as /var/lib/phalanx")
+	return dirName(s, v, "must name a directory, such as /var/lib/phalanx")
 }
 
 // Hosts returns the hosts whose certificates are obtained by ACME, each once.

@@ -27,9 +27,9 @@ func (a *AuthRule) UnmarshalFlag(v string) error {
 	}
 	switch file = strings.TrimSpace(file); {
 	case !ok || pattern == "" || file == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		return invalid("auth", v, "must be GLOB=FILE, such as 'private/**=/etc/phalanx.htpasswd'")
+		return invalid(v, "must be GLOB=FILE, such as 'private/**=/etc/phalanx.htpasswd'")
 	case !doublestar.ValidatePattern(pattern):
-		return invalid("auth", v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
+		return invalid(v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
 	}
 	*a = AuthRule{pattern, file}
 	return nil

@@ -77,7 +77,7 @@ func TestInClear(t *testing.T) {
 		{auth, []listen.Address{secure}, ""},
 		{both, []listen.Address{secure, plain}, "http://:80"},
 		{Options{}, []listen.Address{plain}, ""},
-		{Options{Auth: auth.Auth, TrustedProxies: make([]TrustedNetworks, 1)}, []listen.Address{plain}, ""},
+		{Options{Auth: auth.Auth, TrustedProxies: make([]Networks, 1)}, []listen.Address{plain}, ""},
 	} {
 		if got := tt.o.InClear(tt.at); got != tt.want {
 			t.Errorf("%v with --plain %s: %q, want %q", tt.at, tt.o.Plain, got, tt.want)

@@ -64,19 +64,19 @@ func (AccessLogFormat) words() []AccessLogFormat {
 }
 func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
 
-func (m *Model) UnmarshalFlag(v string) error        { return choose(m, "model", v, m.words()) }
-func (e *Engine) UnmarshalFlag(v string) error       { return choose(e, "engine", v, e.words()) }
-func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, "rescue", v, r.words()) }
-func (c *Confine) UnmarshalFlag(v string) error      { return choose(c, "confine", v, c.words()) }
-func (t *ServerTokens) UnmarshalFlag(v string) error { return choose(t, "server-tokens", v, t.words()) }
-func (f *LogFormat) UnmarshalFlag(v string) error    { return choose(f, "log-format", v, f.words()) }
-func (e *ETag) UnmarshalFlag(v string) error         { return choose(e, "etag", v, e.words()) }
-func (s *Symlinks) UnmarshalFlag(v string) error     { return choose(s, "symlinks", v, s.words()) }
-func (h *HTTP2) UnmarshalFlag(v string) error        { return choose(h, "http2", v, h.words()) }
+func (m *Model) UnmarshalFlag(v string) error        { return choose(m, v, m.words()) }
+func (e *Engine) UnmarshalFlag(v string) error       { return choose(e, v, e.words()) }
+func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, v, r.words()) }
+func (c *Confine) UnmarshalFlag(v string) error      { return choose(c, v, c.words()) }
+func (t *ServerTokens) UnmarshalFlag(v string) error { return choose(t, v, t.words()) }
+func (f *LogFormat) UnmarshalFlag(v string) error    { return choose(f, v, f.words()) }
+func (e *ETag) UnmarshalFlag(v string) error         { return choose(e, v, e.words()) }
+func (s *Symlinks) UnmarshalFlag(v string) error     { return choose(s, v, s.words()) }
+func (h *HTTP2) UnmarshalFlag(v string) error        { return choose(h, v, h.words()) }
 func (f *AccessLogFormat) UnmarshalFlag(v string) error {
-	return choose(f, "access-log-format", v, f.words())
+	return choose(f, v, f.words())
 }
-func (s *shell) UnmarshalFlag(v string) error { return choose(s, "", v, s.words()) }
+func (s *shell) UnmarshalFlag(v string) error { return choose(s, v, s.words()) }
 
 func (m Model) Complete(match string) []flags.Completion           { return fitting(match, m.words()) }
 func (e Engine) Complete(match string) []flags.Completion          { return fitting(match, e.words()) }
@@ -90,8 +90,8 @@ func (e ETag) Complete(match string) []flags.Completion            { return fitt
 func (s Symlinks) Complete(match string) []flags.Completion        { return fitting(match, s.words()) }
 func (s shell) Complete(match string) []flags.Completion           { return fitting(match, s.words()) }
 
-// choose parses one of the words. flag is as for [invalid].
-func choose[T ~string](to *T, flag, v string, words []T) error {
+// choose parses one of the words.
+func choose[T ~string](to *T, v string, words []T) error {
 	if slices.Contains(words, T(v)) {
 		*to = T(v)
 		return nil
@@ -106,7 +106,7 @@ func choose[T ~string](to *T, flag, v string, words []T) error {
 		}
 		cure += string(word)
 	}
-	return invalid(flag, v, cure)
+	return invalid(v, cure)
 }
 
 func fitting[T ~string](match string, words []T) []flags.Completion {

@@ -7,46 +7,32 @@ import (
 	"phalanx/internal/proto"
 )
 
-// The types of the flags about clients. Networks are separated by commas.
+// The types of the flags about clients.
 type (
-	ProxyNetworks   string
-	TrustedNetworks string
-	AllowNetworks   string
-	DenyNetworks    string
-	ClientHeader    string // the name of a header field
-	Source          string // an IP address, or "unix"
+	Networks     string // separated by commas
+	ClientHeader string // the name of a header field
+	Source       string // an IP address, or "unix"
 )
 
-func (n *ProxyNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "proxy-protocol", v) }
-
-func (n *TrustedNetworks) UnmarshalFlag(v string) error {
-	return readNetworks(n, "trusted-proxies", v)
-}
-
-func (n *AllowNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "allow", v) }
-
-func (n *DenyNetworks) UnmarshalFlag(v string) error { return readNetworks(n, "deny", v) }
-
-// readNetworks parses the networks of a flag.
-func readNetworks[T ~string](to *T, flag, v string) error {
+func (n *Networks) UnmarshalFlag(v string) error {
 	var all []string
 	for _, text := range clientip.SplitNetworks(v) {
 		n, err := clientip.ParseNetwork(text)
 		if err != nil {
-			return invalid(flag, text, err.Error())
+			return invalid(text, err.Error())
 		}
 		all = append(all, n.String())
 	}
 	if len(all) == 0 {
-		return invalid(flag, v, "must name networks, such as 192.0.2.0/24, 2001:db8::/32 or unix")
+		return invalid(v, "must name networks, such as 192.0.2.0/24, 2001:db8::/32 or unix")
 	}
-	*to = T(strings.Join(all, ","))
+	*n = Networks(strings.Join(all, ","))
 	return nil
 }
 
 func (h *ClientHeader) UnmarshalFlag(v string) error {
 	if !proto.IsToken(v) {
-		return invalid("client-header", v, "must be the name of a header field, such as X-Forwarded-For, Forwarded or CF-Connecting-IP")
+		return invalid(v, "must be the name of a header field, such as X-Forwarded-For, Forwarded or CF-Connecting-IP")
 	}
 	*h = ClientHeader(v)
 	return nil
@@ -54,14 +40,14 @@ func (h *ClientHeader) UnmarshalFlag(v string) error {
 
 func (f *Source) UnmarshalFlag(v string) error {
 	if _, ok := clientip.Parse(v); !ok {
-		return invalid("from", v, "must be an IP address, such as 192.0.2.1, or unix")
+		return invalid(v, "must be an IP address, such as 192.0.2.1, or unix")
 	}
 	*f = Source(v)
 	return nil
 }
 
 // networks returns all networks of a repeated flag. They have been validated.
-func networks[T ~string](lists []T) (all []clientip.Network) {
+func networks(lists []Networks) (all []clientip.Network) {
 	for _, list := range lists {
 		for _, text := range clientip.SplitNetworks(string(list)) {
 			if n, err := clientip.ParseNetwork(text); err == nil {

@@ -225,9 +225,9 @@ func (s *scaled) UnmarshalFlag(v string) error {
 	n, err := strconv.ParseUint(v, 10, 16)
 	switch {
 	case err == nil && n == 0:
-		return invalid("", v, "must be 1 to 1024; the command stop ends the server")
+		return invalid(v, "must be 1 to 1024; the command stop ends the server")
 	case err != nil || n > MaxWorkers:
-		return invalid("", v, "must be the number of workers, 1 to 1024")
+		return invalid(v, "must be the number of workers, 1 to 1024")
 	}
 	*s = scaled(n)
 	return nil
@@ -276,7 +276,7 @@ func (s Start) endpoint(given Admin) (Admin, error) {
 	}
 	var a Admin
 	if err := a.UnmarshalFlag(v); err != nil {
-		return "", usage("PHALANX_ADMIN" + strings.TrimPrefix(err.Error(), "--admin"))
+		return "", usage("PHALANX_ADMIN" + err.Error())
 	}
 	return a, nil
 }

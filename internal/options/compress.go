@@ -42,7 +42,7 @@ func (c *codings) UnmarshalFlag(v string) error {
 	var seen []string
 	for name := range strings.SplitSeq(v, ",") {
 		if !slices.Contains([]string{"br", "zstd", "gzip"}, name) || slices.Contains(seen, name) {
-			return invalid("codings", v, "must be a list of br, zstd and gzip, separated by commas")
+			return invalid(v, "must be a list of br, zstd and gzip, separated by commas")
 		}
 		seen = append(seen, name)
 	}
@@ -52,7 +52,7 @@ func (c *codings) UnmarshalFlag(v string) error {
 
 func (level) words() []level { return []level{LevelBest, LevelFast} }
 
-func (l *level) UnmarshalFlag(v string) error { return choose(l, "level", v, l.words()) }
+func (l *level) UnmarshalFlag(v string) error { return choose(l, v, l.words()) }
 
 func (l level) Complete(match string) []flags.Completion { return fitting(match, l.words()) }
 
@@ -70,13 +70,13 @@ const (
 )
 
 func (d *CacheDir) UnmarshalFlag(v string) error {
-	return dirName(d, "cache-dir", v, "must name a directory, such as /var/cache/phalanx")
+	return dirName(d, v, "must name a directory, such as /var/cache/phalanx")
 }
 
 func (CacheDir) Complete(match string) []flags.Completion { return paths(match, false) }
 
 func (s *CacheSize) UnmarshalFlag(v string) error {
-	return size(s, "cache-size", v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))
+	return size(s, v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))
 }
 
 // checkCaching refuses flags that need a cache directory without one.

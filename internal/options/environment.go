@@ -40,14 +40,14 @@ func assign(o *flags.Option, values ...string) error {
 			}
 		}
 		if err != nil || n < 0 || n > MaxVerbose {
-			return invalid(o.LongName, v, "must be a count, 0 to 3")
+			return invalid(v, "must be a count, 0 to 3")
 		}
 		values = slices.Repeat([]string{"true"}, n)
 		if n == 0 {
 			values = []string{"false"} // replaces earlier values
 		}
 	} else if _, err := strconv.ParseBool(v); kind == reflect.Bool && v != "" && err != nil {
-		return invalid(o.LongName, v, "must be true or false")
+		return invalid(v, "must be true or false")
 	}
 	if kind != reflect.Slice {
 		return o.Set(&v)

@@ -106,6 +106,9 @@ func fromLine(p *flags.Parser, line string) (flag, value string, err error) {
 	if err != nil && value != given && given[0] != '"' {
 		err = errors.New(err.Error() + "; a value with \" #\" needs quotes")
 	}
+	if err != nil {
+		err = errors.New("--" + flag + err.Error())
+	}
 	return flag, value, err
 }
 

@@ -14,12 +14,16 @@ import (
 // values already have that form.
 func explain(p *flags.Parser, err error) string {
 	fe, ok := errors.AsType[*flags.Error](err)
-	if !ok || fe.Type == flags.ErrMarshal {
-		return err.Error()
+	if !ok {
+		return strings.TrimSpace(err.Error()) // of a positional argument
 	}
 	see := "; see '" + p.Name + " --help'"
 	name := quoted(fe.Message)
 	switch fe.Type {
+	case flags.ErrMarshal: // by UnmarshalFlag: invalid argument for flag `-p, --port' (expected TYPE): TEXT
+		head, text, _ := strings.Cut(fe.Message, "): ")
+		head, _, _ = strings.Cut(head, "' (expected")
+		return quoted(head) + text
 	case flags.ErrUnknownFlag:
 		dashes := "--"
 		if len(name) == 1 {

@@ -23,11 +23,11 @@ const (
 
 func (h *HSTS) UnmarshalFlag(v string) error {
 	const cure = "must be 0s to 87600h in whole seconds, such as 10m or 8760h"
-	if err := duration(h, "hsts", v, cure, between(0, MaxExpires)); err != nil {
+	if err := duration(h, v, cure, between(0, MaxExpires)); err != nil {
 		return err
 	}
 	if time.Duration(*h)%time.Second != 0 {
-		return invalid("hsts", v, cure)
+		return invalid(v, cure)
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func (p *Plain) UnmarshalFlag(v string) error {
 	word, port, ok := strings.Cut(v, ":")
 	n, err := strconv.ParseUint(port, 10, 16)
 	if Plain(word) != PlainRedirect && v != string(PlainServe) || ok && (err != nil || n == 0 || port[0] == '+') {
-		return invalid("plain", v, "must be redirect, redirect:PORT or serve")
+		return invalid(v, "must be redirect, redirect:PORT or serve")
 	}
 	*p = Plain(v)
 	return nil

@@ -34,7 +34,7 @@ func (l *Listen) UnmarshalFlag(v string) error {
 		cure = schemeCure(v)
 	}
 	if cure != "" {
-		return invalid("listen", v, cure)
+		return invalid(v, cure)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (s Start) fill(p *flags.Parser, file string, lines map[string][]setting) (o
 			from[o.LongName] = origin{byCommandLine, []string{"command line"}}
 		case key != "" && v != "" && !(key == envPort && isLink(v)):
 			if err := assign(o, strings.Split(strings.TrimSpace(v), "\n")...); err != nil {
-				return nil, usage(key + strings.TrimPrefix(err.Error(), "--"+o.LongName))
+				return nil, usage(key + err.Error())
 			}
 			from[o.LongName] = origin{byVariable, []string{"$" + key}}
 		case len(lines[o.LongName]) > 0:

@@ -33,7 +33,7 @@ type (
 func (r Rule) String() string { return r.Pattern + "=" + r.Value }
 
 func (r *Rule) UnmarshalFlag(v string) error {
-	return r.read("cache", v, "must be GLOB=VALUE, such as '*.html=no-cache'", isCacheControl)
+	return r.read(v, "must be GLOB=VALUE, such as '*.html=no-cache'", isCacheControl)
 }
 
 // isCacheControl also refuses values that begin with a digit, which result from the syntax of
@@ -43,18 +43,18 @@ func isCacheControl(s string) bool { return isVisible(s) && (s[0] < '0' || s[0] 
 func (r TypeRule) String() string { return Rule(r).String() }
 
 func (r *TypeRule) UnmarshalFlag(v string) error {
-	return (*Rule)(r).read("type", v, "must be GLOB=TYPE, such as '*.foo=text/plain; charset=utf-8'", isMediaType)
+	return (*Rule)(r).read(v, "must be GLOB=TYPE, such as '*.foo=text/plain; charset=utf-8'", isMediaType)
 }
 
 // read parses the rule of a flag. ok validates its value.
-func (r *Rule) read(flag, v, cure string, ok func(string) bool) error {
+func (r *Rule) read(v, cure string, ok func(string) bool) error {
 	pattern, value, cut := strings.Cut(v, "=")
 	pattern, value = strings.TrimSpace(pattern), strings.TrimSpace(value)
 	switch {
 	case !cut || strings.TrimPrefix(pattern, "/") == "" || value == "" || !ok(value):
-		return invalid(flag, v, cure)
+		return invalid(v, cure)
 	case !doublestar.ValidatePattern(pattern):
-		return invalid(flag, v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
+		return invalid(v, "the pattern is malformed; see https://github.com/bmatcuk/doublestar#patterns")
 	}
 	*r = Rule{pattern, value}
 	return nil
@@ -76,7 +76,7 @@ func isMediaType(s string) bool {
 
 func (n *Name) UnmarshalFlag(v string) error {
 	if v == "" || len(v) > 255 || v == "." || v == ".." || strings.ContainsAny(v, "/\x00") {
-		return invalid("index", v, "must be a file's name, such as index.html")
+		return invalid(v, "must be a file's name, such as index.html")
 	}
 	*n = Name(v)
 	return nil
@@ -85,7 +85,7 @@ func (n *Name) UnmarshalFlag(v string) error {
 func (p *Path) UnmarshalFlag(v string) error {
 	path := strings.TrimPrefix(v, "/")
 	if path == "" || len(path) > 4000 || strings.ContainsRune(path, 0) {
-		return invalid("spa", v, "must be a file in the document root, such as index.html")
+		return invalid(v, "must be a file in the document root, such as index.html")
 	}
 	*p = Path(path)
 	return nil
@@ -99,7 +99,7 @@ func (p *Prefix) UnmarshalFlag(v string) error {
 		}
 	}
 	if !strings.HasPrefix(path, "/") || len(path) > 1000 {
-		return invalid("prefix", v, "must be a path of letters, digits and -._~, such as /docs")
+		return invalid(v, "must be a path of letters, digits and -._~, such as /docs")
 	}
 	*p = Prefix(path)
 	return nil
@@ -107,10 +107,10 @@ func (p *Prefix) UnmarshalFlag(v string) error {
 
 func (r *Redirect) UnmarshalFlag(v string) error {
 	if strings.ContainsAny(v, "\r\n") {
-		return invalid("redirect", v, "must be FROM TO [STATUS] on one line")
+		return invalid(v, "must be FROM TO [STATUS] on one line")
 	}
 	*r = Redirect(v)
-	return ruled("redirect", v, r.Text())
+	return ruled(v, r.Text())
 }
 
 // Text returns the rule as input for package rules.
@@ -126,10 +126,10 @@ func (f Field) Text() (rules.Text, bool) {
 }
 
 // ruled checks the value of a flag in a syntax of package rules.
-func ruled(flag, v string, t rules.Text) error {
+func ruled(v string, t rules.Text) error {
 	_, err := rules.Parse(t)
 	if wrong, ok := errors.AsType[*rules.Error](err); ok {
-		return invalid(flag, v, wrong.Reason)
+		return invalid(v, wrong.Reason)
 	}
 	return err
 }
@@ -137,20 +137,20 @@ func ruled(flag, v string, t rules.Text) error {
 func (f *Field) UnmarshalFlag(v string) error {
 	if text, ok := Field(v).Text(); ok {
 		*f = Field(v)
-		return ruled("header", v, text)
+		return ruled(v, text)
 	}
 	name, value, ok := strings.Cut(v, ":")
 	value = strings.TrimSpace(value)
 	lower := strings.ToLower(name)
 	switch {
 	case !ok || !proto.IsToken(name) || value == "" || !isVisible(value):
-		return invalid("header", v, "must be 'Name: value', such as 'X-Frame-Options: DENY'")
+		return invalid(v, "must be 'Name: value', such as 'X-Frame-Options: DENY'")
 	case rules.Owned(lower), lower == "content-type", lower == "vary": // they differ by path
-		return invalid("header", v, "the server sets "+name+" itself; leave it out")
+		return invalid(v, "the server sets "+name+" itself; leave it out")
 	case lower == "cache-control", lower == "expires":
-		return invalid("header", v, "use --cache or --expires, which set it by path")
+		return invalid(v, "use --cache or --expires, which set it by path")
 	case strings.HasPrefix(lower, "access-control-allow-origin"):
-		return invalid("header", v, "use --cors")
+		return invalid(v, "use --cors")
 	}
 	*f = Field(name + ": " + value)
 	return nil

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jessevdk/go-flags"
-
 	"phalanx/internal/exitcode"
 	"phalanx/internal/human"
 )
@@ -75,14 +73,14 @@ func (p *password) UnmarshalFlag(v string) error {
 	user, secret, ok := strings.Cut(v, ":")
 	if v != MakePassword && (!ok || user == "" || secret == "" || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f })) {
 		// The error does not repeat the value, which may be a password.
-		return &flags.Error{Type: flags.ErrMarshal, Message: "--password: must be USER:PASSWORD; without a value both are generated"}
+		return errors.New(": must be USER:PASSWORD; without a value both are generated")
 	}
 	*p = password(v)
 	return nil
 }
 
 func (l *lifetime) UnmarshalFlag(v string) error {
-	return duration(l, "for", v, "must be 1s to 168h, such as 30m or 1h", between(MinShare, MaxPatience))
+	return duration(l, v, "must be 1s to 168h, such as 30m or 1h", between(MinShare, MaxPatience))
 }
 
 // share parses the command share.

@@ -34,13 +34,13 @@ func (s Site) Name() string { return s.Hosts[0] }
 func (s *Site) UnmarshalFlag(v string) error {
 	hosts, dir, ok := strings.Cut(v, "=")
 	if dir = strings.TrimSpace(dir); !ok || dir == "" || strings.ContainsRune(dir, 0) {
-		return invalid("site", v, "must be HOST=DIR, such as www.example.org=/srv/www")
+		return invalid(v, "must be HOST=DIR, such as www.example.org=/srv/www")
 	}
 	site := Site{Dir: Base(dir)}
 	for host := range strings.SplitSeq(hosts, ",") {
 		name, cure := siteHost(host)
 		if cure != "" {
-			return invalid("site", v, cure)
+			return invalid(v, cure)
 		}
 		site.Hosts = append(site.Hosts, name)
 	}

@@ -1,14 +1,13 @@
 package options
 
 import (
+	"errors"
 	"math"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jessevdk/go-flags"
 
 	"phalanx/internal/human"
 	"phalanx/internal/ipc"
@@ -49,20 +48,20 @@ type (
 const Stdout = "-"
 
 func (b *Base) UnmarshalFlag(v string) error {
-	return dirName(b, "base", v, "must name a directory")
+	return dirName(b, v, "must name a directory")
 }
 
 func (u *User) UnmarshalFlag(v string) error {
 	name, group, hasGroup := strings.Cut(v, ":")
 	if name == "" || hasGroup && group == "" || strings.ContainsAny(v, " \t\x00") || strings.Contains(group, ":") {
-		return invalid("user", v, "must be NAME or NAME:GROUP, such as www-data or www-data:www-data")
+		return invalid(v, "must be NAME or NAME:GROUP, such as www-data or www-data:www-data")
 	}
 	*u = User(v)
 	return nil
 }
 
 func (p *Port) UnmarshalFlag(v string) error {
-	return number(p, "port", v, "must be 0 to 65535 (0 chooses a free one)", 0, math.MaxUint16)
+	return number(p, v, "must be 0 to 65535 (0 chooses a free one)", 0, math.MaxUint16)
 }
 
 // UnmarshalFlag accepts an IPv6 address with or without the brackets that it has in a URL.
@@ -74,9 +73,9 @@ func (b *Bind) UnmarshalFlag(v string) error {
 	ip, err := netip.ParseAddr(bare)
 	switch {
 	case err != nil:
-		return invalid("bind", v, bindCure(v))
+		return invalid(v, bindCure(v))
 	case ip.Is6() && ip.IsLinkLocalUnicast() && ip.Zone() == "":
-		return invalid("bind", v, "a link-local address needs its interface; write for example "+bare+"%eth0")
+		return invalid(v, "a link-local address needs its interface; write for example "+bare+"%eth0")
 	}
 	*b = Bind(ip.String())
 	return nil
@@ -100,32 +99,32 @@ func bindCure(v string) string {
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func (w *Workers) UnmarshalFlag(v string) error {
-	return number(w, "workers", v, "must be 1 to 1024 (0 is one per CPU)", 0, MaxWorkers)
+	return number(w, v, "must be 1 to 1024 (0 is one per CPU)", 0, MaxWorkers)
 }
 
 func (r *Recv) UnmarshalFlag(v string) error {
-	return size(r, "recv", v, "must be 1 to 16M bytes, such as 65536, 64k or 1M", between[int64](1, MaxRecv))
+	return size(r, v, "must be 1 to 16M bytes, such as 65536, 64k or 1M", between[int64](1, MaxRecv))
 }
 
 func (k *KeepAlive) UnmarshalFlag(v string) error {
-	return duration(k, "keepalive", v, "must be 1ms to 24h, such as 30s or 5m", between(time.Millisecond, MaxKeepAlive))
+	return duration(k, v, "must be 1ms to 24h, such as 30s or 5m", between(time.Millisecond, MaxKeepAlive))
 }
 
 func (e *Expires) UnmarshalFlag(v string) error {
-	return duration(e, "expires", v, "must be 0s to 87600h, such as 90s or 12h", between(0, MaxExpires))
+	return duration(e, v, "must be 0s to 87600h, such as 90s or 12h", between(0, MaxExpires))
 }
 
 func (f *FileCache) UnmarshalFlag(v string) error {
-	return duration(f, "file-cache", v, "must be 0s to 1h, such as 1s (0s checks on each request)", between(0, MaxFileCache))
+	return duration(f, v, "must be 0s to 1h, such as 1s (0s checks on each request)", between(0, MaxFileCache))
 }
 
 func (i *Interval) UnmarshalFlag(v string) error {
-	return duration(i, "interval", v, "must be 100ms to 1m, such as 2s", between(MinInterval, MaxInterval))
+	return duration(i, v, "must be 100ms to 1m, such as 2s", between(MinInterval, MaxInterval))
 }
 
 func (a *Admin) UnmarshalFlag(v string) error {
 	if cure := address.Address(v).Cure(); cure != "" {
-		return invalid("admin", v, cure)
+		return invalid(v, cure)
 	}
 	*a = Admin(v)
 	return nil
@@ -133,26 +132,26 @@ func (a *Admin) UnmarshalFlag(v string) error {
 
 func (a *AccessLog) UnmarshalFlag(v string) error {
 	if v == "" || strings.HasSuffix(v, "/") || strings.ContainsRune(v, 0) {
-		return invalid("access-log", v, "must name a file, such as access.log, or - for standard output")
+		return invalid(v, "must name a file, such as access.log, or - for standard output")
 	}
 	*a = AccessLog(v)
 	return nil
 }
 
 // dirName parses the path of a directory. cure is the end of the error.
-func dirName[T ~string](to *T, flag, v, cure string) error {
+func dirName[T ~string](to *T, v, cure string) error {
 	if v == "" || strings.ContainsRune(v, 0) {
-		return invalid(flag, v, cure)
+		return invalid(v, cure)
 	}
 	*to = T(v)
 	return nil
 }
 
 // number parses an integer from least to most. cure is the end of the error.
-func number[T ~int | ~int64](to *T, flag, v, cure string, least, most int64) error {
+func number[T ~int | ~int64](to *T, v, cure string, least, most int64) error {
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < least || n > most || v[0] == '+' {
-		return invalid(flag, v, cure)
+		return invalid(v, cure)
 	}
 	*to = T(n)
 	return nil
@@ -160,7 +159,7 @@ func number[T ~int | ~int64](to *T, flag, v, cure string, least, most int64) err
 
 // size parses a number of bytes with an optional binary suffix k, M or G. ok validates it, and
 // cure is the end of the error.
-func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) error {
+func size[T ~int | ~int64](to *T, v, cure string, ok func(int64) bool) error {
 	digits := strings.TrimRight(v, "kKmMgG")
 	shift := 0
 	if unit := v[len(digits):]; len(unit) == 1 {
@@ -171,7 +170,7 @@ func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) err
 	n, err := strconv.ParseUint(digits, 10, 63)
 	bytes := int64(n) << shift
 	if err != nil || bytes>>shift != int64(n) || !ok(bytes) {
-		return invalid(flag, v, cure)
+		return invalid(v, cure)
 	}
 	*to = T(bytes)
 	return nil
@@ -179,7 +178,7 @@ func size[T ~int | ~int64](to *T, flag, v, cure string, ok func(int64) bool) err
 
 // duration parses a duration. ok validates it, and cure is the end of the error. For a number
 // without a unit the error suggests seconds.
-func duration[T ~int64](to *T, flag, v, cure string, ok func(time.Duration) bool) error {
+func duration[T ~int64](to *T, v, cure string, ok func(time.Duration) bool) error {
 	d, err := time.ParseDuration(v)
 	if err == nil && ok(d) {
 		*to = T(d)
@@ -187,15 +186,15 @@ func duration[T ~int64](to *T, flag, v, cure string, ok func(time.Duration) bool
 	}
 	if _, bare := strconv.ParseFloat(v, 64); bare == nil {
 		if d, err := time.ParseDuration(v + "s"); err == nil && ok(d) {
-			return &flags.Error{Type: flags.ErrMarshal, Message: "--" + flag + ": " + v + " has no unit; write " + v + "s"}
+			return errors.New(": " + v + " has no unit; write " + v + "s")
 		}
 	}
 	if days, err := strconv.ParseUint(strings.TrimSuffix(v, "d"), 10, 16); err == nil && strings.HasSuffix(v, "d") {
 		if d := time.Duration(days) * 24 * time.Hour; ok(d) {
-			return &flags.Error{Type: flags.ErrMarshal, Message: "--" + flag + " " + v + ": d is not a unit; write " + strconv.FormatUint(days*24, 10) + "h"}
+			return invalid(v, "d is not a unit; write "+strconv.FormatUint(days*24, 10)+"h")
 		}
 	}
-	return invalid(flag, v, cure)
+	return invalid(v, cure)
 }
 
 func between[T ~int64](least, most T) func(T) bool {
@@ -206,11 +205,6 @@ func zeroOrBetween[T ~int64](least, most T) func(T) bool {
 	return func(n T) bool { return n == 0 || n >= least && n <= most }
 }
 
-// invalid returns the error of an invalid value; flag is "" for a positional argument.
-// go-flags returns a *flags.Error unchanged, but wraps other errors in a text about Go types.
-func invalid(flag, value, cure string) error {
-	if flag != "" {
-		flag = "--" + flag + " "
-	}
-	return &flags.Error{Type: flags.ErrMarshal, Message: flag + human.Quoted(value) + ": " + cure}
-}
+// invalid returns the error of an invalid value, in the form of UnmarshalFlag: the text that follows
+// the name of the flag.
+func invalid(value, cure string) error { return errors.New(" " + human.Quoted(value) + ": " + cure) }

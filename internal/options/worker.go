@@ -121,7 +121,7 @@ func (s *Socket) UnmarshalFlag(v string) error {
 	scheme, more, _ := strings.Cut(v, ",")
 	*s = Socket{Secure: scheme == "https", Shared: strings.Contains(more, "shared"), Foreign: strings.Contains(more, "foreign")}
 	if s.String() != v {
-		return invalid("socket", v, "must be http or https, with ,shared and ,foreign")
+		return invalid(v, "must be http or https, with ,shared and ,foreign")
 	}
 	return nil
 }
@@ -130,12 +130,12 @@ func (s *Socket) UnmarshalFlag(v string) error {
 type Row int
 
 func (r *Row) UnmarshalFlag(v string) error {
-	return number(r, "row", v, "must be -1 or more", -1, math.MaxInt32)
+	return number(r, v, "must be -1 or more", -1, math.MaxInt32)
 }
 
 // Slot is the number of a slot, 0 to MaxWorkers-1.
 type Slot int
 
 func (s *Slot) UnmarshalFlag(v string) error {
-	return number(s, "slot", v, "must be 0 to 1023", 0, MaxWorkers-1)
+	return number(s, v, "must be 0 to 1023", 0, MaxWorkers-1)
 }
