@@ -50,7 +50,7 @@ type reduced struct {
 // only after a minute.
 func reduce(o options.Options) (r reduced) {
 	switch {
-	case o.Confine == options.ConfineOff:
+	case o.Confine == options.Off:
 	case sandbox.IsRoot():
 		r.err = sandbox.Keep(masterCapabilities())
 	default:

@@ -57,7 +57,7 @@ func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
 	c := exec.Command(path, "helper")
 	p := &helperProcess{cmd: c, began: time.Now()}
 	c.Env = []string{helperKey + "=" + o.Identity, helperSizeKey + "=" + strconv.FormatInt(int64(o.CacheSize), 10), "GOMAXPROCS=1"}
-	if o.Confine == options.ConfineOff {
+	if o.Confine == options.Off {
 		c.Env = append(c.Env, helperNoBox+"=1")
 	}
 	c.ExtraFiles = []*os.File{channel, cache}

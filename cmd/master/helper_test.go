@@ -77,7 +77,7 @@ func TestOpenCache(t *testing.T) {
 	if err := os.Mkdir(base, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o := options.Options{Base: options.Base(base), Compress: true, CacheDir: options.CacheDir(filepath.Join(top, "var", "cache"))}
+	o := options.Options{Base: options.Base(base), Compress: true, CacheDir: options.Dir(filepath.Join(top, "var", "cache"))}
 	for range 2 { // it is created, and then there
 		f, err := openCache(o)
 		if err != nil {
@@ -100,7 +100,7 @@ func TestOpenCache(t *testing.T) {
 		t.Errorf("of another user: %v", err)
 	}
 	for _, dir := range []string{base, filepath.Join(base, "a", "b")} {
-		o.CacheDir = options.CacheDir(dir)
+		o.CacheDir = options.Dir(dir)
 		if err := o.CheckKeys(); err == nil || !strings.Contains(err.Error(), "lies in a document root") {
 			t.Errorf("%s: %v", dir, err)
 		}

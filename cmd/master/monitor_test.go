@@ -44,7 +44,7 @@ func TestHelperAfterReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &monitor{Observer: &snapshot.Observer{Config: snapshot.Config{Board: board}}}
-	o := options.Options{CacheDir: options.CacheDir(t.TempDir()), Compress: true}
+	o := options.Options{CacheDir: options.Dir(t.TempDir()), Compress: true}
 	m.describe(o)
 	told := ""
 	m.helper = newHelper(func() options.Options { return *m.used.Load() }, func(line string) { told = line })

@@ -20,7 +20,7 @@ func confine(opts options.WorkerOptions, sites *website.Sites, cache []int, chan
 		m.Unreadable = m.Unreadable || root.Unreadable()
 		directories = append(directories, root.Directories()...)
 	}
-	if opts.Confine != options.ConfineOff {
+	if opts.Confine != options.Off {
 		m.Sandboxed = true
 		if err := sandbox.Confine(directories...); err != nil {
 			m.Missing = strings.ReplaceAll(err.Error(), "\n", "; ")

@@ -10,7 +10,6 @@ type (
 	Hosts     string // comma-separated host names, in lower case
 	Email     string // an email address
 	Directory string // the URL of a certificate authority's directory
-	StateDir  string // a directory's path, as given
 )
 
 // MaxHost is the length of the longest host name in bytes, limited because a file is named
@@ -72,10 +71,6 @@ func (d *Directory) UnmarshalFlag(v string) error {
 	}
 	*d = Directory(v)
 	return nil
-}
-
-func (s *StateDir) UnmarshalFlag(v string) error {
-	return dirName(s, v, "must name a directory, such as /var/lib/phalanx")
 }
 
 // Hosts returns the hosts whose certificates are obtained by ACME, each once.

@@ -66,7 +66,7 @@ func TestACMEOptions(t *testing.T) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	for args, want := range map[string]StateDir{"": "/var/lib/phalanx", "--acme=a.test --listen=https://:443 --state=/s": "/s"} {
+	for args, want := range map[string]Dir{"": "/var/lib/phalanx", "--acme=a.test --listen=https://:443 --state=/s": "/s"} {
 		o, err := parseMaster(strings.Fields(args), func(name string) string {
 			return map[string]string{"STATE_DIRECTORY": "/var/lib/phalanx:/var/lib/other"}[name]
 		})

@@ -69,7 +69,7 @@ func TestCheckKeys(t *testing.T) {
 	for state, refused := range map[string]bool{
 		"site": true, "site/state": true, "link/new/state": true, filepath.Join(base, "new"): true, ".": false, "site-keys": false, "new/state": false, "": false,
 	} {
-		o := Options{Base: Base(base), State: StateDir(state)}
+		o := Options{Base: Base(base), State: Dir(state)}
 		if err := o.CheckKeys(); (err != nil) != refused || err != nil && exitcode.Code(err) != exitcode.Config {
 			t.Errorf("state %q: %v", state, err)
 		}
@@ -112,7 +112,7 @@ func TestCheckSharedKeys(t *testing.T) {
 		"keys/key.pem": true, "keys": true, "link": true, "keys/cert.pem": false, "other": false,
 		"state": true, "state/acme/ca": true, "state/acme/ca/account.key": true,
 	} {
-		o := Options{Base: Base(dir), TLSKey: []File{File(filepath.Join(dir, "keys/key.pem"))}, TLSCert: []File{"x"}, State: StateDir(filepath.Join(dir, "state"))}
+		o := Options{Base: Base(dir), TLSKey: []File{File(filepath.Join(dir, "keys/key.pem"))}, TLSCert: []File{"x"}, State: Dir(filepath.Join(dir, "state"))}
 		o.Shared.Paths = []string{filepath.Join(dir, "other"), filepath.Join(dir, shared)}
 		if err := o.CheckKeys(); (err != nil) != refused || err != nil && exitcode.Code(err) != exitcode.Config {
 			t.Errorf("share %s: %v", shared, err)

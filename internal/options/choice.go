@@ -11,10 +11,9 @@ import (
 type (
 	Model           string // see [Options]
 	Engine          string // see [Options]
-	HTTP2           string // whether HTTP/2 is offered
+	Switch          string // on or Off
 	Rescue          string // when connections are rescued
 	Confine         string // when workers are sandboxed
-	ServerTokens    string // whether the Server field names the version
 	ETag            string // the source of entity tags
 	Symlinks        string // the symbolic links that are followed
 	LogFormat       string
@@ -31,12 +30,9 @@ const (
 	Epoll   Engine = "epoll"
 	Netpoll Engine = "netpoll"
 
-	HTTP2Off  HTTP2        = "off"
-	Off       Rescue       = "off"
-	TokensOff ServerTokens = "off"
+	Off = "off" // of a Switch, Rescue or Confine
 
 	ConfineRequired Confine = "required"
-	ConfineOff      Confine = "off"
 
 	ETagAuto    ETag = "auto"
 	ETagTimes   ETag = "times"
@@ -50,29 +46,27 @@ const (
 	AccessCombined AccessLogFormat = "combined"
 )
 
-func (Model) words() []Model               { return []Model{Process, Goroutine, Serial} }
-func (Engine) words() []Engine             { return []Engine{"auto", Epoll, Netpoll} }
-func (HTTP2) words() []HTTP2               { return []HTTP2{"on", HTTP2Off} }
-func (Rescue) words() []Rescue             { return []Rescue{"auto", Off} }
-func (Confine) words() []Confine           { return []Confine{"auto", ConfineRequired, ConfineOff} }
-func (ServerTokens) words() []ServerTokens { return []ServerTokens{"on", TokensOff} }
-func (ETag) words() []ETag                 { return []ETag{ETagAuto, ETagTimes, ETagContent} }
-func (Symlinks) words() []Symlinks         { return []Symlinks{"inside", SymlinksBeneath, SymlinksNone} }
-func (LogFormat) words() []LogFormat       { return []LogFormat{"auto", "console", LogJSON} }
+func (Model) words() []Model         { return []Model{Process, Goroutine, Serial} }
+func (Engine) words() []Engine       { return []Engine{"auto", Epoll, Netpoll} }
+func (Switch) words() []Switch       { return []Switch{"on", Off} }
+func (Rescue) words() []Rescue       { return []Rescue{"auto", Off} }
+func (Confine) words() []Confine     { return []Confine{"auto", ConfineRequired, Off} }
+func (ETag) words() []ETag           { return []ETag{ETagAuto, ETagTimes, ETagContent} }
+func (Symlinks) words() []Symlinks   { return []Symlinks{"inside", SymlinksBeneath, SymlinksNone} }
+func (LogFormat) words() []LogFormat { return []LogFormat{"auto", "console", LogJSON} }
 func (AccessLogFormat) words() []AccessLogFormat {
 	return []AccessLogFormat{"common", AccessCombined, "vhost_combined", "json"}
 }
 func (shell) words() []shell { return []shell{"bash", "zsh", "fish"} }
 
-func (m *Model) UnmarshalFlag(v string) error        { return choose(m, v, m.words()) }
-func (e *Engine) UnmarshalFlag(v string) error       { return choose(e, v, e.words()) }
-func (r *Rescue) UnmarshalFlag(v string) error       { return choose(r, v, r.words()) }
-func (c *Confine) UnmarshalFlag(v string) error      { return choose(c, v, c.words()) }
-func (t *ServerTokens) UnmarshalFlag(v string) error { return choose(t, v, t.words()) }
-func (f *LogFormat) UnmarshalFlag(v string) error    { return choose(f, v, f.words()) }
-func (e *ETag) UnmarshalFlag(v string) error         { return choose(e, v, e.words()) }
-func (s *Symlinks) UnmarshalFlag(v string) error     { return choose(s, v, s.words()) }
-func (h *HTTP2) UnmarshalFlag(v string) error        { return choose(h, v, h.words()) }
+func (m *Model) UnmarshalFlag(v string) error     { return choose(m, v, m.words()) }
+func (e *Engine) UnmarshalFlag(v string) error    { return choose(e, v, e.words()) }
+func (r *Rescue) UnmarshalFlag(v string) error    { return choose(r, v, r.words()) }
+func (c *Confine) UnmarshalFlag(v string) error   { return choose(c, v, c.words()) }
+func (f *LogFormat) UnmarshalFlag(v string) error { return choose(f, v, f.words()) }
+func (e *ETag) UnmarshalFlag(v string) error      { return choose(e, v, e.words()) }
+func (s *Symlinks) UnmarshalFlag(v string) error  { return choose(s, v, s.words()) }
+func (s *Switch) UnmarshalFlag(v string) error    { return choose(s, v, s.words()) }
 func (f *AccessLogFormat) UnmarshalFlag(v string) error {
 	return choose(f, v, f.words())
 }
@@ -80,10 +74,9 @@ func (s *shell) UnmarshalFlag(v string) error { return choose(s, v, s.words()) }
 
 func (m Model) Complete(match string) []flags.Completion           { return fitting(match, m.words()) }
 func (e Engine) Complete(match string) []flags.Completion          { return fitting(match, e.words()) }
-func (h HTTP2) Complete(match string) []flags.Completion           { return fitting(match, h.words()) }
+func (s Switch) Complete(match string) []flags.Completion          { return fitting(match, s.words()) }
 func (r Rescue) Complete(match string) []flags.Completion          { return fitting(match, r.words()) }
 func (c Confine) Complete(match string) []flags.Completion         { return fitting(match, c.words()) }
-func (t ServerTokens) Complete(match string) []flags.Completion    { return fitting(match, t.words()) }
 func (f LogFormat) Complete(match string) []flags.Completion       { return fitting(match, f.words()) }
 func (f AccessLogFormat) Complete(match string) []flags.Completion { return fitting(match, f.words()) }
 func (e ETag) Complete(match string) []flags.Completion            { return fitting(match, e.words()) }

@@ -86,7 +86,7 @@ func answer(candidates []flags.Completion) *Info {
 }
 
 func (Base) Complete(match string) []flags.Completion      { return paths(match, false) }
-func (StateDir) Complete(match string) []flags.Completion  { return paths(match, false) }
+func (Dir) Complete(match string) []flags.Completion       { return paths(match, false) }
 func (File) Complete(match string) []flags.Completion      { return paths(match, true) }
 func (AccessLog) Complete(match string) []flags.Completion { return paths(match, true) }
 

@@ -56,24 +56,14 @@ func (l *level) UnmarshalFlag(v string) error { return choose(l, v, l.words()) }
 
 func (l level) Complete(match string) []flags.Completion { return fitting(match, l.words()) }
 
-type (
-	// CacheDir is the path of a directory, as given.
-	CacheDir string
-	// CacheSize is a number of bytes, at least MinCache.
-	CacheSize int64
-)
+// CacheSize is a number of bytes, at least MinCache.
+type CacheSize int64
 
 // Limits of the cache directory, in bytes.
 const (
 	MinCache         = 1 << 20
 	defaultCacheSize = 1 << 30
 )
-
-func (d *CacheDir) UnmarshalFlag(v string) error {
-	return dirName(d, v, "must name a directory, such as /var/cache/phalanx")
-}
-
-func (CacheDir) Complete(match string) []flags.Completion { return paths(match, false) }
 
 func (s *CacheSize) UnmarshalFlag(v string) error {
 	return size(s, v, "must be 1M or more, such as 500M or 10G", between[int64](MinCache, math.MaxInt64))

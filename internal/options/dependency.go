@@ -16,7 +16,7 @@ type dependency struct {
 // checkDependencies refuses flags that would have no effect. cache is the cache directory that systemd
 // passes. token is what has set the token file, which is not refused if it was a variable, because
 // the commands use that too.
-func (o Options) checkDependencies(token source, cache CacheDir) error {
+func (o Options) checkDependencies(token source, cache Dir) error {
 	makes := o.Compress || o.ETag != ETagTimes // copies or digests
 	forACME := o.ACMEEmail != "" || o.ACMEDirectory != "" || o.ACMEProfile != "" || o.ACMEBinding != ""
 	caches := o.FileCache > 0 && o.FileCache != defaultFileCache

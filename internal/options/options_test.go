@@ -20,7 +20,7 @@ func TestWorkerArgs(t *testing.T) {
 		FileCache: 0, Worker: "-w", Verbose: 3, LogFormat: "console",
 		Cache: []Rule{{"a/**", "max-age=1, b=c"}, {"*.js", "no-cache"}}, Type: []TypeRule{{"a", `text/plain; charset="utf-8"`}, {"*.b", "c/d"}}, Index: []Name{"a", "-b"},
 		List: true, Dotfiles: true, CORS: true, SPA: "app/index.html", Header: []Field{"A: b", "C: d: e"},
-		AccessLog: "-odd log", AccessLogFormat: "json", RateAfter: 1 << 41, MaxMemory: 1 << 42, CacheSize: 1 << 30, RequestID: true, Plain: PlainRedirect, HTTP2: HTTP2Off, Rescue: "auto", Confine: "auto", ServerTokens: "on", Symlinks: "inside", ETag: ETagAuto, ClientHeader: "X-Forwarded-For",
+		AccessLog: "-odd log", AccessLogFormat: "json", RateAfter: 1 << 41, MaxMemory: 1 << 42, CacheSize: 1 << 30, RequestID: true, Plain: PlainRedirect, HTTP2: Off, Rescue: "auto", Confine: "auto", ServerTokens: "on", Symlinks: "inside", ETag: ETagAuto, ClientHeader: "X-Forwarded-For",
 	}
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it

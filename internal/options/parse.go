@@ -69,7 +69,7 @@ func (s Start) serving(command string, data any, l *line) (Options, origins, err
 	}
 	if err == nil {
 		err = cmp.Or(l.checkListenAlone(from), l.checkSiteFlags(from["base"].by),
-			l.checkDependencies(from["admin-token-file"].by, CacheDir(s.unitDirectory("CACHE_DIRECTORY"))))
+			l.checkDependencies(from["admin-token-file"].by, s.unitDirectory("CACHE_DIRECTORY")))
 	}
 	if err == nil && s.Environ != nil {
 		err = strayVariable(p, s.Environ())
@@ -81,8 +81,8 @@ func (s Start) serving(command string, data any, l *line) (Options, origins, err
 	if v := s.Getenv(envPort); isLink(v) {
 		l.Linked = v
 	}
-	l.State = cmp.Or(l.State, StateDir(s.unitDirectory("STATE_DIRECTORY")))
-	l.CacheDir = cmp.Or(l.CacheDir, CacheDir(s.unitDirectory("CACHE_DIRECTORY")))
+	l.State = cmp.Or(l.State, s.unitDirectory("STATE_DIRECTORY"))
+	l.CacheDir = cmp.Or(l.CacheDir, s.unitDirectory("CACHE_DIRECTORY"))
 	o, err := completed(l.Options)
 	return o, from, err
 }
@@ -115,9 +115,9 @@ func (s Start) fill(p *flags.Parser, file string, lines map[string][]setting) (o
 
 // unitDirectory returns the directory that systemd passes in a variable for StateDirectory= or
 // CacheDirectory=, the first of several (systemd.exec(5)).
-func (s Start) unitDirectory(key string) string {
+func (s Start) unitDirectory(key string) Dir {
 	first, _, _ := strings.Cut(s.Getenv(key), ":")
-	return first
+	return Dir(first)
 }
 
 // completed completes the options and refuses combinations that contradict each other.

@@ -30,6 +30,7 @@ const (
 
 type (
 	Base      string          // a directory, as given; see CheckBase
+	Dir       string          // a directory, as given
 	Port      int             // 0 to 65535; 0 chooses a free one
 	Bind      string          // an IP address; "": all addresses
 	Workers   int             // 0 is one per CPU, else 1 to MaxWorkers
@@ -48,7 +49,11 @@ type (
 const Stdout = "-"
 
 func (b *Base) UnmarshalFlag(v string) error {
-	return dirName(b, v, "must name a directory")
+	return dirName(b, v)
+}
+
+func (d *Dir) UnmarshalFlag(v string) error {
+	return dirName(d, v)
 }
 
 func (u *User) UnmarshalFlag(v string) error {
@@ -138,10 +143,10 @@ func (a *AccessLog) UnmarshalFlag(v string) error {
 	return nil
 }
 
-// dirName parses the path of a directory. cure is the end of the error.
-func dirName[T ~string](to *T, v, cure string) error {
+// dirName parses the path of a directory.
+func dirName[T ~string](to *T, v string) error {
 	if v == "" || strings.ContainsRune(v, 0) {
-		return invalid(v, cure)
+		return invalid(v, "must name a directory")
 	}
 	*to = T(v)
 	return nil

@@ -74,7 +74,7 @@ func rootName(o options.Options) string {
 
 // server returns the value of the Server field.
 func server(o options.Options) string {
-	if o.ServerTokens == options.TokensOff {
+	if o.ServerTokens == options.Off {
 		return "phalanx"
 	}
 	return "phalanx/" + options.Version
