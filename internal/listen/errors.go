@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -13,11 +12,8 @@ import (
 	"phalanx/internal/unixsocket"
 )
 
-// Errors of addresses, besides those of system calls.
-var (
-	errNoIP        = errors.New("not an IP address")
-	errNoInterface = errors.New("no such interface")
-)
+// errNoInterface is an error of an address, besides those of system calls.
+var errNoInterface = errors.New("no such interface")
 
 // explain returns an [*exitcode.Error] that says what is wrong with an address and what to do.
 func explain(a Address, err error) error {
@@ -26,8 +22,6 @@ func explain(a Address, err error) error {
 	}
 	port, host, omit := a.flags()
 	switch {
-	case errors.Is(err, errNoIP):
-		return exitcode.New(exitcode.Config, host+"not an IP address; give one such as 127.0.0.1 or ::1", err)
 	case errors.Is(err, errNoInterface):
 		ip, _ := netip.ParseAddr(a.Host)
 		return exitcode.New(exitcode.Config, fmt.Sprintf("%sno interface %s on this machine; ip -6 address lists them", host, ip.Zone()), err)
@@ -52,11 +46,7 @@ func explain(a Address, err error) error {
 // on all addresses.
 func (a Address) flags() (port, host, omit string) {
 	if a.Short {
-		bind := a.Host
-		if _, err := netip.ParseAddr(bind); err != nil {
-			bind = strconv.Quote(bind)
-		}
-		return fmt.Sprintf("--port %d: ", a.Port), "--bind " + bind + ": ", "omit --bind"
+		return fmt.Sprintf("--port %d: ", a.Port), "--bind " + a.Host + ": ", "omit --bind"
 	}
 	name := "--listen " + human.Quoted(a.String()) + ": "
 	a.Host = ""

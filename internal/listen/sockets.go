@@ -143,7 +143,7 @@ func resolve(a Address) (network, host string, err error) {
 	}
 	ip, err := netip.ParseAddr(a.Host)
 	if err != nil {
-		return "", "", errNoIP
+		return "", "", err // options are checked for that
 	}
 	if ip = ip.Unmap(); ip.Is4() {
 		return "tcp4", ip.String(), nil
