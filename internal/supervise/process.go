@@ -205,13 +205,13 @@ func (p *process) readAll() {
 		if err != nil {
 			continue
 		}
-		const pause = 100 * time.Microsecond
-		for range lingerTime / pause { // counted, because this process may be stopped for longer
+		const least = 100 // looks, because this process may itself be stopped for longer than lingerTime
+		for looks, until := 0, time.Now().Add(lingerTime); looks < least || time.Now().Before(until); looks++ {
 			unread := false
 			if raw.Control(func(fd uintptr) { unread = ipc.Waiting(int(fd)) }) != nil || !unread {
 				break
 			}
-			time.Sleep(pause)
+			time.Sleep(100 * time.Microsecond)
 		}
 	}
 }
