@@ -34,9 +34,9 @@ func Point(name string) {
 	random ^= random << 17
 	n := oneIn
 	switch name {
-	case "state", "unsent", "held":
+	case "unsent", "held":
 		n = (oneIn + 3) / 4
-	case "accepted", "close", "closed": // once in the life of a connection
+	case "state", "accepted", "close", "closed": // the rarest, most of them once in the life of a connection
 		n = min((oneIn+3)/4, oneIn/20+50)
 	case "give", "given", "from", "taken":
 		n = movingOneIn
