@@ -3,7 +3,6 @@ package acme
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,18 +38,15 @@ func (h *held) notAfter() time.Time { return h.leaf.NotAfter }
 
 // newHeld checks a certificate from the state or from the authority.
 func newHeld(host string, source certificate.Source, got time.Time) (*held, error) {
-	if _, err := certificate.Parse([]certificate.Source{source}); err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(source.Chain)
-	leaf, err := x509.ParseCertificate(block.Bytes)
+	set, err := certificate.Parse([]certificate.Source{source})
 	if err != nil {
 		return nil, err
 	}
-	if err := leaf.VerifyHostname(host); err != nil {
+	cert, err := set.Exactly(host)
+	if err != nil {
 		return nil, fmt.Errorf("certificate %q: it is not valid for %s", source.Name, host)
 	}
-	return &held{source: source, leaf: leaf, got: got.Round(0)}, nil
+	return &held{source: source, leaf: cert.Leaf, got: got.Round(0)}, nil
 }
 
 // load replaces the list of hosts. Hosts that were in it keep their state, but failed ones are

@@ -215,13 +215,9 @@ func (s store) saveCertificate(host string, c certificate.Source) error {
 }
 
 // attempts returns the last attempts by host; nil if they cannot be read.
-func (s store) attempts() map[string]attempt {
-	var list map[string]attempt
+func (s store) attempts() (list map[string]attempt) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "attempts.json"))
-	if err == nil {
-		err = json.Unmarshal(text, &list)
-	}
-	if err != nil {
+	if err != nil || json.Unmarshal(text, &list) != nil {
 		return nil
 	}
 	return list

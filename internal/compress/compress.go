@@ -113,11 +113,11 @@ func encoder(to io.Writer, size int64, coding proto.Coding, level Level) (io.Wri
 
 // verify decodes a copy, and compares it with the file.
 func verify(coded, plain io.Reader, coding proto.Coding) error {
-	decoded, done, err := decoder(coded, coding)
+	decoded, err := decoder(coded, coding)
 	if err != nil {
 		return ErrDamaged
 	}
-	defer done()
+	defer decoded.Close()
 	a, b := make([]byte, 32<<10), make([]byte, 32<<10)
 	for {
 		n, err := io.ReadFull(plain, a)
@@ -138,19 +138,18 @@ func verify(coded, plain io.Reader, coding proto.Coding) error {
 	}
 }
 
-func decoder(from io.Reader, coding proto.Coding) (_ io.Reader, done func(), err error) {
+func decoder(from io.Reader, coding proto.Coding) (io.ReadCloser, error) {
 	switch coding {
 	case proto.Brotli:
-		return brotli.NewReader(from), func() {}, nil
+		return io.NopCloser(brotli.NewReader(from)), nil
 	case proto.Zstd:
 		d, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		return d, d.Close, nil
+		return d.IOReadCloser(), nil
 	}
-	d, err := gzip.NewReader(from)
-	return d, func() {}, err
+	return gzip.NewReader(from)
 }
 
 // bounded is a writer that fails with [ErrNotWorth] beyond the maximum size of a copy.

@@ -56,12 +56,12 @@ func TestFile(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				d, done, err := decoder(bytes.NewReader(made[0]), coding)
+				d, err := decoder(bytes.NewReader(made[0]), coding)
 				if err != nil {
 					t.Fatal(err)
 				}
 				decoded, err := io.ReadAll(d)
-				done()
+				d.Close()
 				if err != nil || !bytes.Equal(decoded, plain) || !bytes.Equal(made[0], made[1]) {
 					t.Errorf("%s in %s at level %d: %v, equal %v, the same again %v", name, coding.Token(), level, err, bytes.Equal(decoded, plain), bytes.Equal(made[0], made[1]))
 				}

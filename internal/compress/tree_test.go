@@ -120,7 +120,7 @@ func TestTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if d, _, err := decoder(f, proto.Gzip); err != nil || !bytes.Equal(must(io.ReadAll(d)), text(6000)) {
+	if d, err := decoder(f, proto.Gzip); err != nil || !bytes.Equal(must(io.ReadAll(d)), text(6000)) {
 		t.Errorf("index.html.gz is not a copy of the current file: %v", err)
 	}
 	got, err = run(t, ctx, dir, nil)

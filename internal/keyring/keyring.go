@@ -36,10 +36,10 @@ type Config struct {
 // Keyring is safe for concurrent use.
 type Keyring struct {
 	Config
-	changed chan struct{}     // capacity 1: notifications carry no data
-	stop    chan struct{}     // closed by Stop
-	watches []<-chan struct{} // each is closed when one of Start's goroutines has ended
-	renewAt time.Time         // the self-signed certificate is not renewed before; only tend uses it
+	changed chan struct{}  // capacity 1: notifications carry no data
+	stop    chan struct{}  // closed by Stop
+	watches sync.WaitGroup // Start's goroutines
+	renewAt time.Time      // the self-signed certificate is not renewed before; only tend uses it
 
 	mu         sync.Mutex
 	loaded     Loaded

@@ -22,10 +22,7 @@ const stopTime = time.Second
 // warning of expiry, in the background until Stop.
 func (k *Keyring) Start() {
 	for _, do := range []func(){k.poll, k.tend} { // a slow disk does not delay the rest
-		ended := make(chan struct{})
-		k.watches = append(k.watches, ended)
-		go func() {
-			defer close(ended)
+		k.watches.Go(func() {
 			ticker := time.NewTicker(pollInterval)
 			defer ticker.Stop()
 			for {
@@ -36,20 +33,21 @@ func (k *Keyring) Start() {
 					return
 				}
 			}
-		}()
+		})
 	}
 }
 
 // Stop ends what Start has started.
 func (k *Keyring) Stop() {
 	close(k.stop)
-	limit := time.After(stopTime)
-	for _, ended := range k.watches {
-		select {
-		case <-ended:
-		case <-limit:
-			return
-		}
+	ended := make(chan struct{})
+	go func() {
+		k.watches.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(stopTime):
 	}
 }
 

@@ -11,9 +11,6 @@ import (
 // The accesses that each version of Landlock can forbid (landlock(7)).
 const (
 	filesV1 = unix.LANDLOCK_ACCESS_FS_MAKE_SYM<<1 - 1 // this one and all before
-	filesV2 = filesV1 | unix.LANDLOCK_ACCESS_FS_REFER
-	filesV3 = filesV2 | unix.LANDLOCK_ACCESS_FS_TRUNCATE
-	filesV5 = filesV3 | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	portsV4 = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
 	scopeV6 = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
 )
@@ -21,16 +18,17 @@ const (
 // handled returns the accesses that a version forbids unless a rule allows them.
 func handled(version int) unix.LandlockRulesetAttr {
 	a := unix.LandlockRulesetAttr{Handled_access_fs: filesV1}
-	switch {
-	case version >= 5:
-		a.Handled_access_fs = filesV5
-	case version >= 3:
-		a.Handled_access_fs = filesV3
-	case version >= 2:
-		a.Handled_access_fs = filesV2
+	if version >= 2 {
+		a.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_REFER
+	}
+	if version >= 3 {
+		a.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	}
 	if version >= 4 {
 		a.Handled_access_net = portsV4
+	}
+	if version >= 5 {
+		a.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	}
 	if version >= 6 {
 		a.Scoped = scopeV6
