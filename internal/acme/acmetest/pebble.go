@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +42,6 @@ type Authority struct {
 	args    []string
 	stdin   io.Closer
 	process *exec.Cmd
-	output  *output
 }
 
 // Start starts an authority, which is stopped at the end of the test.
@@ -87,11 +85,8 @@ func (a *Authority) end() {
 		return
 	}
 	a.stdin.Close()
-	_ = a.process.Wait() // its output was collected
+	_ = a.process.Wait() // its errors are in the test's log
 	a.process = nil
-	if a.t.Failed() {
-		a.t.Logf("pebble: %s", a.output)
-	}
 }
 
 // Restart starts the authority again at the same address, without accounts.
@@ -137,9 +132,9 @@ func (a *Authority) start(address string) {
 		a.t.Fatal(err)
 	}
 	args := append([]string{"-C", filepath.Join(root, "tools", "pebble"), "run", ".", "-address", address}, a.args...)
-	a.process, a.output = exec.Command("go", args...), new(output)
+	a.process = exec.Command("go", args...)
 	a.process.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0")
-	a.process.Stderr = a.output
+	a.process.Stderr = a.t.Output()
 	stdin, err := a.process.StdinPipe()
 	if err != nil {
 		a.t.Fatal(err)
@@ -155,27 +150,9 @@ func (a *Authority) start(address string) {
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	var ready struct{ Directory string }
 	if err = errors.Join(err, json.Unmarshal(line, &ready)); err != nil {
-		a.t.Fatalf("start pebble: %v: %s", err, a.output)
+		a.t.Fatalf("start pebble: %v", err)
 	}
 	a.Directory = ready.Directory
-}
-
-// output collects the output of a process. It may be read concurrently.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 // FreePort returns a port that was free a moment ago.
