@@ -19,11 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"phalanx/internal/proto"
-	"phalanx/internal/site"
 )
-
-// MinSize is the size in bytes from which files are compressed.
-const MinSize = site.MinCopied
 
 // Most returns the maximum size of a compressed copy of size bytes: a copy that saves less
 // than 5 percent is not worth its space.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/site"
 )
 
 // codings are all codings that can be made.
@@ -40,7 +41,7 @@ func scratch(t *testing.T) *os.File {
 
 // A compressed copy decodes to its file, at each level, and compression is deterministic.
 func TestFile(t *testing.T) {
-	samples := map[string][]byte{"small": text(MinSize), "zeros": make([]byte, 300_000), "text": text(200_000)}
+	samples := map[string][]byte{"small": text(site.MinCopied), "zeros": make([]byte, 300_000), "text": text(200_000)}
 	for name, plain := range samples {
 		for _, coding := range codings {
 			for _, level := range []Level{Best, Fast} {

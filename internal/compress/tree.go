@@ -105,7 +105,7 @@ func (t *tree) run(ctx context.Context) error {
 	var all []site.Source
 	t.partial = true
 	err := t.root.Sources(func(s site.Source) error {
-		if s.Stat.Size >= MinSize {
+		if s.Stat.Size >= site.MinCopied {
 			all = append(all, s)
 		}
 		return ctx.Err()

@@ -36,27 +36,13 @@ type File struct {
 	secret [sha256.Size]byte // SHA-256 of the file
 }
 
-// Error is why a file cannot be used.
-type Error struct {
-	Name   string // of the file
-	Line   int    // from 1; 0: the entire file
-	Reason string // what is wrong, and what to do
-}
-
-func (e *Error) Error() string {
-	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s", e.Name, e.Reason)
-	}
-	return fmt.Sprintf("%s:%d: %s", e.Name, e.Line, e.Reason)
-}
-
 // Parse parses the text of a file; name is for errors. Each line is NAME:HASH, optionally
 // followed by a colon and a comment. Empty lines and those that begin with "#" are skipped.
-// The error is an [*Error].
+// An error says what is wrong with which line, and what to do, without the line.
 func Parse(name string, text []byte) (*File, error) {
 	f := &File{users: map[string]hash{}, secret: sha256.Sum256(text)}
 	if len(text) > MaxFile {
-		return nil, &Error{name, 0, fmt.Sprintf("larger than %s", human.Bytes(MaxFile))}
+		return nil, fmt.Errorf("%s: larger than %s", name, human.Bytes(MaxFile))
 	}
 	n := 0
 	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
@@ -66,11 +52,11 @@ func Parse(name string, text []byte) (*File, error) {
 			continue
 		}
 		if reason := f.add(name, line); reason != "" {
-			return nil, &Error{name, n, reason}
+			return nil, fmt.Errorf("%s:%d: %s", name, n, reason)
 		}
 	}
 	if len(f.users) == 0 {
-		return nil, &Error{name, 0, "it has no users; add one with: htpasswd -B " + name + " NAME"}
+		return nil, fmt.Errorf("%[1]s: it has no users; add one with: htpasswd -B %[1]s NAME", name)
 	}
 	return f, nil
 }

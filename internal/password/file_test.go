@@ -1,7 +1,6 @@
 package password
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -79,11 +78,10 @@ func TestParseRefuses(t *testing.T) {
 		{"ok:" + good, "the user ok is listed twice"},
 	} {
 		_, err := Parse("f", []byte("# first\nok:"+good+"\n"+tt.line+"\n"))
-		wrong, ok := errors.AsType[*Error](err)
-		if !ok || !strings.Contains(wrong.Reason, tt.want) || !strings.HasPrefix(err.Error(), "f:3: ") {
-			t.Errorf("%q: %v, want %q", tt.line, err, tt.want)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "f:3: ") {
+			t.Fatalf("%q: %v, want %q", tt.line, err, tt.want)
 		}
-		if ok && strings.Contains(err.Error(), "hunter2") && !strings.Contains(tt.line, "{hunter2") {
+		if strings.Contains(err.Error(), "hunter2") && !strings.Contains(tt.line, "{hunter2") {
 			t.Errorf("%q: the password is repeated: %v", tt.line, err)
 		}
 	}
@@ -141,8 +139,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := Parse("f", text)
 		if err != nil {
-			if wrong, ok := errors.AsType[*Error](err); !ok || strings.ContainsAny(wrong.Reason, "\n\x00\x1b") {
-				t.Fatalf("%T %q", err, err)
+			if strings.ContainsAny(err.Error(), "\n\x00\x1b") {
+				t.Fatalf("%q", err)
 			}
 			return
 		}
