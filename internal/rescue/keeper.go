@@ -29,7 +29,7 @@ func Keep(lifeline int) error {
 		return fmt.Errorf("start keeper: %w", err)
 	}
 	defer unix.Close(started)
-	pid, errno := cloneKeeper(lifeline, started, newDesk(), arguments())
+	pid, errno := cloneKeeper(unix.CLONE_PARENT, lifeline, started, newDesk(), arguments())
 	if errno != 0 {
 		return fmt.Errorf("start keeper: %w", errno)
 	}
@@ -100,15 +100,15 @@ func newDesk() *desk {
 	return d
 }
 
-// cloneKeeper calls clone(2). The child has only this thread, so it must not call
-// into Go's runtime. All signals are blocked meanwhile, and stay blocked in the
-// child.
+// cloneKeeper calls clone(2). The child, which exits at once without a lifeline (-1), has only
+// this thread, so it must not call into Go's runtime. All signals are blocked meanwhile, and stay
+// blocked in the child.
 //
 //go:nosplit
 //go:norace
 //go:noinline
-func cloneKeeper(lifeline, started int, d *desk, args []byte) (pid uintptr, errno syscall.Errno) {
-	const flags = unix.CLONE_FILES | unix.CLONE_PARENT | uintptr(unix.SIGCHLD)
+func cloneKeeper(flags uintptr, lifeline, started int, d *desk, args []byte) (pid uintptr, errno syscall.Errno) {
+	flags |= unix.CLONE_FILES | uintptr(unix.SIGCHLD)
 	all, old := ^uint64(0), uint64(0)
 	var own [16]byte // this thread's name; the child must have its name from the start
 	syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_GET_NAME, uintptr(unsafe.Pointer(&own)), 0, 0, 0, 0)
@@ -139,7 +139,7 @@ func cloneKeeper(lifeline, started int, d *desk, args []byte) (pid uintptr, errn
 // shares returns why no process can share this one's table of descriptors: emulators of
 // Linux may know nothing between threads and forks. It starts one that exits at once.
 func shares() error {
-	pid, errno := cloneNothing()
+	pid, errno := cloneKeeper(0, -1, -1, newDesk(), nil)
 	switch errno {
 	case syscall.EINVAL, syscall.ENOSYS, syscall.EPERM:
 		return fmt.Errorf("start keeper: %w", errno)
@@ -149,22 +149,6 @@ func shares() error {
 		}
 	}
 	return nil // others may be over when a worker starts its keeper
-}
-
-// cloneNothing calls clone(2) like cloneKeeper.
-//
-//go:nosplit
-//go:norace
-//go:noinline
-func cloneNothing() (pid uintptr, errno syscall.Errno) {
-	all, old := ^uint64(0), uint64(0)
-	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
-	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, unix.CLONE_FILES|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
-	for errno == 0 && pid == 0 {
-		syscall.RawSyscall6(syscall.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
-	}
-	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
-	return pid, errno
 }
 
 // serve answers questions until the master closes its end. It leaves out closed descriptors: the
