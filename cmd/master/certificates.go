@@ -170,7 +170,7 @@ func (c *certificates) fingerprint() string {
 	if c == nil || c.SelfSigned() == nil {
 		return ""
 	}
-	return c.SelfSigned().Fingerprint.String()
+	return c.SelfSigned().Fingerprint
 }
 
 func (c *certificates) stop() {
@@ -190,8 +190,8 @@ func (c *certificates) announce(o options.Options, before *upgrade.Carried, out 
 	switch {
 	case info == nil:
 	case o.Verbose > 0:
-		out.log.Info().Str("names", strings.Join(info.Names, " ")).Str("fingerprint", info.Fingerprint.String()).Msg("self-signed certificate")
+		out.log.Info().Str("names", strings.Join(info.Names, " ")).Str("fingerprint", info.Fingerprint).Msg("self-signed certificate")
 	default:
-		out.inform(o, "self-signed certificate for "+info.Names[0]+", SHA-256 fingerprint "+info.Fingerprint.String())
+		out.inform(o, "self-signed certificate for "+info.Names[0]+", SHA-256 fingerprint "+info.Fingerprint)
 	}
 }

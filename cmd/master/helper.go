@@ -150,7 +150,7 @@ func runHelper() error {
 	if err != nil {
 		return fmt.Errorf("read the cache directory: %w", err)
 	}
-	return helper.Work(channel, room, func(ctx context.Context, j helper.Job) ipc.JobDone { return doJob(ctx, store, j) })
+	return helper.Work(channel, room, helper.IdleTime, func(ctx context.Context, j helper.Job) ipc.JobDone { return doJob(ctx, store, j) })
 }
 
 // boundHelper limits this process's memory and returns the number of jobs for which it has

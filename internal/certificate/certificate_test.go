@@ -303,7 +303,7 @@ func TestSelfSigned(t *testing.T) {
 	if !slices.Equal(info.Names, []string{"example.org", "127.0.0.1", "::1"}) || info.Algorithm != "ECDSA" || info.Source != SelfSignedName {
 		t.Errorf("%+v", info)
 	}
-	if text := info.Fingerprint.String(); len(text) != 32*3-1 || strings.Trim(text, "0123456789ABCDEF:") != "" {
+	if text := info.Fingerprint; len(text) != 32*3-1 || strings.Trim(text, "0123456789ABCDEF:") != "" {
 		t.Errorf("fingerprint %q", text)
 	}
 	pool := x509.NewCertPool()

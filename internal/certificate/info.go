@@ -13,16 +13,14 @@ type Info struct {
 	Names       []string
 	Issuer      string
 	Algorithm   string // of the key: ECDSA, RSA or Ed25519
-	Fingerprint Fingerprint
+	Fingerprint string // SHA-256, in the form of OpenSSL and browsers: AB:CD:…
 	NotBefore   time.Time
 	NotAfter    time.Time // of the certificate or of an intermediate, whichever is the earliest
 }
 
-// Fingerprint is the SHA-256 of a certificate.
-type Fingerprint [sha256.Size]byte
-
-// String returns the form of OpenSSL and browsers: AB:CD:….
-func (f Fingerprint) String() string { return strings.ReplaceAll(fmt.Sprintf("% X", f[:]), " ", ":") }
+func fingerprint(certificate []byte) string {
+	return strings.ReplaceAll(fmt.Sprintf("% X", sha256.Sum256(certificate)), " ", ":")
+}
 
 // List describes the certificates, the default first.
 func (s *Set) List() []Info {
@@ -34,7 +32,7 @@ func (s *Set) List() []Info {
 			Source: e.source, Names: names(leaf),
 			Issuer:      leaf.Issuer.String(),
 			Algorithm:   leaf.PublicKeyAlgorithm.String(),
-			Fingerprint: sha256.Sum256(leaf.Raw),
+			Fingerprint: fingerprint(leaf.Raw),
 			NotBefore:   leaf.NotBefore, NotAfter: leaf.NotAfter,
 		}
 		for _, c := range e.chain[1:] {

@@ -213,26 +213,24 @@ func (t *tree) plan(s site.Source) (jobs []job) {
 func (t *tree) work(ctx context.Context, jobs []job) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	queue := make(chan job)
+	queue := make(chan job, len(jobs)) // has all jobs
+	for _, j := range jobs {
+		queue <- j
+	}
+	close(queue)
 	var running sync.WaitGroup
 	for range max(t.Jobs, 1) {
 		running.Go(func() {
 			for j := range queue {
+				if ctx.Err() != nil {
+					return
+				}
 				if err := t.copy(ctx, j); hopeless(err) {
 					cancel(err)
 				}
 			}
 		})
 	}
-	for _, j := range jobs {
-		select {
-		case queue <- j:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	close(queue)
 	running.Wait()
 	return context.Cause(ctx)
 }

@@ -31,15 +31,11 @@ type Job struct {
 // another.
 const IdleTime = time.Minute
 
-// Work does jobs until the channel ends, or none has arrived for a while. It calls a
+// Work does jobs until the channel ends, or none has arrived for a time. It calls a
 // function for each job, completes the result and sends it to the master; the function
 // has to stop when its context ends. At most that many jobs wait, because each holds a
 // descriptor.
-func Work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobDone) error {
-	return work(channel, most, do, IdleTime)
-}
-
-func work(channel *ipc.Channel, most int, do func(context.Context, Job) ipc.JobDone, idle time.Duration) error {
+func Work(channel *ipc.Channel, most int, idle time.Duration, do func(context.Context, Job) ipc.JobDone) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	q := newQueue(most)
 	var receiving sync.WaitGroup

@@ -116,7 +116,7 @@ func (s *starter) start(theirs *os.File) (Process, error) {
 	p := &inside{pid: 100 + len(s.started), ended: make(chan error, 1), kill: make(chan struct{})}
 	s.started = append(s.started, p)
 	worked := make(chan error, 1)
-	go func() { worked <- work(channel, maxJobs, s.do, s.idle) }()
+	go func() { worked <- Work(channel, maxJobs, s.idle, s.do) }()
 	go func() {
 		select {
 		case err := <-worked:
@@ -325,7 +325,7 @@ func TestMasterIsBusy(t *testing.T) {
 	for full, _ := pair(t); full.Send(ipc.JobDone{}) == nil; room++ {
 	}
 	var did atomic.Int64
-	go work(end, maxJobs, func(context.Context, Job) ipc.JobDone { did.Add(1); return ipc.JobDone{} }, time.Minute)
+	go Work(end, maxJobs, time.Minute, func(context.Context, Job) ipc.JobDone { did.Add(1); return ipc.JobDone{} })
 	jobs := room + 20
 	for i := range jobs {
 		f := file(t, 0)
@@ -353,7 +353,7 @@ func TestMasterGone(t *testing.T) {
 	channel, end := pair(t)
 	begun, ended := make(chan struct{}, 9), make(chan error)
 	go func() {
-		ended <- work(end, maxJobs, func(ctx context.Context, _ Job) ipc.JobDone { begun <- struct{}{}; <-ctx.Done(); return ipc.JobDone{} }, time.Minute)
+		ended <- Work(end, maxJobs, time.Minute, func(ctx context.Context, _ Job) ipc.JobDone { begun <- struct{}{}; <-ctx.Done(); return ipc.JobDone{} })
 	}()
 	for i := range int64(3) {
 		f := file(t, i)

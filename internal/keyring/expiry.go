@@ -36,7 +36,7 @@ func (k *Keyring) warnExpiry() {
 	warned := make(map[string]int, len(k.list))
 	for i := range k.list {
 		c := &k.list[i]
-		key := c.Fingerprint.String()
+		key := c.Fingerprint
 		due := warnings(c, now)
 		if warned[key] = max(due, warned[key]); due > k.warned[key] {
 			k.Alert(expiryText(c, now))
@@ -53,7 +53,7 @@ func (k *Keyring) Certificates() []status.Certificate {
 	var all []status.Certificate
 	for _, c := range list[:min(len(list), status.MaxCertificates)] {
 		all = append(all, status.Certificate{
-			Names: c.Names, Source: c.Source, Issuer: c.Issuer, Key: c.Algorithm, Fingerprint: c.Fingerprint.String(),
+			Names: c.Names, Source: c.Source, Issuer: c.Issuer, Key: c.Algorithm, Fingerprint: c.Fingerprint,
 			NotBefore: c.NotBefore, NotAfter: c.NotAfter, Expiring: warnings(&c, now) > 0,
 		})
 	}

@@ -43,7 +43,8 @@ func (s *Spawner) Spawn(slot, row int) (Process, error) {
 		pid, err = s.start(slot, row, &e)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start worker %d: %w", slot, err), e.close())
+		e.close()
+		return nil, fmt.Errorf("start worker %d: %w", slot, err)
 	}
 	p := newProcess(pid, e.channel, e.output, e.kept)
 	p.log, p.render, p.help = s.Log.Add(e.log, slot, p.PID()), s.Render, s.Help
@@ -114,27 +115,22 @@ func newEnds() (e ends, err error) {
 // closeTheirs closes the worker's ends.
 func (e *ends) closeTheirs() {
 	for _, f := range []*os.File{e.workerEnd, e.input, e.logEnd, e.nothing} {
-		if f != nil {
-			f.Close()
-		}
+		f.Close() // also of those that were not made
 	}
 }
 
 // close closes the ends of this process.
-func (e *ends) close() (err error) {
+func (e *ends) close() {
 	if e.kept != nil {
 		e.kept.Close()
 	}
 	if e.channel != nil {
-		err = e.channel.Close()
+		e.channel.Close()
 	}
-	if e.output != nil {
-		err = errors.Join(err, e.output.Close())
-	}
+	e.output.Close()
 	if e.log > 0 {
-		err = errors.Join(err, unix.Close(e.log))
+		unix.Close(e.log)
 	}
-	return err
 }
 
 // withListeners adds the further listening sockets of a slot to a worker's descriptors, which
