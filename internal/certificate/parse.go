@@ -81,10 +81,13 @@ func parseChain(text []byte) ([]*x509.Certificate, error) {
 
 // checkLeaf refuses a certificate that clients would refuse.
 func checkLeaf(c *x509.Certificate) error {
-	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
-		return fmt.Errorf("its RSA key has %d bits; at least %d are needed", key.N.BitLen(), minRSA)
-	}
-	if !supported(c.PublicKey) {
+	switch key := c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSA {
+			return fmt.Errorf("its RSA key has %d bits; at least %d are needed", bits, minRSA)
+		}
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+	default:
 		return fmt.Errorf("its key type (%s) cannot be used with TLS", c.PublicKeyAlgorithm)
 	}
 	switch c.SignatureAlgorithm {
@@ -99,14 +102,6 @@ func checkLeaf(c *x509.Certificate) error {
 		return errors.New("it names no host (subject alternative name)")
 	}
 	return nil
-}
-
-func supported(key any) bool {
-	switch key.(type) {
-	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
-		return true
-	}
-	return false
 }
 
 // checkOrder refuses a chain in which a certificate is not signed by the next one.

@@ -138,34 +138,27 @@ type order struct {
 
 // Reload replaces all workers, like SIGHUP, and waits for the end of the reload.
 func (c *Controller) Reload(ctx context.Context) status.Outcome {
-	return c.submit(ctx, order{reload: true}, func(p *pool) string {
-		p.lastAlert = ""
-		p.reload()
-		return p.lastAlert
-	})
+	return c.submit(ctx, order{reload: true}, (*pool).reload)
 }
 
 // Scale makes n the number of slots, as SIGTTIN and SIGTTOU do step by step, and waits until
 // there are as many workers.
 func (c *Controller) Scale(ctx context.Context, n int) status.Outcome {
-	return c.submit(ctx, order{slots: n}, func(p *pool) string {
-		p.lastAlert = ""
-		p.resize(n)
-		return p.lastAlert
-	})
+	return c.submit(ctx, order{slots: n}, func(p *pool) { p.resize(n) })
 }
 
-// submit gives an order and waits until it is answered. begin begins the order, and returns why
-// it cannot be carried out, or "".
-func (c *Controller) submit(ctx context.Context, o order, begin func(*pool) string) status.Outcome {
+// submit gives an order and waits until it is answered. begin begins the order, or alerts why it
+// cannot be carried out.
+func (c *Controller) submit(ctx context.Context, o order, begin func(*pool)) status.Outcome {
 	o.answer = make(chan status.Outcome, 1) // for the only answer
 	err := c.call(ctx, func(p *pool) {
-		why := begin(p)
+		p.lastAlert = ""
+		begin(p)
 		switch {
 		case p.phase == stopping:
 			o.answer <- status.Outcome{Message: "the pool is stopping"}
-		case why != "":
-			o.answer <- status.Outcome{Message: why}
+		case p.lastAlert != "":
+			o.answer <- status.Outcome{Message: p.lastAlert}
 		default:
 			p.orders = append(p.orders, o)
 		}

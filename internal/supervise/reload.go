@@ -72,11 +72,10 @@ func (p *pool) noteReload(begun bool) {
 
 // recycle queues the replacement of a worker that has asked for it.
 func (p *pool) recycle(w *worker, reason string) {
-	if p.phase != serving || w.slot.worker != w || w.draining() || w.slot.next != nil || slices.Contains(p.toReplace, w.slot) {
+	if p.phase != serving || w.slot.worker != w || w.draining() || w.slot.next != nil || !p.queueReplacement(w.slot) {
 		return
 	}
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("reason", oneLine(reason)).Msg("worker recycled")
-	p.toReplace = append(p.toReplace, w.slot)
 }
 
 // queueReplacement queues the replacement of a slot's worker; false if it is queued already.
