@@ -130,8 +130,8 @@ func (c *Client) Run(ctx context.Context) {
 		}
 		c.progress()
 		h, at := c.next()
-		if wait := at.Sub(c.Now()); h == nil || wait > 0 {
-			c.sleep(ctx, h != nil, wait)
+		if wait := at.Sub(c.Now()); wait > 0 {
+			c.sleep(ctx, wait)
 			continue
 		}
 		c.attend(ctx, h)
@@ -148,10 +148,7 @@ const (
 )
 
 // sleep waits until there is something to do.
-func (c *Client) sleep(ctx context.Context, due bool, wait time.Duration) {
-	if !due {
-		wait = maxSleep
-	}
+func (c *Client) sleep(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(min(wait, maxSleep))
 	defer timer.Stop()
 	select {

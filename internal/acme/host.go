@@ -120,10 +120,12 @@ func (c *Client) progress() {
 	}
 }
 
-// next returns the host that is due first, and when it is; nil if there are no hosts.
+// next returns the host that is due first, and when it is; nil and a later time if there are no
+// hosts.
 func (c *Client) next() (first *host, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	at = c.Now().Add(maxSleep)
 	for _, h := range c.hosts {
 		if t := c.due(h); first == nil || t.Before(at) {
 			first, at = h, t

@@ -118,12 +118,10 @@ func (s *Store) use(name string) {
 // that leftovers of a killed helper can be recognised.
 func (s *Store) begin(name string) (to *os.File, temp string, err error) {
 	temp = fmt.Sprintf("%s%016x.%s", tempPrefix, rand.Uint64(), name)
-	fd, err := unix.Openat(s.dir, temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, "", err
+	if to, err = recreate(s.dir, temp); err == nil {
+		_ = unix.Flock(int(to.Fd()), unix.LOCK_EX|unix.LOCK_NB) // without a lock, other stores may remove it
 	}
-	_ = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // without a lock, other stores may remove it
-	return os.NewFile(uintptr(fd), temp), temp, nil
+	return to, temp, err
 }
 
 // settle renames a temporary file in a directory to its final name, or removes it if writing

@@ -292,8 +292,8 @@ func (k *Check) Close() {
 		return
 	}
 	j.waiting = slices.DeleteFunc(j.waiting, func(other *Check) bool { return other == k })
-	if at := slices.Index(c.queue, j); at >= 0 && len(j.waiting) == 0 {
-		c.queue = slices.Delete(c.queue, at, at+1)
+	if slices.Contains(c.queue, j) && len(j.waiting) == 0 {
+		c.unqueue(j)
 		c.attempt(j.client, -1, c.Now())
 		c.end(j)
 	}

@@ -1,6 +1,7 @@
 package password
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -15,31 +16,29 @@ func (c *Checker) tried(j *job, now time.Time) int {
 // next removes the job whose client has the fewest attempts from the queue, the first of
 // several. So a client that guesses passwords does not delay others.
 func (c *Checker) next() *job {
-	now, best := c.Now(), 0
-	for i, j := range c.queue {
-		if c.tried(j, now) < c.tried(c.queue[best], now) {
-			best = i
-		}
-	}
-	j := c.queue[best]
-	c.queue = slices.Delete(c.queue, best, best+1)
+	now := c.Now()
+	j := slices.MinFunc(c.queue, func(a, b *job) int { return cmp.Compare(c.tried(a, now), c.tried(b, now)) })
+	c.unqueue(j)
 	return j
+}
+
+func (c *Checker) unqueue(j *job) {
+	c.queue = slices.DeleteFunc(c.queue, func(other *job) bool { return other == j })
 }
 
 // makeRoom drops the job whose client has the most attempts from a full queue, if they are
 // more than tried, the attempts of the client that needs room.
 func (c *Checker) makeRoom(tried int, now time.Time) bool {
-	worst := 0
-	for i, j := range c.queue {
-		if c.tried(j, now) >= c.tried(c.queue[worst], now) {
-			worst = i
+	var j *job
+	for _, other := range c.queue {
+		if j == nil || c.tried(other, now) >= c.tried(j, now) {
+			j = other
 		}
 	}
-	j := c.queue[worst]
 	if c.tried(j, now) <= tried {
 		return false
 	}
-	c.queue = slices.Delete(c.queue, worst, worst+1)
+	c.unqueue(j)
 	c.attempt(j.client, -1, now)
 	j.outcome = Busy
 	c.answer(j)

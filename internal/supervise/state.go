@@ -19,21 +19,17 @@ func (s state) String() string {
 }
 
 // change is what happens to a slot.
-type change int
+type change string
 
 const (
-	spawn  change = iota
-	report        // the worker is ready
-	drain
-	replace // another worker is ready and replaces this one
-	detach  // the worker drains, and leaves the slot to another
-	exit
-	retry // another process will be started at a known time
+	spawn   change = "spawn"
+	report  change = "ready" // the worker is ready
+	drain   change = "drain"
+	replace change = "replace" // another worker is ready and replaces this one
+	detach  change = "detach"  // the worker drains, and leaves the slot to another
+	exit    change = "exit"
+	retry   change = "retry" // another process will be started at a known time
 )
-
-func (c change) String() string {
-	return [...]string{"spawn", "ready", "drain", "replace", "detach", "exit", "retry"}[c]
-}
 
 // next is the transition table: the only place that knows which state follows which. All other
 // transitions are errors.

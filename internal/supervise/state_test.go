@@ -21,7 +21,7 @@ func TestTransitions(t *testing.T) {
 	}
 	for _, s := range states {
 		for _, c := range changes {
-			want, ok := allowed[s.String()+" "+c.String()]
+			want, ok := allowed[s.String()+" "+string(c)]
 			got, err := next(s, c)
 			if ok && (err != nil || got != want) {
 				t.Errorf("%v in state %v: %v, %v, want %v", c, s, got, err, want)
