@@ -101,7 +101,7 @@ func (m *model) hints(t theme) []piece {
 	case m.clients != nil:
 		return []piece{
 			{"q quit", t.faint, 1}, {"? help", t.faint, 2}, {"esc back", t.faint, 0}, {"↑↓ select", t.faint, 6},
-			{"s sort", t.faint, 3}, {"r reverse", t.faint, 4}, pause,
+			{"s sort (by " + strings.ToLower(m.clients.by) + ")", t.faint, 3}, {"r reverse", t.faint, 4}, pause,
 		}
 	}
 	return []piece{
