@@ -3,6 +3,8 @@ package serve
 import (
 	"fmt"
 	"math"
+	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,11 +30,11 @@ type Limits struct {
 	row       *scoreboard.Row
 	alert     func(string)
 	slot      int
-	perClient int               // of the pool; 0: no limit
-	most      int               // connections of one client
-	pool      int               // connections of the pool; 0: no limit
-	possible  int               // connections that leave a reserve of descriptors; stored because a sandboxed worker cannot read its limit
-	clients   map[network]int32 // number of connections; nil: not counted
+	perClient int                    // of the pool; 0: no limit
+	most      int                    // connections of one client
+	pool      int                    // connections of the pool; 0: no limit
+	possible  int                    // connections that leave a reserve of descriptors; stored because a sandboxed worker cannot read its limit
+	clients   map[netip.Prefix]int32 // number of connections; nil: not counted
 	minRate   int
 	trust     *clientip.Trust                    // proxies, which are exempt
 	told      [scoreboard.NumLimits]atomic.Int64 // nanoseconds; 0: never
@@ -44,7 +46,7 @@ type Limits struct {
 func NewLimits(cfg *Config) *Limits {
 	l := &Limits{row: cfg.Row, alert: cfg.Alert, slot: cfg.Slot, perClient: cfg.MaxPerClient, pool: cfg.MaxConnections, minRate: cfg.Conn.MinRate, trust: cfg.Conn.Trust, possible: maxConnections()}
 	if l.perClient > 0 {
-		l.clients = make(map[network]int32)
+		l.clients = make(map[netip.Prefix]int32)
 	}
 	l.Streams = h2.NewBounds(l.possible / 2) // a quarter of the descriptors
 	l.Share(1)
@@ -82,10 +84,10 @@ func clientShare(n, slots int) int {
 	return min(n, max(8, int(math.Ceil(average+4*math.Sqrt(average)))))
 }
 
-// networkOf returns the network of a client; 0: its connections are not counted.
-func (l *Limits) networkOf(client *clientip.Addr) network {
+// networkOf returns the network of a client; invalid: its connections are not counted.
+func (l *Limits) networkOf(client *clientip.Addr) netip.Prefix {
 	if l.clients == nil || client == nil || l.trust.Trusts(*client) {
-		return 0
+		return netip.Prefix{}
 	}
 	return networkOf(client.IP())
 }
@@ -94,13 +96,13 @@ func (l *Limits) networkOf(client *clientip.Addr) network {
 // client is over the limit, and the connection must be closed.
 func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (counted, ok bool) {
 	key := l.networkOf(client)
-	if key == 0 || int(l.clients[key]) < l.most {
+	if !key.IsValid() || int(l.clients[key]) < l.most {
 		return l.Arrive(client), true
 	}
 	l.row.Limited[scoreboard.LimitClient].Add(1)
 	if l.due(scoreboard.LimitClient, now) {
-		l.alert(fmt.Sprintf("client %v has reached the limit of connections per client (%d in all, %d in this worker): "+
-			"new ones are closed; raise --max-connections-per-client if it is a proxy or a NAT", key, l.perClient, l.most))
+		l.alert(fmt.Sprintf("client %s has reached the limit of connections per client (%d in all, %d in this worker): "+
+			"new ones are closed; raise --max-connections-per-client if it is a proxy or a NAT", strings.TrimSuffix(key.String(), "/32"), l.perClient, l.most))
 	}
 	return false, false
 }
@@ -108,10 +110,10 @@ func (l *Limits) Admit(client *clientip.Addr, now time.Duration) (counted, ok bo
 // Arrive counts a connection from another worker, regardless of the limit.
 func (l *Limits) Arrive(client *clientip.Addr) (counted bool) {
 	key := l.networkOf(client)
-	if key != 0 {
+	if counted = key.IsValid(); counted {
 		l.clients[key]++
 	}
-	return key != 0
+	return counted
 }
 
 // Leave uncounts a connection of a client.

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -119,10 +120,7 @@ func (q *Orders) Take() (Order, bool) {
 		return nil, false
 	}
 	o := q.queue[0]
-	q.queue[0] = nil
-	if q.queue = q.queue[1:]; len(q.queue) == 0 {
-		q.queue = nil
-	}
+	q.queue = slices.Delete(q.queue, 0, 1)
 	return o, true
 }
 

@@ -15,12 +15,14 @@ func (l *list) init() { l.root.next, l.root.prev = &l.root, &l.root }
 // front returns the first peer, or nil.
 func (l *list) front() *peer { return l.root.next.peer }
 
-// push puts a link that is in no list at the end.
-func (l *list) push(e *link) {
-	last := l.root.prev
-	e.prev, e.next = last, &l.root
-	last.next, l.root.prev = e, e
+// after puts a link that is in no list behind another one.
+func (e *link) after(prev *link) {
+	e.prev, e.next = prev, prev.next
+	prev.next.prev, prev.next = e, e
 }
+
+// push puts a link that is in no list at the end.
+func (l *list) push(e *link) { e.after(l.root.prev) }
 
 // insert puts a link that is in no list behind all that are due no later. In a list of
 // equally long deadlines that is the end, unless a connection from another worker came
@@ -30,16 +32,11 @@ func (l *list) insert(e *link) {
 	for last.peer != nil && last.peer.armed > e.peer.armed {
 		last = last.prev
 	}
-	e.prev, e.next = last, last.next
-	last.next.prev, last.next = e, e
+	e.after(last)
 }
 
 // unshift puts a link that is in no list at the front.
-func (l *list) unshift(e *link) {
-	first := l.root.next
-	e.prev, e.next = &l.root, first
-	first.prev, l.root.next = e, e
-}
+func (l *list) unshift(e *link) { e.after(&l.root) }
 
 // remove takes the link out of its list, if it is in one.
 func (e *link) remove() {
