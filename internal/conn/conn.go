@@ -280,11 +280,11 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 				c.begin(now)
 			}
 			if c.fresh {
-				switch match(c.in) {
-				case prefaceBegun:
-					return out, Read
-				case prefaceWhole:
+				switch begun, whole := MatchPreface(c.in); {
+				case whole:
 					return out, Switch
+				case begun:
+					return out, Read
 				}
 				c.fresh = false
 			}

@@ -4,23 +4,10 @@ package conn
 // with it.
 const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// preface says whether the received bytes begin with the HTTP/2 preface.
-type preface uint8
-
-const (
-	prefaceNone preface = iota
-	prefaceBegun
-	prefaceWhole
-)
-
-// match compares the first bytes of a connection with the preface.
-func match(in []byte) preface {
+// MatchPreface compares the first bytes of a connection with the preface: begun says that they are
+// its beginning, whole that they contain it.
+func MatchPreface(in []byte) (begun, whole bool) {
 	n := min(len(in), len(Preface))
-	switch {
-	case string(in[:n]) != Preface[:n]:
-		return prefaceNone
-	case n < len(Preface):
-		return prefaceBegun
-	}
-	return prefaceWhole
+	begun = string(in[:n]) == Preface[:n]
+	return begun, begun && n == len(Preface)
 }

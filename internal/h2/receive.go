@@ -72,16 +72,13 @@ func (c *Conn) boundary(now conn.Now) {
 
 // preface checks the client's connection preface; false if it is incomplete or wrong.
 func (c *Conn) preface(now conn.Now) bool {
-	n := min(len(c.in), len(conn.Preface))
-	switch {
-	case string(c.in[:n]) != conn.Preface[:n]:
+	begun, whole := conn.MatchPreface(c.in)
+	if !begun {
 		c.fail(ProtocolError, ReasonProtocol)
-		return false
-	case n < len(conn.Preface):
-		return false
+	} else if whole {
+		c.in, c.phase, c.since = c.in[len(conn.Preface):], phaseOpen, now.Mono
 	}
-	c.in, c.phase, c.since = c.in[n:], phaseOpen, now.Mono
-	return true
+	return whole
 }
 
 // discarded reports whether a frame is processed before all of its payload was received.

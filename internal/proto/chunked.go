@@ -77,7 +77,10 @@ func (d *Discarder) step(c byte) Fault {
 	case chunkExt, trailerValue:
 		return d.text(c)
 	case chunkSizeLF:
-		return d.lf(c, d.afterSize())
+		if d.left > 0 {
+			return d.lf(c, chunkData)
+		}
+		return d.lf(c, trailerStart)
 	case chunkDataCR:
 		if c != '\r' {
 			return badChunk
@@ -100,13 +103,6 @@ func (d *Discarder) lf(c byte, next chunkState) Fault {
 	}
 	d.state = next
 	return Fault{}
-}
-
-func (d *Discarder) afterSize() chunkState {
-	if d.left == 0 {
-		return trailerStart
-	}
-	return chunkData
 }
 
 func (d *Discarder) size(c byte) Fault {
