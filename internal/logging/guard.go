@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+
+	"phalanx/internal/human"
 )
 
 // maxLine is the maximum length of a line in bytes, its newline included: a pipe takes it
@@ -21,8 +23,8 @@ type (
 func (g jsonGuard) Write(p []byte) (int, error) {
 	line := p
 	if len(line) > maxLine {
-		// Escaping turns a byte into at most six.
-		begin, err := json.Marshal(Clip(string(p), 600))
+		// Escaping turns a character into at most six bytes.
+		begin, err := json.Marshal(human.Clip(string(p), 600))
 		if err != nil {
 			begin = []byte(`""`)
 		}
@@ -37,8 +39,7 @@ func (g jsonGuard) Write(p []byte) (int, error) {
 func (g consoleGuard) Write(p []byte) (int, error) {
 	line := p
 	if len(line) > maxLine {
-		const end = "\x1b[0m\n"
-		line = []byte(Clip(string(p), maxLine-len(end)) + end)
+		line = []byte(human.Clip(string(p), 1000) + "\x1b[0m\n") // a character has at most four bytes
 	}
 	g.w.Write(line)
 	return len(p), nil

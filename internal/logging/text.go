@@ -63,16 +63,3 @@ func appendUnit(dst []byte, u rune) []byte {
 }
 
 const ellipsis = "…"
-
-// Clip shortens s to at most n bytes. A longer text is cut between characters and ends with
-// an ellipsis; n must be at least 3.
-func Clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	n = max(0, n-len(ellipsis))
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + ellipsis
-}
