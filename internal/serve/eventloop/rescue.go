@@ -20,22 +20,28 @@ import (
 // here has an effect.
 
 // commit records what a peer does next: it sends responses from the send buffer, which were
-// made at the given position.
+// made at the given position. A handshake is not recorded.
 func (l *Loop) commit(p *peer, out []byte, at position) {
-	if l.cfg.Records == nil {
+	if l.cfg.Records == nil || p.handshaking() {
 		return
 	}
-	m := p.http().Mark()
-	if len(out) == 0 && !m.Fixed {
-		return // the last commit is still valid
-	}
 	var b rescue.Batch
-	p.batch(&b, &m, at)
-	b.Len, b.About = len(out), l.about(p, &m)
+	if p.tls != nil {
+		b = l.secureBatch(p, at)
+	} else {
+		m := p.http().Mark()
+		if len(out) == 0 && !m.Fixed {
+			return // the last commit is still valid
+		}
+		p.batch(&b, &m, at)
+		b.About = l.about(p, &m)
+	}
+	b.Len = len(out)
 	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
 		b.Fixed = true // the buffer was too small, and has been replaced
 	}
 	l.cfg.Records.Commit(int(p.fd), &b)
+	p.placed = p.placed || p.large
 }
 
 // received returns how many bytes have been received from a peer, used or not.
@@ -55,12 +61,12 @@ func (l *Loop) position(p *peer) position {
 	if l.cfg.Records == nil {
 		return position{}
 	}
+	received := l.received(p)
 	if p.tls != nil {
-		at := position{l.cfg.Records.Used(int(p.fd)) + uint64(l.tls.got), l.cfg.Records.End(int(p.fd)) - uint64(p.http().Segment().Len)}
+		received += uint64(l.tls.got)
 		l.tls.got = 0
-		return at
 	}
-	return position{l.received(p), l.cfg.Records.End(int(p.fd)) - uint64(p.http().Segment().Len)}
+	return position{received, l.cfg.Records.End(int(p.fd)) - uint64(p.http().Segment().Len)}
 }
 
 // batch turns a mark into a batch that begins at a position.
@@ -110,26 +116,24 @@ func (l *Loop) taken(p *peer) {
 		return
 	}
 	received, sent, err := rescue.Count(int(p.fd))
-	if p.tls != nil {
-		b := l.secureBatch(p, position{received, sent})
-		b.Fixed = b.Fixed || err != nil
-		l.cfg.Records.Take(int(p.fd), &b, p.unsent, nil)
-		p.placed = len(p.unsent) > 0 || p.large
-		rescue.Point("taken")
-		return
-	}
-	m := p.http().Mark()
-	held := p.http().Unused()
-	if p.header != headerNone {
-		held = p.begun()
-		m.Rest = len(held)
-	}
+	at := position{received, sent}
 	var b rescue.Batch
-	p.batch(&b, &m, position{received, sent})
+	var held []byte
+	if p.tls != nil {
+		b = l.secureBatch(p, at)
+		p.placed = len(p.unsent) > 0 || p.large
+	} else {
+		m := p.http().Mark()
+		if held = p.http().Unused(); p.header != headerNone {
+			held = p.begun()
+			m.Rest = len(held)
+		}
+		p.batch(&b, &m, at)
+		b.About = l.about(p, &m)
+		p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
+	}
 	b.Fixed = b.Fixed || err != nil
-	b.About = l.about(p, &m)
 	l.cfg.Records.Take(int(p.fd), &b, p.unsent, held)
-	p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
 	rescue.Point("taken")
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
-	"unsafe"
 
 	"phalanx/internal/conn"
 	"phalanx/internal/rescue"
@@ -126,21 +125,6 @@ func (l *Loop) secureBatch(p *peer, at position) (b rescue.Batch) {
 	}
 	p.large = rescue.Large(b.About)
 	return b
-}
-
-// commitSecure is commit for a TLS peer. A handshake is not recorded.
-func (l *Loop) commitSecure(p *peer, out []byte, at position) {
-	if l.cfg.Records == nil || p.handshaking() {
-		return
-	}
-	b := l.secureBatch(p, at)
-	b.Len = len(out)
-	if len(out) > 0 && unsafe.SliceData(out) != unsafe.SliceData(l.out) {
-		b.Fixed = true // the buffer was too small, and has been replaced
-	}
-	if l.cfg.Records.Commit(int(p.fd), &b); p.large {
-		p.placed = true
-	}
 }
 
 // count begins to count the bytes of a TLS peer: those of its handshake were not counted.
@@ -329,7 +313,7 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 	if step != conn.Send && p.aside != nil {
 		p.aside.fetched = fetched{}
 	}
-	l.commitSecure(p, out, at)
+	l.commit(p, out, at)
 	return l.transmit(p, out)
 }
 

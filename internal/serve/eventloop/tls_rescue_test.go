@@ -259,7 +259,7 @@ func TestSealingIsNotRescued(t *testing.T) {
 		t.Errorf("while sealing: %+v, want one connection that is closed", got)
 	}
 	p := r.l.peers[r.fd]
-	r.l.commitSecure(p, nil, r.l.position(p))
+	r.l.commit(p, nil, r.l.position(p))
 	r.kill() // fails unless the connection is rescued
 	r.end()
 }
