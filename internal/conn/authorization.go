@@ -104,14 +104,7 @@ func (r *Reply) judged(out []byte, realm int, s proto.Status, again time.Duratio
 
 // locked reports whether the request lacks access to its path.
 func (r *Reply) locked(path []byte) bool {
-	if r.cfg.Passwords == nil {
-		return false
-	}
-	f, status := r.x.site.Open(path, proto.Codings{}, &r.x.access)
-	if status == proto.StatusOK {
-		f.Close()
-	}
-	return status == proto.StatusUnauthorized
+	return r.cfg.Passwords != nil && r.at(path) == proto.StatusUnauthorized
 }
 
 // asks reports whether credentials are being checked.

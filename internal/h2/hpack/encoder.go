@@ -2,7 +2,7 @@ package hpack
 
 import (
 	"bytes"
-	"encoding/binary"
+	"hash/maphash"
 )
 
 // EncoderTable is the size in bytes of the largest dynamic table of an [Encoder]. It holds the
@@ -85,36 +85,11 @@ func (e *Encoder) Append(dst, name, value []byte) []byte {
 	return appendString(dst, value)
 }
 
-// hash looks at the first bytes of the name, the last bytes of the value and both lengths,
-// where fields of responses differ.
-func hash(name, value []byte) uint32 {
-	h := uint64(len(name))<<32 | uint64(len(value))
-	h = (h ^ first8(name)) * 0x9E3779B97F4A7C15
-	h = (h ^ h>>32 ^ last8(value)) * 0x9E3779B97F4A7C15
-	return uint32(h >> 32)
-}
+// seed is never changed.
+var seed = maphash.MakeSeed()
 
-func first8(p []byte) uint64 {
-	if len(p) >= 8 {
-		return binary.LittleEndian.Uint64(p)
-	}
-	return short(p)
-}
-
-func last8(p []byte) uint64 {
-	if len(p) >= 8 {
-		// A date ends with " GMT", so the bytes before are mixed in.
-		return binary.LittleEndian.Uint64(p[len(p)-8:]) ^ first8(p[:len(p)-4])
-	}
-	return short(p)
-}
-
-func short(p []byte) (x uint64) {
-	for _, c := range p {
-		x = x<<8 | uint64(c)
-	}
-	return x
-}
+// hash is the same for fields whose names differ only in their letters: few have the same value.
+func hash(name, value []byte) uint32 { return uint32(maphash.Bytes(seed, value)) + uint32(len(name)) }
 
 // appendLower appends p with lower-case letters.
 func appendLower(dst, p []byte) []byte {

@@ -248,12 +248,12 @@ func (r *rescuer) goOn(k ipc.Kept, f rescue.Found) {
 	case k.File >= 0:
 		unix.Close(k.File) // it had been sent completely
 	}
+	as := l.arrivalOf(k.Socket, &f)
 	if f.Whole && !f.Ending {
-		p, err := l.thaw(f.About, k.Socket, file, l.arrivalOf(k.Socket, &f), &f)
+		p, err := l.thaw(f.About, k.Socket, file, as, &f)
 		r.count(p, err, k, f)
 		return
 	}
-	as := l.arrivalOf(k.Socket, &f)
 	if as.header != headerNone {
 		as.begun, f.Held = f.Held, nil
 	}
