@@ -24,12 +24,6 @@ type nodes struct {
 	open          *model // shown instead of the table; nil: none
 }
 
-// nodeMsg is a message for one of the nodes.
-type nodeMsg struct {
-	node int
-	msg  tea.Msg
-}
-
 // RunNodes shows several servers as [Run] shows one. If none of them responds, it returns an
 // error before it touches the terminal.
 func RunNodes(ctx context.Context, all []Node, in, out *os.File, o Options) error {
@@ -76,15 +70,15 @@ func (n *nodes) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		n.broadcast(msg)
 	case tickMsg:
 		due := []tea.Cmd{tick(n.refresh)}
-		for i, m := range n.models {
+		for _, m := range n.models {
 			m.now = n.clock()
-			due = append(due, n.of(i, m.fetchDue()))
+			due = append(due, m.fetchDue())
 		}
 		return n, tea.Batch(due...)
-	case nodeMsg:
-		_, cmd := n.models[msg.node].Update(msg.msg)
-		n.order()
-		return n, n.of(msg.node, cmd)
+	case poolMsg:
+		return n.pass(msg.to, msg)
+	case listMsg:
+		return n.pass(msg.to, msg)
 	case tea.KeyPressMsg:
 		return n, n.press(msg.String())
 	}
@@ -98,24 +92,11 @@ func (n *nodes) broadcast(msg tea.Msg) {
 	}
 }
 
-// of wraps a node's command, so that its messages go to that node.
-func (n *nodes) of(node int, cmd tea.Cmd) tea.Cmd {
-	if cmd == nil {
-		return nil
-	}
-	return func() tea.Msg {
-		switch msg := cmd().(type) {
-		case tea.BatchMsg:
-			for i := range msg {
-				msg[i] = n.of(node, msg[i])
-			}
-			return msg
-		case poolMsg, listMsg:
-			return nodeMsg{node, msg}
-		default:
-			return msg // for the program: to quit, or to suspend
-		}
-	}
+// pass passes a message to the model of its node.
+func (n *nodes) pass(m *model, msg tea.Msg) (tea.Model, tea.Cmd) {
+	_, cmd := m.Update(msg)
+	n.order()
+	return n, cmd
 }
 
 // statuses returns the latest status of each node, in the order of the options.
@@ -146,7 +127,7 @@ func (n *nodes) press(key string) tea.Cmd {
 		}
 		cmd := m.press(key)
 		n.pause(m.paused)
-		return n.of(slices.Index(n.models, m), cmd)
+		return cmd
 	}
 	switch key {
 	case "q", "Q", "ctrl+c":

@@ -115,8 +115,8 @@ func (c *crowd) run(cmd tea.Cmd) {
 // fetch queries every node once.
 func (c *crowd) fetch() {
 	c.t.Helper()
-	for i, m := range c.models {
-		c.run(c.of(i, m.fetchDue()))
+	for _, m := range c.models {
+		c.run(m.fetchDue())
 	}
 }
 

@@ -99,6 +99,7 @@ func (f *fetcher) stop(cancel context.CancelFunc) {
 
 // poolMsg is the result of a query for the pool.
 type poolMsg struct {
+	to    *model
 	pool  status.Pool
 	err   error
 	began time.Time
@@ -106,6 +107,7 @@ type poolMsg struct {
 
 // listMsg is the result of a query for the connections of a worker.
 type listMsg struct {
+	to        *model
 	slot, pid int
 	list      status.Connections
 	err       error
@@ -132,7 +134,7 @@ func (m *model) fetchPool() tea.Cmd {
 	return f.command(func() tea.Msg {
 		began := clock()
 		p, err := f.source.Pool(f.ctx)
-		return poolMsg{p, err, began}
+		return poolMsg{m, p, err, began}
 	})
 }
 
@@ -141,7 +143,7 @@ func (m *model) fetchList() tea.Cmd {
 	f, clock, slot, pid := m.fetcher, m.clock, m.clients.slot, m.clients.pid
 	return f.command(func() tea.Msg {
 		l, err := f.source.Connections(f.ctx, slot, pid)
-		return listMsg{slot, pid, l, err, clock()}
+		return listMsg{m, slot, pid, l, err, clock()}
 	})
 }
 
