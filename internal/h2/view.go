@@ -37,9 +37,6 @@ func (c *Conn) State() conn.State {
 	return conn.Idle
 }
 
-// Streams returns the number of open requests.
-func (c *Conn) Streams() int { return len(c.streams) }
-
 // Left returns the number of bytes of files that the responses under way still have to send.
 func (c *Conn) Left() (n int64) {
 	for _, s := range c.streams {
