@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestVersion(t *testing.T) {
@@ -137,9 +138,14 @@ func TestKillEndsTheTree(t *testing.T) {
 		_ = cmd.Wait()
 	}()
 	v.Kill()
-	// It has been killed, but its new parent may not have reaped it yet.
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
-	if err == nil && !strings.Contains(string(stat), ") Z ") {
-		t.Errorf("the child lives: %s", stat)
+	// It has been killed, but may not have ended, or its new parent may not have reaped it yet.
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the child lives: %s", stat)
+		}
 	}
 }
