@@ -133,7 +133,7 @@ func underSwaps(t *testing.T, dir, a, b string, ask func() bool) (n int) {
 			ask()
 		}
 	})
-	for end := time.Now().Add(150 * time.Millisecond); time.Now().Before(end); {
+	for end, i := time.Now().Add(150*time.Millisecond), 0; i == 0 || time.Now().Before(end); i++ {
 		if ask() {
 			n++
 		}
