@@ -37,7 +37,7 @@ func TestStuckReader(t *testing.T) {
 		t.Errorf("Suspend: %v", err)
 	}
 	w.Resume()
-	if took := time.Since(began); took > 4*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("took %v with a stuck reader", took)
 	}
 	if w.Lost() != uint64(lost) {
@@ -89,7 +89,7 @@ func TestNextWriterGoesOn(t *testing.T) {
 	if err := w.close(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "2 lines not written") {
 		t.Errorf("Close: %v", err)
 	}
-	if took := time.Since(began); took > 4*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("Close took %v", took)
 	}
 	if err := w.close(time.Second); !errors.Is(err, os.ErrClosed) {
