@@ -61,15 +61,20 @@ func TestIssue(t *testing.T) {
 // a new key.
 func TestRenew(t *testing.T) {
 	t.Parallel()
-	w := newWorkers(t)
-	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls, Short: 6e9})
-	cfg := setting(t, a, w, "one.test")
-	cfg.Profile = "short"
-	client := run(t, cfg, a.RootFile)
-	w.waitForRenewals(t)
-	client.stop()
-	if len(w.lines) > 0 || len(w.news) != 2 {
-		t.Errorf("lines %q, news %q", w.lines, w.news)
+	for lifetime := 6 * time.Second; ; lifetime *= 2 {
+		w := newWorkers(t)
+		a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls, Short: lifetime})
+		cfg := setting(t, a, w, "one.test")
+		cfg.Profile = "short"
+		client := run(t, cfg, a.RootFile)
+		w.waitForRenewals(t)
+		client.stop()
+		if len(w.lines) == 0 && len(w.news) == 2 {
+			return
+		}
+		if lifetime > 20*time.Second { // for an order a busy machine may need longer than the rest of a lifetime
+			t.Fatalf("lines %q, news %q", w.lines, w.news)
+		}
 	}
 }
 
