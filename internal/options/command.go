@@ -180,11 +180,7 @@ func (s Start) Command() (*Command, error) {
 	case "compress":
 		return s.compress(c)
 	}
-	p, err := s.parserOf(c.Name, data)
-	if err == nil {
-		err = parse(p, s.Args, help, new(bool))
-	}
-	if err != nil {
+	if err := parse(s.parserOf(c.Name, data), s.Args, help, new(bool)); err != nil {
 		return nil, err
 	}
 	if text, err := all.text(c.Name, program); text != "" || err != nil {
@@ -194,8 +190,8 @@ func (s Start) Command() (*Command, error) {
 	if len(all.Top.Admin)+len(all.Status.Admin) > 1 {
 		c.Nodes = given[:len(given)-1]
 	}
-	c.Admin, err = s.endpoint(given[0])
-	if err != nil {
+	var err error
+	if c.Admin, err = s.endpoint(given[0]); err != nil {
 		return nil, err
 	}
 	c.TokenFile = string(cmp.Or(all.Top.Token, all.Status.Token, all.Reload.Token, all.Stop.Token, all.Scale.Token, File(s.Getenv("PHALANX_ADMIN_TOKEN_FILE"))))
@@ -211,9 +207,9 @@ func (c *commands) text(command, program string) (string, error) {
 	case "version":
 		return versionInfo().Text, nil
 	case "man":
-		return manual(program)
+		return manual(program), nil
 	case "completion":
-		return script(c.Completion.Args.Shell, program)
+		return script(c.Completion.Args.Shell, program), nil
 	}
 	return "", nil
 }
@@ -251,18 +247,17 @@ func (s Start) config(program string) error {
 	if err != nil {
 		return err
 	}
-	text, err := effective(o, from)
 	if c.Sample {
-		text, err = sample(program)
+		return &Info{sample(program)}
 	}
-	return cmp.Or(err, error(&Info{text}))
+	return &Info{effective(o, from)}
 }
 
 // parserOf returns the parser of a command, which does not have the server's flags.
-func (s Start) parserOf(command string, data any) (*flags.Parser, error) {
-	p, err := newParser(s.Name, data)
+func (s Start) parserOf(command string, data any) *flags.Parser {
+	p := newParser(s.Name, data)
 	p.Usage, p.LongDescription = tag(command, "usage"), tag(command, "long-description")
-	return p, err
+	return p
 }
 
 // endpoint returns the admin endpoint of the flag, or else of the variable.

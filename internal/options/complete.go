@@ -22,18 +22,15 @@ const envCompletion = "GO_FLAGS_COMPLETION"
 var scripts embed.FS
 
 // script returns the completion script of a shell for the program name.
-func script(s shell, name string) (string, error) {
-	text, err := scripts.ReadFile("shell/" + string(s))
-	if err != nil {
-		return "", err
-	}
+func script(s shell, name string) string {
+	text, _ := scripts.ReadFile("shell/" + string(s)) // each shell has one
 	function := strings.Map(func(c rune) rune {
 		if c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
 			return c
 		}
 		return '_'
 	}, name)
-	return strings.NewReplacer("@NAME@", name, "@FUNCTION@", function).Replace(string(text)), nil
+	return strings.NewReplacer("@NAME@", name, "@FUNCTION@", function).Replace(string(text))
 }
 
 // complete returns the completions. Commands are offered as the first argument only; their own
@@ -53,7 +50,7 @@ func (s Start) complete() error {
 			data, wantsHelp, args = part, help, args[1:]
 		}
 	}
-	p, err := newParser(s.Name, data)
+	p := newParser(s.Name, data)
 	var first []flags.Completion
 	if typed := strings.Join(s.Args, ""); len(s.Args) <= 1 && !strings.HasPrefix(typed, "-") {
 		for t := range definitions() {
@@ -63,9 +60,7 @@ func (s Start) complete() error {
 		}
 		slices.SortFunc(first, func(a, b flags.Completion) int { return strings.Compare(a.Item, b.Item) })
 	}
-	if err == nil {
-		err = parse(p, args, wantsHelp, new(bool))
-	}
+	err := parse(p, args, wantsHelp, new(bool))
 	if info, ok := errors.AsType[*Info](err); ok {
 		info.Text = answer(first).Text + info.Text
 	}

@@ -34,10 +34,10 @@ const (
 
 // effective returns the options in the form of a config file, each with its origin. Parsing
 // that file results in the same options.
-func effective(o Options, from origins) (string, error) {
+func effective(o Options, from origins) string {
 	var b strings.Builder
 	b.WriteString("# The options in force, in the form of a config file.\n")
-	err := eachSetting(&b, func(flag *flags.Option) {
+	eachSetting(&b, func(flag *flags.Option) {
 		values := o.values(flag)
 		origin := from[flag.LongName].texts
 		if len(origin) == 0 {
@@ -57,7 +57,7 @@ func effective(o Options, from origins) (string, error) {
 			fmt.Fprintf(&b, "%-41s # %s\n", flag.LongName+" = "+fileValue(v), last)
 		}
 	})
-	return b.String(), err
+	return b.String()
 }
 
 // defaultOrigin returns the origin of a flag that is not set.
@@ -89,7 +89,7 @@ func (o Options) unused(flag string) string {
 }
 
 // sample returns a config file in which every option is explained and none is set.
-func sample(program string) (string, error) {
+func sample(program string) string {
 	o := initial()
 	o.Index = []Name{"index.html"}
 	var b strings.Builder
@@ -104,7 +104,7 @@ func sample(program string) (string, error) {
 #
 #     %[1]s reload --admin ADDR
 `, program)
-	err := eachSetting(&b, func(flag *flags.Option) {
+	eachSetting(&b, func(flag *flags.Option) {
 		text := sentence(flag.Description)
 		if detail := flag.Field().Tag.Get("detail"); detail != "" {
 			text += " " + detail
@@ -122,17 +122,13 @@ func sample(program string) (string, error) {
 			b.WriteString(strings.TrimRight(fmt.Sprintf("%-41s %s", "#"+flag.LongName+" = "+fileValue(v), note), " ") + "\n")
 		}
 	})
-	return b.String(), err
+	return b.String()
 }
 
 // eachSetting calls write for each flag that a config file may have, and writes the name of
 // each group before its first flag.
-func eachSetting(b *strings.Builder, write func(*flags.Option)) error {
-	p, err := newParser("", &line{})
-	if err != nil {
-		return err
-	}
-	for _, g := range grouped(list(p)) {
+func eachSetting(b *strings.Builder, write func(*flags.Option)) {
+	for _, g := range grouped(list(newParser("", &line{}))) {
 		fmt.Fprintf(b, "\n# %s\n", g.name)
 		for _, flag := range g.options {
 			if envName(flag) != "" && flag.Field().Tag.Get("no-ini") == "" {
@@ -140,7 +136,6 @@ func eachSetting(b *strings.Builder, write func(*flags.Option)) error {
 			}
 		}
 	}
-	return nil
 }
 
 // values returns the values of a flag as in a config file.

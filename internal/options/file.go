@@ -30,10 +30,7 @@ type setting struct {
 // as those of data, a pointer to a struct of flags. The error has one line for each error in the
 // file.
 func (s Start) readFile(command string, data any, file string) (lines map[string][]setting, err error) {
-	p, err := s.parserOf(command, reflect.New(reflect.TypeOf(data).Elem()).Interface())
-	if err != nil {
-		return nil, err
-	}
+	p := s.parserOf(command, reflect.New(reflect.TypeOf(data).Elem()).Interface())
 	name := "--config " + human.Quoted(file)
 	text, err := os.ReadFile(file)
 	if path, ok := errors.AsType[*fs.PathError](err); ok { // no other errors are possible

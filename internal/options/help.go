@@ -126,19 +126,15 @@ func (topic) Complete(match string) []flags.Completion {
 // flags. "" is the program.
 func topicHelp(program, name string) (string, error) {
 	var all commands
-	p, err := newParser(program, &line{})
-	if err != nil {
-		return "", err
-	}
+	p := newParser(program, &line{})
 	if data, _ := all.part(name); data != nil {
-		c, err := Start{Name: program + " " + name}.parserOf(name, data)
-		text := help(c, nil)
+		text := help(Start{Name: program + " " + name}.parserOf(name, data), nil)
 		for _, o := range list(p) { // --compress and --config have the name of a command
 			if o.LongName == name && o.Field().Tag.Get("detail") != "" {
 				text += "\n" + flagHelp(o)
 			}
 		}
-		return text, err
+		return text, nil
 	}
 	var group strings.Builder
 	names := []string{"all"}

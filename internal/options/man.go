@@ -13,25 +13,19 @@ var manText string
 
 // manual returns the man page in man(7) markup. WriteManPage of go-flags lacks our groups and
 // variables, repeats the server's flags for explain, has today's date, and makes mandoc warn.
-func manual(program string) (string, error) {
-	p, err := newParser(program, &line{})
-	if err != nil {
-		return "", err
-	}
+func manual(program string) string {
 	var flags, orders strings.Builder
-	for _, g := range grouped(list(p)) {
+	for _, g := range grouped(list(newParser(program, &line{}))) {
 		fmt.Fprintf(&flags, ".SS %s\n", roff(g.name))
 		for _, o := range g.options {
 			manOption(&flags, o, true)
 		}
 	}
 	for d := range definitions() {
-		if err := manOrder(&orders, program, d.Get("command")); err != nil {
-			return "", err
-		}
+		manOrder(&orders, program, d.Get("command"))
 	}
 	trim := func(b strings.Builder) string { return strings.TrimSuffix(b.String(), "\n") }
-	return strings.NewReplacer("@NAME@", roff(program), "@TITLE@", roff(strings.ToUpper(program)), "@DATE@", Released, "@VERSION@", Version, "@OPTIONS@", trim(flags), "@COMMANDS@", trim(orders)).Replace(manText), nil
+	return strings.NewReplacer("@NAME@", roff(program), "@TITLE@", roff(strings.ToUpper(program)), "@DATE@", Released, "@VERSION@", Version, "@OPTIONS@", trim(flags), "@COMMANDS@", trim(orders)).Replace(manText)
 }
 
 // manOption writes one flag. whole: with its default and variable.
@@ -59,13 +53,10 @@ func manOption(b *strings.Builder, o *flags.Option, whole bool) {
 }
 
 // manOrder writes one command with its own flags.
-func manOrder(b *strings.Builder, program, name string) error {
+func manOrder(b *strings.Builder, program, name string) {
 	var all commands
 	data, _ := all.part(name)
-	p, err := newParser(program+" "+name, data)
-	if err != nil {
-		return err
-	}
+	p := newParser(program+" "+name, data)
 	heading := roff(strings.TrimSpace(name + " " + tag(name, "usage")))
 	fmt.Fprintf(b, ".SS %s\n", strings.ReplaceAll(heading, "\n", " ")) // the dots of "..." end no sentence
 	fmt.Fprintf(b, "%s\n", roff(tag(name, "long-description")))
@@ -78,7 +69,6 @@ func manOrder(b *strings.Builder, program, name string) error {
 		}
 	}
 	fmt.Fprintf(b, ".PP\nExample:\n.PP\n.nf\n.RS\n%s %s\n.RE\n.fi\n", roff(program), roff(tag(name, "example")))
-	return nil
 }
 
 // sentence makes a description, which has no capital and no full stop, a sentence.

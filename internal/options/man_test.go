@@ -61,11 +61,7 @@ func TestManHasAll(t *testing.T) {
 	_, options, _ := strings.Cut(page, ".SH OPTIONS\n")
 	options, commands, _ := strings.Cut(options, ".SH COMMANDS\n")
 	commands, _, _ = strings.Cut(commands, ".SH ENVIRONMENT\n")
-	p, err := newParser("phalanx", &line{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range list(p) {
+	for _, o := range list(newParser("phalanx", &line{})) {
 		_, after, found := strings.Cut(options, "\\fB"+roff("--"+o.LongName)+"\\fR")
 		entry, _, _ := strings.Cut(after, "\n.TP\n")
 		if !found || !strings.Contains(entry, roff(sentence(o.Description))) || !strings.Contains(entry, roff("["+notes(o)+"]")) && notes(o) != "" {

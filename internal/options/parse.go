@@ -46,11 +46,8 @@ func (s Start) Options() (Options, error) {
 // serving parses the flags of serving for a command, "" for the server, into data, a pointer to a
 // struct that contains l. It also returns where the values come from.
 func (s Start) serving(command string, data any, l *line) (Options, origins, error) {
-	p, err := s.parserOf(command, data)
-	var rest []string
-	if err == nil {
-		rest, err = parsed(p, s.Args, &l.Help, &l.Version)
-	}
+	p := s.parserOf(command, data)
+	rest, err := parsed(p, s.Args, &l.Help, &l.Version)
 	if err == nil {
 		err = directory(p, rest)
 	}
@@ -140,10 +137,12 @@ func completed(o Options) (Options, error) {
 }
 
 // newParser returns a parser that fills data, a pointer to a struct.
-func newParser(name string, data any) (*flags.Parser, error) {
+func newParser(name string, data any) *flags.Parser {
 	p := flags.NewNamedParser(name, flags.PassDoubleDash)
-	_, err := p.AddGroup(name, "", data)
-	return p, err
+	if _, err := p.AddGroup(name, "", data); err != nil {
+		panic(err) // a tag is wrong
+	}
+	return p
 }
 
 // parse fills the parser's struct from the arguments. Arguments that are left over are an

@@ -79,11 +79,7 @@ func ParseWorker(args []string) (WorkerOptions, error) {
 		Row      Row      `long:"row" value-name:"N" default:"-1" description:"row of the worker in the scoreboard"`
 		Identity string   `long:"identity" value-name:"USER:GROUP" description:"numeric user and groups of the worker"`
 	}
-	p, err := newParser(worker, &l)
-	if err == nil {
-		err = parse(p, args, &l.Help, &l.Version)
-	}
-	if err != nil {
+	if err := parse(newParser(worker, &l), args, &l.Help, &l.Version); err != nil {
 		return WorkerOptions{}, err
 	}
 	l.Verbose, l.Shared.Paths, l.Options.Identity = l.verbosity(), l.Share, l.Identity
