@@ -52,7 +52,7 @@ func openAuthority(o options.Options, addresses []listen.Address, ring *keyring.
 		State: state, Directory: cmp.Or(string(o.ACMEDirectory), acme.LetsEncrypt), Hosts: o.Hosts(), Email: string(o.ACMEEmail), Profile: o.ACMEProfile,
 		Binding: binding, Challenges: challenges(addresses), Version: options.Version, Taken: ring.AwaitUsed,
 		Publish: func(p acme.Published) {
-			if err := errors.Join(ring.Publish(p.Certificates), ring.Challenge(p.Challenges, p.Answers)); err != nil {
+			if err := ring.Publish(p.Certificates, p.Challenges, p.Answers); err != nil {
 				out.alert(err.Error() + "; workers keep the certificates that they have")
 			}
 		},

@@ -98,7 +98,7 @@ func TestCertificates(t *testing.T) {
 	for range status.MaxCertificates + 1 {
 		many = append(many, issue(t, "many.test", start, 90*day))
 	}
-	if err := r.Publish(many); err != nil {
+	if err := r.Publish(many, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(r.Certificates()); n != status.MaxCertificates {

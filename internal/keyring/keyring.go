@@ -182,26 +182,20 @@ func (k *Keyring) Offer(loaded *Loaded) error {
 	})
 }
 
-// Publish replaces the certificates that an ACME client has obtained; they come after those
-// from files. Invalid ones are an error. Whether they are valid now is not checked: one that is
-// not valid yet means that the clock is wrong, and one whose intermediate has expired must not
-// keep the others from the workers.
-func (k *Keyring) Publish(sources []certificate.Source) error {
-	if _, err := certificate.Parse(sources); err != nil {
+// Publish replaces what an ACME client has obtained: certificates, which come after those from
+// files, and the responses to challenges: certificates for TLS-ALPN-01, and the key authorization
+// of each token for HTTP-01. See AwaitUsed. Invalid certificates are an error. Whether they are
+// valid now is not checked: one that is not valid yet means that the clock is wrong, and one whose
+// intermediate has expired must not keep the others from the workers.
+func (k *Keyring) Publish(certificates, challenges []certificate.Source, answers map[string]string) error {
+	if _, err := certificate.Parse(challenges); err != nil {
 		return err
 	}
-	err := k.change(func() { k.published = slices.Clone(sources) })
+	err := k.change(func() {
+		k.published, k.challenges, k.answers = slices.Clone(certificates), slices.Clone(challenges), maps.Clone(answers)
+	})
 	k.warnExpiry()
 	return err
-}
-
-// Challenge replaces the responses to ACME challenges: certificates for TLS-ALPN-01, and the
-// key authorization of each token for HTTP-01. See AwaitUsed.
-func (k *Keyring) Challenge(certificates []certificate.Source, answers map[string]string) error {
-	if _, err := certificate.Parse(certificates); err != nil {
-		return err
-	}
-	return k.change(func() { k.challenges, k.answers = slices.Clone(certificates), maps.Clone(answers) })
 }
 
 // change applies do and publishes the result. If that fails, it undoes the change.

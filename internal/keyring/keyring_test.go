@@ -180,7 +180,7 @@ func TestSealedOnce(t *testing.T) {
 	if !reflect.DeepEqual(a, b) {
 		t.Error("two workers get different credentials")
 	}
-	if err := r.Challenge(nil, nil); err != nil {
+	if err := r.Publish(nil, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.hasChanged(false)
@@ -189,7 +189,7 @@ func TestSealedOnce(t *testing.T) {
 func TestPublish(t *testing.T) {
 	r := newRing(t, Settings{Pairs: []Pair{files(t, issue(t, "file.test", start, 90*day))}}, nil)
 	src := issue(t, "acme.test", start, 90*day)
-	if err := r.Publish([]certificate.Source{src}); err != nil {
+	if err := r.Publish([]certificate.Source{src}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.hasChanged(true)
@@ -197,7 +197,7 @@ func TestPublish(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	answers := map[string]string{"token": "token.key"}
-	if err := r.Challenge([]certificate.Source{src}, answers); err != nil {
+	if err := r.Publish([]certificate.Source{src}, []certificate.Source{src}, answers); err != nil {
 		t.Fatal(err)
 	}
 	r.hasChanged(true)
@@ -205,10 +205,10 @@ func TestPublish(t *testing.T) {
 	if got := r.bundle(); len(got.Challenges) != 1 || got.Answers["token"] != "token.key" || len(got.Certificates) != 2 {
 		t.Errorf("%+v", got)
 	}
-	if err := r.Publish([]certificate.Source{{Name: "x", Chain: src.Chain}}); err == nil {
+	if err := r.Publish([]certificate.Source{{Name: "x", Chain: src.Chain}}, nil, nil); err == nil {
 		t.Error("a certificate without a key was published")
 	}
-	if err := r.Challenge([]certificate.Source{{}}, nil); err == nil {
+	if err := r.Publish(nil, []certificate.Source{{}}, nil); err == nil {
 		t.Error("a broken challenge was published")
 	}
 	r.hasChanged(false)
@@ -220,7 +220,7 @@ func TestPublishNotValid(t *testing.T) {
 	r := newRing(t, Settings{}, nil)
 	good, young := issue(t, "good.test", start, 90*day), issue(t, "young.test", start.Add(2*day), 90*day)
 	old := issue(t, "old.test", start.Add(-20*day), 10*day)
-	if err := r.Publish([]certificate.Source{young, old, good}); err != nil {
+	if err := r.Publish([]certificate.Source{young, old, good}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.hasChanged(true)
@@ -239,7 +239,7 @@ func TestState(t *testing.T) {
 	r.expectAlerts(`certificate "` + pair.Certificate + `" for a.test expires in 5 days, on 2026-12-01T00:00:00Z; renew it`)
 	r.now = r.now.Add(rotateEvery)
 	r.poll()
-	if err := r.Publish([]certificate.Source{issue(t, "acme.test", start, 90*day)}); err != nil {
+	if err := r.Publish([]certificate.Source{issue(t, "acme.test", start, 90*day)}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	want, before := r.bundle(), r.State()
@@ -286,7 +286,7 @@ func TestAwaitUsed(t *testing.T) {
 		r := newRing(t, Settings{}, nil)
 		publish := func(answer string) uint32 {
 			t.Helper()
-			if err := r.Challenge(nil, map[string]string{"token": answer}); err != nil {
+			if err := r.Publish(nil, nil, map[string]string{"token": answer}); err != nil {
 				t.Fatal(err)
 			}
 			file, id, err := r.Credentials()
