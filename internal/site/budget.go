@@ -14,12 +14,7 @@ type bounds struct {
 	notices  notices
 }
 
-func newBounds() *bounds {
-	return &bounds{
-		listings: budget{max: maxListed},
-		readmes:  readmes{known: make(map[stamp][]byte), turn: make(chan struct{}, 1)},
-	}
-}
+func newBounds() *bounds { return &bounds{listings: budget{max: maxListed}} }
 
 // ShareBounds makes the root share the bounds of another one: listings, archives and READMEs
 // of both together are limited like those of one. It must be called before the root is used.

@@ -15,12 +15,14 @@ import (
 // maxReadme is the maximum size in bytes of a README that is shown beneath a listing.
 const maxReadme = 64 << 10
 
-// readmes caches READMEs as HTML, by the state of their files.
+// readmes caches rendered READMEs, by the state of their files.
 type readmes struct {
-	mu    sync.Mutex // guards known
-	known map[stamp][]byte
-	turn  chan struct{} // full while one is rendered
-	turns atomic.Int32  // READMEs that are rendered or wait for their turn
+	mu     sync.Mutex // guards the fields below, except turns
+	known  map[stamp][]byte
+	oldest []stamp             // keys of known, the oldest first
+	made   map[stamp][]*listed // being rendered, with the lists that wait
+	turn   chan struct{}       // full while one is rendered; created with made
+	turns  atomic.Int32        // READMEs that are rendered or wait for their turn
 }
 
 // Rendering takes a process and time, so READMEs are rendered one at a time. If too many wait,
@@ -61,16 +63,41 @@ func (c *listed) beginReadme() {
 		return
 	}
 	c.readmeName = name
-	if c.readme = c.root.readmes.find(f); c.readme != nil {
+	r := &c.root.readmes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	html, known := r.known[f.stamp]
+	waiting, begun := r.made[f.stamp]
+	switch c.readme, c.making = html, !known; {
+	case known:
 		f.Close()
-		return
+	case begun:
+		r.made[f.stamp] = append(waiting, c)
+		f.Close()
+	default:
+		if r.made == nil {
+			r.made, r.turn = make(map[stamp][]*listed), make(chan struct{}, 1)
+		}
+		r.made[f.stamp] = []*listed{c}
+		c.root.making.Go(func() { c.root.makeReadme(f, name) })
 	}
-	c.making = true
-	c.root.making.Go(func() {
-		html := c.root.readme(f, name)
-		f.Close()
+}
+
+// makeReadme renders a README, for all lists that wait for it.
+func (r *Root) makeReadme(f *File, name string) {
+	html, lasting := r.readme(f, name)
+	m := &r.readmes
+	m.mu.Lock()
+	if lasting && f.settled { // otherwise a change could go unnoticed
+		m.remember(f.stamp, html)
+	}
+	waiting := m.made[f.stamp]
+	delete(m.made, f.stamp)
+	m.mu.Unlock()
+	f.Close()
+	for _, c := range waiting {
 		c.made(html)
-	})
+	}
 }
 
 // await arranges that wake is called once what is being made has been. It returns false if
@@ -84,30 +111,27 @@ func (c *listed) await(wake func()) bool {
 	return c.making
 }
 
-// readme returns a README as HTML. Markdown that cannot be rendered now is returned as plain
-// text, which is not cached.
-func (r *Root) readme(f *File, name string) []byte {
+// readme returns a README as HTML, and whether that may be cached. Markdown that cannot be
+// rendered now is returned as plain text, which may not.
+func (r *Root) readme(f *File, name string) (html []byte, lasting bool) {
 	text := make([]byte, min(f.size, maxReadme))
 	n, err := unix.Pread(f.fd, text, 0)
 	if err != nil || n <= 0 {
-		return nil
+		return nil, false
 	}
 	if text = bytes.TrimSpace(text[:n]); len(text) == 0 {
-		return nil
+		return nil, false
 	}
 	if !strings.HasSuffix(strings.ToLower(name), ".md") || r.Render == nil {
-		return r.readmes.keep(f, plain(text))
+		return plain(text), true
 	}
 	if r.readmes.takeTurn() {
 		defer r.readmes.giveTurn()
-		if html := r.readmes.find(f); html != nil {
-			return html // another listing has waited for it too
-		}
-		if html, err := r.Render(text); err == nil && html != nil {
-			return r.readmes.keep(f, html)
+		if html, err = r.Render(text); err == nil && html != nil {
+			return html, true
 		}
 	}
-	return plain(text)
+	return plain(text), false
 }
 
 // takeTurn waits for the turn to render. It returns false if that would take too long.
@@ -153,24 +177,17 @@ func appendLines(dst []byte, text string) []byte {
 	return dst
 }
 
-// find returns a README from the cache, nil if it is not there.
-func (r *readmes) find(f *File) []byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.known[f.stamp]
-}
-
-// keep caches a README, unless a change of its file could go unnoticed, and returns it.
-func (r *readmes) keep(f *File, html []byte) []byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.known) >= maxReadmes {
-		clear(r.known) // they are rendered again
+// remember caches a rendered README. It is called with the lock held.
+func (r *readmes) remember(s stamp, html []byte) {
+	if r.known == nil {
+		r.known = make(map[stamp][]byte)
 	}
-	if f.settled {
-		r.known[f.stamp] = html
+	if len(r.oldest) == maxReadmes {
+		delete(r.known, r.oldest[0])
+		r.oldest = r.oldest[1:]
 	}
-	return html
+	r.known[s] = html
+	r.oldest = append(r.oldest, s)
 }
 
 // appendReadme appends the README to a page, beneath the list.

@@ -153,8 +153,8 @@ func TestReadmeIsAwaited(t *testing.T) {
 	}
 }
 
-// READMEs of many directories do not wait for each other without end, and a README for which two
-// listings wait is rendered once.
+// All listings of a directory wait for one rendering of its README, and READMEs of many
+// directories do not wait for each other without end.
 func TestReadmesHaveTurns(t *testing.T) {
 	dir := t.TempDir()
 	for i := range maxTurns + 2 {
@@ -173,20 +173,20 @@ func TestReadmesHaveTurns(t *testing.T) {
 		}
 		return l
 	}
-	for i := range maxTurns - 1 {
+	for i := range maxTurns {
 		defer begun(fmt.Sprintf("/%d/", i), "").Close()
 	}
-	defer begun("/0/", "sort=size").Close()
 	for r.readmes.turns.Load() < maxTurns {
 		time.Sleep(time.Millisecond)
 	}
+	defer begun("/0/", "sort=size").Close()
 	if html, _ := awaited(t, r, fmt.Sprintf("/%d/", maxTurns)); !strings.Contains(html, "<pre>x</pre>") {
 		t.Errorf("without a turn: %s", html)
 	}
 	close(finish)
 	r.making.Wait()
-	if n := calls.Load(); n != maxTurns-1 || len(r.readmes.known) != maxTurns-1 || r.readmes.turns.Load() != 0 {
-		t.Errorf("%d are rendered, %d cached, %d under way", n, len(r.readmes.known), r.readmes.turns.Load())
+	if n := calls.Load(); n != maxTurns || len(r.readmes.oldest) != maxTurns || r.readmes.turns.Load() != 0 || len(r.readmes.made) != 0 {
+		t.Errorf("%d are rendered, %d cached, %d under way", n, len(r.readmes.oldest), r.readmes.turns.Load())
 	}
 	if html, _ := awaited(t, r, fmt.Sprintf("/%d/", maxTurns+1)); !strings.Contains(html, "x!") {
 		t.Errorf("afterwards: %s", html)
@@ -205,7 +205,7 @@ func TestReadmesAreBounded(t *testing.T) {
 	for i := range maxReadmes + 3 {
 		awaited(t, r, fmt.Sprintf("/%d/", i))
 	}
-	if len(r.readmes.known) != 3 {
+	if len(r.readmes.known) != maxReadmes || len(r.readmes.oldest) != maxReadmes {
 		t.Errorf("%d are cached", len(r.readmes.known))
 	}
 }
