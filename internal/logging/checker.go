@@ -83,8 +83,8 @@ func memberName(p []byte) (name, rest []byte, ok bool) {
 func valueEnd(p []byte) (end int, plain bool) {
 	if len(p) == 0 || p[0] != '"' {
 		end = max(0, bytes.IndexAny(p, ",}"))
-		if end == 0 || bytes.IndexByte([]byte("-0123456789tf"), p[0]) < 0 || !json.Valid(p[:end]) {
-			return 0, false
+		if end == 0 || bytes.IndexByte([]byte("-0123456789tf"), p[0]) < 0 || p[end-1] <= ' ' || !json.Valid(p[:end]) {
+			return 0, false // also with white space, which json.Valid accepts at either end
 		}
 		return end, true
 	}

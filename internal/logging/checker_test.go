@@ -45,6 +45,7 @@ func TestSaid(t *testing.T) {
 		begin + `,"a":-}`:                    false,
 		begin + `,"a":1.}`:                   false,
 		begin + `,"a":1e}`:                   false,
+		begin + `,"a":1` + "\r}":             false,
 		begin + `,"a":null}`:                 false,
 		begin + `,"a":{}}`:                   false,
 		begin + `,"a":[1]}`:                  false,
