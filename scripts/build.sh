@@ -33,5 +33,6 @@ if [ -n "${VERSION:-}" ]; then
 		release="$release -X phalanx/internal/options.Released=$day"
 	fi
 fi
-CGO_ENABLED=0 exec $go build -trimpath -buildvcs=false -tags="nethttpomithttp2${start:+,entry}" -ldflags="-s -w$release" \
+# Tests add TEST_TAGS, separated by commas.
+CGO_ENABLED=0 exec $go build -trimpath -buildvcs=false -tags="nethttpomithttp2${start:+,entry}${TEST_TAGS:+,$TEST_TAGS}" -ldflags="-s -w$release" \
 	-ldflags="phalanx/cmd/master=-s -w$release$start" -o "$to" "$@"

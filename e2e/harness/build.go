@@ -105,14 +105,15 @@ func root() (string, error) {
 }
 
 // Tagged builds the programs under test with build tags, separated by commas, and returns
-// their directory. They are built without cgo, as when installed, so workers are sandboxed.
+// their directory. Else they are as installed: sandboxed, and with a master that no signal
+// kills at an upgrade.
 func Tagged(t *testing.T, tags string) (dir string) {
 	t.Helper()
 	dir = OpenDir(t)
 	root, err := root()
 	if err == nil {
 		shared := filepath.Join(root, "bin", strings.ReplaceAll(tags, ",", "-"))
-		err = buildIn(shared, dir, "env", "CGO_ENABLED=0", "go", "build", "-tags", tags, "-o")
+		err = buildIn(shared, dir, "env", "TEST_TAGS="+tags, "sh", filepath.Join(root, "scripts", "build.sh"))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func TestDownloadThroughKills(t *testing.T) {
 	s := harness.ServeSilently(t, harness.Plan{
 		Binary: filepath.Join(harness.Tagged(t, "killpoints"), "master"), Args: []string{"--base", base, "--workers", "1", "--access-log", log},
 	})
-	cmd := exec.Command(curl, "-sS", "--fail", s.URL("/large.bin"))
+	cmd := exec.Command(curl, "-q", "-sS", "--fail", s.URL("/large.bin"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {

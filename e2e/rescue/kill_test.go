@@ -70,7 +70,8 @@ func points(t *testing.T, s *harness.Server, names string) (at map[string]int, d
 		case m != nil:
 			at[m[1]]++
 			deaths++
-		case strings.Contains(line, " rescued ") && !strings.Contains(closedWhy.ReplaceAllString(line, ""), "; "), strings.Contains(line, " died during startup: killed by SIGKILL: killed at point "):
+		case strings.Contains(line, " rescued ") && !strings.Contains(closedWhy.ReplaceAllString(line, ""), "; "), strings.Contains(line, " died during startup: killed by SIGKILL: killed at point "),
+			strings.Contains(line, "upgrade: still waiting, because "): // for half a minute
 		default:
 			t.Errorf("unexpected line on standard error: %s", line)
 		}
@@ -125,9 +126,8 @@ func TestKilledInUpgrades(t *testing.T) {
 	}
 	c.report()
 	points(t, s, names)
-	if !upgraded(s.PID()) {
-		t.Error("the master was never upgraded")
-	}
+	// On a busy machine workers may have been replaced all the time, and an upgrade waits for that.
+	harness.Await(t, 20*time.Second, "an upgrade of the master", func() bool { return upgraded(s.PID()) })
 }
 
 // upgraded reports whether a master reads its signals from a signalfd, as one does after an
