@@ -100,7 +100,7 @@ func TestTop(t *testing.T) {
 	before := p.state()
 	p.watch(e)
 	rows := p.awaitLines("three busy workers", func(all []line) bool {
-		return len(all) == 3 && !slices.ContainsFunc(all, func(l line) bool { return l.rate < 20 || l.rate > 100 || l.CPU > 50 || l.active == 0 })
+		return len(all) == 3 && !slices.ContainsFunc(all, func(l line) bool { return l.rate < 8 || l.rate > 100 || l.CPU > 50 || l.active == 0 })
 	})
 	workers := s.Workers()
 	for i, l := range rows {
