@@ -91,7 +91,7 @@ func (s Start) fill(p *flags.Parser, file string, lines map[string][]setting) (o
 	for _, o := range list(p) {
 		key := envName(o)
 		v := s.Getenv(key)
-		switch at := (origin{by: byFile}); {
+		switch {
 		case !o.IsSetDefault():
 			from[o.LongName] = origin{byCommandLine, []string{"command line"}}
 		case key != "" && v != "" && !(key == envPort && isLink(v)):
@@ -100,6 +100,7 @@ func (s Start) fill(p *flags.Parser, file string, lines map[string][]setting) (o
 			}
 			from[o.LongName] = origin{byVariable, []string{"$" + key}}
 		case len(lines[o.LongName]) > 0:
+			at := origin{by: byFile}
 			for _, line := range lines[o.LongName] {
 				_ = assign(o, line.value) // it has been checked
 				at.texts = append(at.texts, human.Visible(file)+":"+strconv.Itoa(line.number))
