@@ -3,6 +3,7 @@ package keyring
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -272,11 +273,26 @@ func TestState(t *testing.T) {
 		t.Error("an unknown certificate is found")
 	}
 	pair.write(t, issue(t, "a.test", start, 90*day))
-	for _, broken := range []*State{{}, {TicketKeys: [][32]byte{{1}}}, {SelfSigned: &certificate.Source{}}, {Published: []certificate.Source{{}}}} {
+	for _, broken := range []*State{{}, {TicketKeys: [][]byte{{1}}}, {TicketKeys: [][]byte{make([]byte, 32), {1}}}, {SelfSigned: &certificate.Source{}}, {Published: []certificate.Source{{}}}} {
 		k := r.again(s, broken)
 		if len(k.tickets.keys) != 2 || k.loaded.selfSigned.Chain == nil {
 			t.Errorf("%+v became %+v", broken, k.tickets)
 		}
+	}
+}
+
+// Another version can read the state.
+func TestStateFormat(t *testing.T) {
+	one := []certificate.Source{{Name: "a", Chain: []byte("c"), Key: []byte("k")}}
+	key := bytes.Repeat([]byte{1}, 32)
+	text, err := json.Marshal(State{
+		Sources: one, TicketKeys: [][]byte{key}, Since: start, SelfSigned: &one[0], Passwords: one, Published: one, Warned: map[string]int{"f": 1},
+	})
+	source := `{"Name":"a","Chain":"Yw==","Key":"aw=="}`
+	want := `{"Sources":[` + source + `],"TicketKeys":["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="],"Since":"` + start.Format(time.RFC3339) + `","SelfSigned":` + source +
+		`,"Passwords":[` + source + `],"Published":[` + source + `],"Warned":{"f":1}}`
+	if err != nil || string(text) != want {
+		t.Errorf("got %s, %v\nwant %s", text, err, want)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestPasswords(t *testing.T) {
 	if loaded, err := state.Loaded(settings); err != nil || string(loaded.of(kindPasswords)[1].Chain) != "bob"+hashed || loaded.clientCA().Chain != nil {
 		t.Errorf("after an upgrade: %v", err)
 	}
-	if state.ClientCA.Chain != nil {
+	if state.clientCA() != nil {
 		t.Error("passwords are taken for client CAs")
 	}
 	if _, err := Load(settings, r.now); err == nil {

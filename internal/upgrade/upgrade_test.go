@@ -47,7 +47,7 @@ func rig(t *testing.T) (u Upgrader, pool supervise.State) {
 		Board: board, Log: quiet{}, Path: "/bin/master", Name: "phalanx", Args: []string{"--port", "0"}, Env: []string{"A=b"},
 		Settings: func() error { return nil }, Sockets: sockets, Signals: &Signals{c: make(chan os.Signal, 1)}, Nohup: true,
 		Leave: func() ([]byte, int, func()) { return []byte("late\n"), 2, func() {} },
-		Keys:  func() *keyring.State { return &keyring.State{TicketKeys: [][32]byte{{1, 2}, {3}}} },
+		Keys:  func() *keyring.State { return &keyring.State{TicketKeys: [][]byte{{1, 2}, {3}}} },
 	}, pool
 }
 
