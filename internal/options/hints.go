@@ -3,6 +3,7 @@ package options
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jessevdk/go-flags"
@@ -23,6 +24,9 @@ func explain(p *flags.Parser, err error) string {
 	case flags.ErrMarshal: // by UnmarshalFlag: invalid argument for flag `-p, --port' (expected TYPE): TEXT
 		head, text, _ := strings.Cut(fe.Message, "): ")
 		head, _, _ = strings.Cut(head, "' (expected")
+		if text == strconv.ErrSyntax.Error() { // of a value that begins with a quote, which go-flags unquotes
+			text = ": the closing quote is missing, or followed by text"
+		}
 		return quoted(head) + text
 	case flags.ErrUnknownFlag:
 		dashes := "--"

@@ -186,6 +186,7 @@ func TestDurationErrors(t *testing.T) {
 		"--keepalive 0":       "--keepalive 0: must be 1ms to 24h, such as 30s or 5m",
 		"--keepalive 1500m":   "--keepalive 1500m: must be 1ms to 24h, such as 30s or 5m",
 		"--keepalive 0x1p3":   "--keepalive 0x1p3: must be 1ms to 24h, such as 30s or 5m",
+		"--keepalive \"30s":   "--keepalive: the closing quote is missing, or followed by text",
 		"--expires 1.5":       "--expires: 1.5 has no unit; write 1.5s",
 		"--expires 1d":        "--expires 1d: d is not a unit; write 24h",
 		"--lame-duck 7d":      "--lame-duck 7d: d is not a unit; write 168h",
