@@ -176,9 +176,6 @@ func crawl(port, times int) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
-		return err
-	}
 	text := crawlers()
 	if err := c.Send(text); err != nil {
 		return err
@@ -197,6 +194,9 @@ func crawl(port, times int) error {
 		return fmt.Errorf("%d bytes after the responses", n)
 	}
 	for range times - 1 {
+		if err := c.SetDeadline(time.Now().Add(harness.ClientTimeout)); err != nil {
+			return err
+		}
 		if err := c.Send(text); err != nil {
 			return err
 		}
