@@ -222,19 +222,21 @@ func TestArchiveWaitsForReader(t *testing.T) {
 	if _, _, err := a.Append(nil); err != nil {
 		t.Fatal(err)
 	}
-	held := func() int {
+	held := func() (bytes, room int) {
 		a.spool.mu.Lock()
 		defer a.spool.mu.Unlock()
-		return a.spool.waiting()
+		return a.spool.waiting(), cap(a.spool.held)
 	}
-	for deadline := time.Now().Add(time.Minute); held() < spoolMax; time.Sleep(time.Millisecond) {
+	bytes, room := held()
+	for deadline := time.Now().Add(time.Minute); bytes < spoolMax; bytes, room = held() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d bytes are held, want %d", held(), spoolMax)
+			t.Fatalf("%d bytes are held, want %d", bytes, spoolMax)
 		}
+		time.Sleep(time.Millisecond)
 	}
 	piece, _, _ := a.Append(nil)
-	if len(piece) != spoolPiece || held() > spoolMax || cap(a.spool.held) > 2*spoolMax {
-		t.Errorf("%d bytes at once, %d held", len(piece), held())
+	if bytes, room = held(); len(piece) != spoolPiece || bytes > spoolMax || room > 2*spoolMax {
+		t.Errorf("%d bytes at once, %d held in %d", len(piece), bytes, room)
 	}
 	a.Close()
 	done := make(chan struct{})
