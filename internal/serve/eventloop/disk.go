@@ -103,7 +103,7 @@ func (b *fetched) holds(of identity, off, n int64) bool {
 // out long before, so that sending never blocks in practice; when it is full,
 // the loop does the waiting itself.
 func (d *disk) start(wake int) {
-	d.done.wake = wake
+	d.done.notify(wake)
 	d.jobs = make(chan fetch, 1024)
 	for range fetchWorkers {
 		d.workers.Go(func() {
@@ -119,6 +119,7 @@ func (d *disk) start(wake int) {
 func (d *disk) stop() {
 	close(d.jobs)
 	d.workers.Wait()
+	d.done.notify(0)
 }
 
 // inMemory reports whether the first n bytes of a segment are in memory.

@@ -154,7 +154,8 @@ func (l *Loop) Run(listeners []serve.Listener, orders *serve.Orders) error {
 	if errno := l.watchAll(); errno != 0 {
 		return fmt.Errorf("watch descriptor: %w", errno)
 	}
-	l.woke.wake = l.wake
+	l.woke.notify(l.wake)
+	defer l.woke.notify(0)
 	l.disk.start(l.wake)
 	defer l.disk.stop()
 	defer l.collecting.Wait()

@@ -129,11 +129,12 @@ func TestTLSConnectionIsRescued(t *testing.T) {
 			shaken, done := make(chan bool), make(chan error, 1)
 			go func() {
 				c := tls.Client(fragmented{r.conn, rand.New(rand.NewPCG(seed, 2))}, r.client)
-				if err := c.Handshake(); err != nil {
+				err := c.Handshake()
+				close(shaken)
+				if err != nil {
 					done <- err
 					return
 				}
-				close(shaken)
 				done <- rounds(c, big, small)
 			}()
 			kills := 0
