@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -139,39 +140,41 @@ func screenOf(text string) []string {
 // a finished download has a row.
 func TestTerminalSession(t *testing.T) {
 	for _, width := range []int{40, 80, 140} {
-		var out writer
-		now := noon()
-		s := New(Config{Out: &out, Width: func() int { return width }, What: []string{"/srv"}, Now: func() time.Time { return now }})
-		s.Begin(nil, "", func() []Transfer { return nil })
-		transfer := Transfer{Client: "192.0.2.1:5", Target: "/movie-with-a-very-long-name-" + strings.Repeat("long-", 20) + ".mkv", Size: 1e9}
-		s.update([]Transfer{transfer, {Client: "192.0.2.2:5", Target: "/dir/?archive=zip", Sent: 5e6}, {Client: "192.0.2.3:5", Target: "/"}})
-		for range 20 {
-			now = now.Add(time.Second)
-			transfer.Sent += 25e6
-			s.update([]Transfer{transfer})
-		}
-		s.Read(strings.NewReader(request("192.0.2.9:5", "/", 200, 900, "")))
-		s.Draining()
-		shown := screenOf(out.String())
-		tail := shown[len(shown)-4:]
-		if !strings.HasPrefix(tail[0], "12:00:20  192.0.2.9        viewed       /") || !strings.HasPrefix(tail[1], "movie-") || !strings.Contains(tail[1], ".mkv") ||
-			!strings.Contains(tail[1], "50 %") || !strings.HasPrefix(tail[2], "Stopping when 1 dow") || tail[3] != "" {
-			t.Errorf("%d columns: %q", width, tail)
-		}
-		if width >= 80 && (!strings.Contains(tail[1], "25.0 MB/s") || !strings.Contains(tail[1], "20 s left")) || width == 140 && !strings.Contains(tail[1], "━──") {
-			t.Errorf("%d columns: %q", width, tail[1])
-		}
-		s.Read(strings.NewReader(request(transfer.Client, transfer.Target, 200, 1e9, "")))
-		s.End()
-		shown = screenOf(out.String())
-		for _, line := range shown {
-			if ansi.StringWidth(line) >= width && strings.Contains(line, "movie-") && !strings.Contains(line, " GB  movie") {
-				t.Errorf("a line of %d columns on %d: %s", ansi.StringWidth(line), width, line)
+		synctest.Test(t, func(t *testing.T) { // no tick of the session's own
+			var out writer
+			now := noon()
+			s := New(Config{Out: &out, Width: func() int { return width }, What: []string{"/srv"}, Now: func() time.Time { return now }})
+			s.Begin(nil, "", func() []Transfer { return nil })
+			transfer := Transfer{Client: "192.0.2.1:5", Target: "/movie-with-a-very-long-name-" + strings.Repeat("long-", 20) + ".mkv", Size: 1e9}
+			s.update([]Transfer{transfer, {Client: "192.0.2.2:5", Target: "/dir/?archive=zip", Sent: 5e6}, {Client: "192.0.2.3:5", Target: "/"}})
+			for range 20 {
+				now = now.Add(time.Second)
+				transfer.Sent += 25e6
+				s.update([]Transfer{transfer})
 			}
-		}
-		if text := strings.Join(shown, "\n"); strings.Contains(text, "Stopping") || strings.Count(text, "downloaded") != 1 || !strings.Contains(text, "Downloaded 1 file, 1.00 GB, by 1 client:") {
-			t.Errorf("%d columns:\n%s", width, text)
-		}
+			s.Read(strings.NewReader(request("192.0.2.9:5", "/", 200, 900, "")))
+			s.Draining()
+			shown := screenOf(out.String())
+			tail := shown[len(shown)-4:]
+			if !strings.HasPrefix(tail[0], "12:00:20  192.0.2.9        viewed       /") || !strings.HasPrefix(tail[1], "movie-") || !strings.Contains(tail[1], ".mkv") ||
+				!strings.Contains(tail[1], "50 %") || !strings.HasPrefix(tail[2], "Stopping when 1 dow") || tail[3] != "" {
+				t.Errorf("%d columns: %q", width, tail)
+			}
+			if width >= 80 && (!strings.Contains(tail[1], "25.0 MB/s") || !strings.Contains(tail[1], "20 s left")) || width == 140 && !strings.Contains(tail[1], "━──") {
+				t.Errorf("%d columns: %q", width, tail[1])
+			}
+			s.Read(strings.NewReader(request(transfer.Client, transfer.Target, 200, 1e9, "")))
+			s.End()
+			shown = screenOf(out.String())
+			for _, line := range shown {
+				if ansi.StringWidth(line) >= width && strings.Contains(line, "movie-") && !strings.Contains(line, " GB  movie") {
+					t.Errorf("a line of %d columns on %d: %s", ansi.StringWidth(line), width, line)
+				}
+			}
+			if text := strings.Join(shown, "\n"); strings.Contains(text, "Stopping") || strings.Count(text, "downloaded") != 1 || !strings.Contains(text, "Downloaded 1 file, 1.00 GB, by 1 client:") {
+				t.Errorf("%d columns:\n%s", width, text)
+			}
+		})
 	}
 }
 

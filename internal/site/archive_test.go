@@ -227,15 +227,15 @@ func TestArchiveWaitsForReader(t *testing.T) {
 		defer a.spool.mu.Unlock()
 		return a.spool.waiting(), cap(a.spool.held)
 	}
-	bytes, room := held()
-	for deadline := time.Now().Add(time.Minute); bytes < spoolMax; bytes, room = held() {
+	bytes, _ := held()
+	for deadline := time.Now().Add(time.Minute); bytes < spoolMax; bytes, _ = held() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes are held, want %d", bytes, spoolMax)
 		}
 		time.Sleep(time.Millisecond)
 	}
 	piece, _, _ := a.Append(nil)
-	if bytes, room = held(); len(piece) != spoolPiece || bytes > spoolMax || room > 2*spoolMax {
+	if bytes, room := held(); len(piece) != spoolPiece || bytes > spoolMax || room > 2*spoolMax {
 		t.Errorf("%d bytes at once, %d held in %d", len(piece), bytes, room)
 	}
 	a.Close()
