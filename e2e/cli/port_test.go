@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-reuseport"
 
 	"phalanx/e2e/harness"
+	"phalanx/internal/systest"
 )
 
 // TestPortInUse starts a server on a port that another program listens on, with and without
@@ -32,7 +33,7 @@ func TestPortInUse(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if c.network == "tcp6" && !harness.HasIPv6() {
+			if c.network == "tcp6" && !systest.HasIPv6() {
 				t.Skip("this machine has no IPv6")
 			}
 			config := net.ListenConfig{Control: c.control}

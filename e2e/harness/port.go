@@ -45,15 +45,6 @@ func FreePort(t *testing.T) int {
 	return 0
 }
 
-// HasIPv6 reports whether this machine has the address ::1.
-func HasIPv6() bool {
-	l, err := net.Listen("tcp6", "[::1]:0")
-	if err == nil {
-		l.Close()
-	}
-	return err == nil
-}
-
 // Refused reports whether the port refuses connections. A closing listener may
 // drop a SYN; the timeout leaves time for its retransmission after a second.
 func Refused(port int) bool {

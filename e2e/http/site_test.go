@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"phalanx/e2e/harness"
+	"phalanx/internal/systest"
 )
 
 // oddTree returns a directory with file names and sizes that are known to cause bugs.
@@ -184,7 +185,7 @@ func TestListensOnEveryAddress(t *testing.T) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--port", "0", "-v", "--log-format", "json"}})
 	hosts := []string{"127.0.0.1", "localhost"}
-	if harness.HasIPv6() {
+	if systest.HasIPv6() {
 		hosts = append(hosts, "[::1]")
 	}
 	for _, host := range hosts {

@@ -386,9 +386,8 @@ func TestLogReaderGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		port := harness.FreePort(t)
-		s := harness.Launch(t, harness.Plan{Err: write, Args: []string{
-			"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--model", model, "-vvv", "--log-format", "json",
-		}})
+		args := []string{"--base", base, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--model", model, "-vvv", "--log-format", "json"}
+		s := harness.Launch(t, harness.Plan{Err: write, Args: args})
 		write.Close()
 		s.Port = port
 		s.AwaitAnswer()

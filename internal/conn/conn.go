@@ -392,8 +392,7 @@ func (c *Conn) Switch() (r Reply, unused []byte) {
 	return r, unused
 }
 
-// Leave ends a connection that continues in another worker; the observer is not
-// called.
+// Leave ends a connection that continues elsewhere; the observer is not called.
 func (c *Conn) Leave() {
 	c.reply.Leave()
 	c.parser.Reset()

@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/fdtest"
 	"phalanx/internal/ipc"
 	"phalanx/internal/serve"
+	"phalanx/internal/systest"
 )
 
 // bench is a Control without a worker, and the master's end of its channel.
@@ -312,7 +312,7 @@ func TestOrdersKeepTheirOrder(t *testing.T) {
 // A worker without a free descriptor continues to serve when its connections are requested.
 func TestNoFreeDescriptorForList(t *testing.T) {
 	b := newBench(t)
-	restore := fdtest.FullTable(t, 0)
+	restore := systest.FullTable(t, 0)
 	sent := errors.Join(b.master.SendFile(ipc.Show{ID: 1}, int(b.end.Fd())), b.master.Send(ipc.Serve{}))
 	select {
 	case <-b.granted:

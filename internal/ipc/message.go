@@ -225,6 +225,9 @@ func valid(m Message) bool {
 // Encode returns the wire form of m.
 func Encode(m Message) []byte {
 	kind := slices.IndexFunc(kinds(), func(known Message) bool { return reflect.TypeOf(known) == reflect.TypeOf(m) })
+	if kind < 0 {
+		panic(fmt.Sprintf("ipc: %T is no message", m))
+	}
 	p := []byte{byte(kind)}
 	for _, field := range reflect.ValueOf(m).Fields() {
 		p = appendField(p, field)

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/fdtest"
+	"phalanx/internal/systest"
 )
 
 // sameFile reports whether two descriptors refer to one open file.
@@ -107,7 +107,7 @@ func TestRescueChannelTruncates(t *testing.T) {
 	if err := SendKept(master, all); err != nil {
 		t.Fatal(err)
 	}
-	restore := fdtest.FullTable(t, 20)
+	restore := systest.FullTable(t, 20)
 	got, lost, err := ReceiveKept(worker)
 	restore()
 	if err != nil || len(got) == 0 || len(got) > 10 || len(got)+lost != MaxKept {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"phalanx/internal/systest"
 )
 
 // self returns the description of this process as the holder of a port.
@@ -19,7 +21,7 @@ func self(t *testing.T) string {
 
 func TestHolder(t *testing.T) {
 	for _, bind := range []string{"127.0.0.1", "::1", ""} {
-		if bind != "127.0.0.1" && !hasIPv6() {
+		if bind != "127.0.0.1" && !systest.HasIPv6() {
 			continue
 		}
 		s := mustOpen(t, Address{Host: bind, Short: true}, 2)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/systest"
 )
 
 // passed returns the descriptor of a socket as another program would pass it.
@@ -83,7 +84,7 @@ func TestActivated(t *testing.T) {
 
 // A socket for an IPv4 address in IPv6 form opens no other address: the slots share it.
 func TestActivatedMapped(t *testing.T) {
-	if !hasIPv6() {
+	if !systest.HasIPv6() {
 		t.Skip("this machine has no IPv6")
 	}
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

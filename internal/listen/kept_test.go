@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/systest"
 )
 
 // keptBy returns copies of a set's sockets, as a service manager has them.
@@ -139,7 +141,7 @@ func TestKeptForIPv4(t *testing.T) {
 	kept := keptBy(t, before.Set)
 	before.Close()
 	forgotten, want := 0, 0
-	if hasIPv6() {
+	if systest.HasIPv6() {
 		want = 2
 	}
 	after, err := Open(Config{Addresses: []Address{{Port: before.Port}}, Slots: 2, Kept: kept,
@@ -151,7 +153,7 @@ func TestKeptForIPv4(t *testing.T) {
 	if forgotten != want {
 		t.Errorf("%d of 2 sockets are forgotten, want %d", forgotten, want)
 	}
-	if hasIPv6() {
+	if systest.HasIPv6() {
 		dial(t, "::1", before.Port)
 		unix.Close(acceptAny(t, one{after, after.all[0]}))
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/systest"
 )
 
 // one is a set with a single address.
@@ -261,7 +262,7 @@ func TestEveryAddress(t *testing.T) {
 	s := mustOpen(t, Address{Short: true}, 1)
 	l := worker(t, s, 0)
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		if host == "::1" && !hasIPv6() {
+		if host == "::1" && !systest.HasIPv6() {
 			t.Skip("this machine has no IPv6")
 		}
 		c := dial(t, host, s.Port)
@@ -274,15 +275,6 @@ func TestEveryAddress(t *testing.T) {
 		}
 		got.Close()
 	}
-}
-
-func hasIPv6() bool {
-	l, err := net.Listen("tcp6", "[::1]:0")
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
 }
 
 func TestBind(t *testing.T) {

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/systest"
 )
 
 // New connections are dropped on every socket of the set. One that is waiting for its
 // request is served when the request arrives.
 func TestRefuseNew(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		if host == "::1" && !hasIPv6() {
+		if host == "::1" && !systest.HasIPv6() {
 			t.Logf("this machine has no IPv6")
 			continue
 		}

@@ -7,7 +7,8 @@
 //
 // Validated values have types of their own, because go-flags passes only the text to UnmarshalFlag
 // ([flags.Unmarshaler]). Its error is the text that follows the name of the flag in a message, as
-// in " x: must be a number". String returns the value in command line form, and Complete ([flags.Completer]) offers values to the shell.
+// in " x: must be a number". String returns the value in command line form, and Complete
+// ([flags.Completer]) offers values to the shell.
 package options
 
 import (

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/fdtest"
 	"phalanx/internal/ipc"
+	"phalanx/internal/systest"
 )
 
 // sendMessage sends a message from this process on a worker's end.
@@ -107,7 +107,7 @@ func TestTakeDescriptors(t *testing.T) {
 			t.Errorf("%d is not among %v", n, all)
 		}
 	}
-	restore := fdtest.FullTable(t, 2)
+	restore := systest.FullTable(t, 2)
 	defer restore()
 	if some := take(); len(some) == 0 || len(some) > 2 || !slices.Equal(some, all[:len(some)]) {
 		t.Errorf("%v, want the first of %v", some, all)

@@ -8,6 +8,7 @@ import (
 	"phalanx/internal/accesslog"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // logTo returns an access logger and a function that reads what was logged.
@@ -28,15 +29,6 @@ func logTo(t *testing.T, format accesslog.Format) (*accesslog.Logger, func() []b
 	}
 }
 
-func hasIPv6() bool {
-	l, err := net.Listen("tcp6", "[::1]:0")
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
-}
-
 // A request whose client has reset the connection before it was accepted is logged with the client's address, for
 // sockets of all families.
 func TestAddressOfLostClient(t *testing.T) {
@@ -46,7 +38,7 @@ func TestAddressOfLostClient(t *testing.T) {
 	} {
 		t.Run(tt.listen, func(t *testing.T) {
 			eachEngine(t, func(t *testing.T, run servetest.Run) {
-				if tt.listen == "[::1]:0" && !hasIPv6() {
+				if tt.listen == "[::1]:0" && !systest.HasIPv6() {
 					t.Skip("this machine has no IPv6")
 				}
 				fd, addr := servetest.ListenOn(t, tt.listen)

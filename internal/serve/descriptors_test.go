@@ -12,9 +12,9 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
-	"phalanx/internal/fdtest"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // Out of descriptors, accepting pauses without spinning, and later continues.
@@ -37,7 +37,7 @@ func TestOutOfDescriptors(t *testing.T) {
 			}
 			defer unix.Close(sockets[i])
 		}
-		restore := fdtest.FullTable(t, 0)
+		restore := systest.FullTable(t, 0)
 		defer restore()
 		port := first.RemoteAddr().(*net.TCPAddr).Port
 		began := time.Now()

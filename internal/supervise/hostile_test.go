@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
-	"phalanx/internal/fdtest"
 	"phalanx/internal/ipc"
+	"phalanx/internal/systest"
 )
 
 // A worker that has served can neither quarantine its slot nor end the pool by its exit
@@ -154,7 +154,7 @@ func TestNoFreeDescriptors(t *testing.T) {
 	if err := worker.Send(ipc.Alive{}); err != nil {
 		t.Fatal(err)
 	}
-	restore := fdtest.FullTable(t, 0)
+	restore := systest.FullTable(t, 0)
 	m, err := p.Receive()
 	restore()
 	if m != (ipc.Alive{}) || err != nil {

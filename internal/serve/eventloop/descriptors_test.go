@@ -10,9 +10,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"phalanx/internal/fdtest"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // Out of descriptors, whether none is free or only one, connections stay in the channel until descriptors are free again.
@@ -54,7 +54,7 @@ func takeOverWith(t *testing.T, free int) {
 	old.Wait() // all connections are in the channel
 	last := l.client()
 	last.ask() // so that the next loop has started, which needs descriptors too
-	restore := fdtest.FullTable(t, free)
+	restore := systest.FullTable(t, free)
 	l.last.Order(serve.TakeOver{FD: to})
 	servetest.Await(t, "a line in the log", func() bool { return lines.Load() > 0 })
 	time.Sleep(3 * serve.AcceptPause)

@@ -1,7 +1,8 @@
-// Package fdtest limits the descriptors of a process in a test.
-package fdtest
+// Package systest has what tests of several rooms need to know or change about the system.
+package systest
 
 import (
+	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -34,4 +35,14 @@ func FullTable(t *testing.T, free int) (restore func()) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// HasIPv6 reports whether this machine has the address ::1.
+func HasIPv6() bool {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
 }
