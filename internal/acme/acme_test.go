@@ -324,7 +324,10 @@ func TestOtherChallenge(t *testing.T) {
 		}
 		return first != ""
 	})
-	w.wait(t, "another", func() bool { return string(w.latest.Certificates[0].Chain) != first })
+	w.wait(t, "another", func() bool { // on a busy machine, the first one may expire before
+		n := len(w.latest.Certificates)
+		return n > 0 && string(w.latest.Certificates[n-1].Chain) != first
+	})
 	// Pebble renews one in a hundred without a challenge, whatever PEBBLE_AUTHZREUSE is.
 	w.wait(t, "a challenge for a renewal", func() bool { return len(offered) > 2 })
 	client.stop()
