@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"testing"
@@ -53,15 +52,14 @@ func (p *pinger) ping(times int) {
 	}
 }
 
-// mallocs counts the allocations of the whole process during a number of requests.
+// mallocs counts the allocations of the whole process during a number of requests: the fewest of several times.
 func (p *pinger) mallocs(times int) int {
-	p.ping(100)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	p.ping(times)
-	runtime.ReadMemStats(&after)
-	return int(after.Mallocs - before.Mallocs)
+	p.ping(pingsBefore)
+	return servetest.FewestMallocs(func() { p.ping(times) })
 }
+
+// pingsBefore is the number of requests before those that mallocs counts.
+const pingsBefore = 100
 
 // response returns the bytes of the response to a request.
 func response(t *testing.T, c net.Conn, request string) []byte {
@@ -108,7 +106,7 @@ func TestSecureRequestAllocatesNothing(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			dir := withFile(t, 4096)
-			const times = 1000
+			const times = 200
 			request := servetest.Get("/f")
 			credentials, client := servetest.Credentials(t, nil)
 			// The clock stands still, so that nothing that depends on it is rebuilt.
@@ -132,7 +130,7 @@ func TestSecureRequestAllocatesNothing(t *testing.T) {
 				if version == tls.VersionTLS12 {
 					overhead = 5 + 8 + 16
 				}
-				p := securePinger(t, s, client, request, times+100, overhead)
+				p := securePinger(t, s, client, request, pingsBefore+servetest.Rounds*times, overhead)
 				got := p.mallocs(times) - base
 				p.conn.Close()
 				t.Logf("%s: %d allocations in %d requests, and %d over plain HTTP", tls.VersionName(version), got+base, times, base)

@@ -5,10 +5,12 @@ package servetest
 import (
 	"bufio"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -246,4 +248,21 @@ func Await(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("still waiting for %s after %v", what, limit)
 		}
 	}
+}
+
+// Rounds is how often FewestMallocs calls its function.
+const Rounds = 5
+
+// FewestMallocs returns the fewest allocations of the whole process in Rounds calls of f: on a loaded machine the Go
+// runtime starts threads now and then, each with some allocations.
+func FewestMallocs(f func()) int {
+	fewest := math.MaxInt
+	for range Rounds {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		fewest = min(fewest, int(after.Mallocs-before.Mallocs))
+	}
+	return fewest
 }
