@@ -23,6 +23,7 @@ func (c *Conn) Mark() Mark {
 	case phaseIdle, phaseHead:
 	case phaseReply:
 		if c.reply.asks() {
+			m.Fixed = c.reply.x.unused == 0 // it had content: nobody else can answer it
 			break
 		}
 		if m.Fixed = c.reply.phase != replySend; !m.Fixed {

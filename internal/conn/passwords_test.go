@@ -223,6 +223,22 @@ func TestPasswordsElsewhere(t *testing.T) {
 	}
 }
 
+// A request with content cannot be handled again from its beginning, so its connection does not move during a check.
+func TestPasswordsWithContent(t *testing.T) {
+	cfg, p := lockedConfig(1 << 30)
+	d := newDriver(t, cfg, nil)
+	d.in = append(d.in[:0], get("/a", basicField("ann:right"), "Content-Length: 5")+"hello"+get("/b")...)
+	d.conn.Receive(d.in, d.now)
+	if _, step := d.conn.Next(nil, d.now); step != Await || p.open != 1 {
+		t.Fatalf("step %v, %d checks", step, p.open)
+	}
+	d.hold()
+	if m := d.conn.Mark(); !m.Fixed || m.Ending || m.Rest != len(get("/b")) {
+		t.Errorf("%+v", m)
+	}
+	d.conn.Leave()
+}
+
 // Nothing stays open when a client disconnects during a check.
 func TestPasswordsAborted(t *testing.T) {
 	var o observer
