@@ -185,6 +185,31 @@ func TestBrowsersAreNoAttackers(t *testing.T) {
 	}
 }
 
+// A client that has not read for a while may answer all DATA frames that its socket holds at once,
+// each with two window updates.
+func TestUpdatesAtOnce(t *testing.T) {
+	const frames = 3000
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow / 2})
+	c.framer.WriteWindowUpdate(0, frames*maxFrame-65_535)
+	c.get(1, "/huge")
+	c.flush()
+	for sent := int64(frames * maxFrame); sent <= 3*frames*maxFrame; sent += frames * maxFrame {
+		if c.bodies[1] != sent {
+			t.Fatalf("%d bytes sent, want %d; reason %q", c.bodies[1], sent, c.conn.Reason())
+		}
+		for range frames {
+			c.framer.WriteWindowUpdate(0, maxFrame)
+			c.framer.WriteWindowUpdate(1, maxFrame)
+		}
+		c.flush()
+	}
+	for range budgetUpdates + budgetPoints + 1 {
+		c.framer.WriteWindowUpdate(1, 1)
+	}
+	c.flush()
+	c.failed(EnhanceYourCalm)
+}
+
 // A thousand downloads of 100 GB, on as few connections as possible, use little memory at
 // any time, and those of a connection get equal shares.
 func TestThousandDownloads(t *testing.T) {

@@ -12,6 +12,9 @@ const (
 	// budgetEarned is given back for each complete response and for each DATA frame of useful
 	// size: it pays for one WINDOW_UPDATE frame of the stream and one of the connection.
 	budgetEarned = 2
+	// budgetUpdates limits the WINDOW_UPDATE frames that cost nothing. It is enough for 64 MiB that
+	// a client's socket holds until the client reads them all at once.
+	budgetUpdates = 1 << 16
 	// costStreamError is spent when the client makes the server reset a stream, or sends a
 	// header list over the limit. A correct client does either rarely.
 	costStreamError = 10
@@ -19,8 +22,9 @@ const (
 
 // budget is the number of points that a connection has left.
 type budget struct {
-	points int32
-	since  time.Duration // when points were last given back for time
+	points  int32
+	updates int32         // WINDOW_UPDATE frames that cost nothing: the answers to DATA frames sent
+	since   time.Duration // when points were last given back for time
 }
 
 // refill gives points back for the time since the last call.
@@ -38,8 +42,18 @@ func (c *Conn) spend(n int, r Reason) {
 	}
 }
 
+// updated pays for a WINDOW_UPDATE frame.
+func (c *Conn) updated() {
+	if c.budget.updates--; c.budget.updates < 0 {
+		c.budget.updates = 0
+		c.spend(1, ReasonWindows)
+	}
+}
+
 // earn gives points back for a complete response, or for a DATA frame with n bytes of content.
 // Each kilobyte is worth a point, because proxies send a WINDOW_UPDATE frame per kilobyte.
 func (c *Conn) earn(n int64) {
-	c.budget.points = min(c.budget.points+budgetEarned+int32(n>>10), budgetPoints)
+	earned := budgetEarned + int32(n>>10)
+	c.budget.points = min(c.budget.points+earned, budgetPoints)
+	c.budget.updates = min(c.budget.updates+earned, budgetUpdates)
 }

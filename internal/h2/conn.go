@@ -118,7 +118,7 @@ func New(cfg *Config, old *conn.Conn, wake func(), now conn.Now) *Conn {
 	reply, early := old.Switch()
 	c := &Conn{
 		cfg: cfg, reply: reply, wake: wake, since: now.Mono, came: now.Mono, swept: now.Mono,
-		decoder: hpack.NewDecoder(), encoder: hpack.NewEncoder(), budget: budget{budgetPoints, now.Mono},
+		decoder: hpack.NewDecoder(), encoder: hpack.NewEncoder(), budget: budget{points: budgetPoints, since: now.Mono},
 		initial: receiveWindow, window: receiveWindow, credit: receiveWindow,
 	}
 	if len(early) > 0 {

@@ -108,7 +108,7 @@ func (c *Conn) windowUpdate(out []byte, f frame, p []byte) ([]byte, Code) {
 	if f.length != 4 {
 		return out, FrameSizeError
 	}
-	c.spend(1, ReasonWindows)
+	c.updated()
 	n := int64(binary.BigEndian.Uint32(p) & maxWindow)
 	if f.stream == 0 {
 		if n == 0 {
