@@ -342,3 +342,30 @@ func TestListCommand(t *testing.T) {
 		r.ends(0, "")
 	})
 }
+
+// A worker that asked for its replacement, and whose replacement did not start, is no failed reload.
+func TestRecyclingFails(t *testing.T) {
+	r := &rig{tweak: busy}
+	_, d := r.controller(nil)
+	runRig(t, 1, r, func(r *rig) {
+		const line = "worker /bin/worker: not a worker of Phalanx 1 (exit status 1); build it with make, or name it with --worker PATH; worker 0 (pid 101) is not replaced"
+		failed := func(want string) {
+			t.Helper()
+			if v, err := (*d).View(r.t.Context()); err != nil || v.Failed != want {
+				t.Errorf("the failed reload is %q (%v), want %q", v.Failed, err, want)
+			}
+		}
+		r.hello(0)
+		r.send(ipc.Recycle{Reason: "9 requests"}, 0)
+		r.die(1, Exit{Code: 1})
+		r.expect(2, "serving", line)
+		failed("")
+		r.signal(syscall.SIGHUP)
+		r.die(2, Exit{Code: 1})
+		r.expect(3, "serving", line, line)
+		failed(line)
+		r.signal(syscall.SIGTERM)
+		r.die(0, Exit{})
+		r.ends(0, "")
+	})
+}

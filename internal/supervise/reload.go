@@ -185,7 +185,10 @@ func (p *pool) replacementDied(w *worker, e Exit) {
 	s.kills = 0
 	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).Text), s.worker)
 	if w.reload == p.reloads { // no other reload was requested since
-		p.toReplace, p.candidate, p.reloadError = nil, nil, text
+		p.toReplace, p.candidate = nil, nil
+		if p.reloading { // not if a single worker was to be replaced
+			p.reloadError = text
+		}
 	}
 	p.Alert(text)
 	p.placeOrphans() // no event may follow if it could not even be started
