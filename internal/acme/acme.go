@@ -130,7 +130,7 @@ func (c *Client) Run(ctx context.Context) {
 		}
 		c.progress()
 		h, at := c.next()
-		if wait := at.Sub(c.Now()); wait > 0 {
+		if wait := at.Sub(c.Now()); h == nil || wait > 0 {
 			c.sleep(ctx, wait)
 			continue
 		}

@@ -285,6 +285,34 @@ func TestPublishedAgain(t *testing.T) {
 	})
 }
 
+// A process that is stopped between two looks at the clock finds no host where there is none.
+func TestStoppedWithoutHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, err := OpenState(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer state.Close()
+		var looks atomic.Int64
+		c, err := New(Config{
+			State: state, Directory: "https://ca.test/", Publish: func(Published) {}, Inform: func(string) {},
+			Now: func() time.Time { return time.Now().Add(time.Duration(min(looks.Add(1), 100)) * 2 * maxSleep) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { defer close(ran); c.Run(ctx) }()
+		time.Sleep(time.Second)
+		end()
+		<-ran
+		if n := looks.Load(); n < 100 {
+			t.Errorf("only %d looks at the clock", n)
+		}
+	})
+}
+
 // The clock is looked at every minute: timers stand still while the machine is suspended, but
 // certificates expire.
 func TestSuspended(t *testing.T) {
