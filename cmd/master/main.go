@@ -38,10 +38,12 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 
 // do runs the server or a command.
 func do(args []string, stdin, stdout, stderr *os.File) error {
-	switch strings.Join(args, " ") { // the master starts these itself
-	case "readme":
+	_, renders := os.LookupEnv(identityKey)
+	_, helps := os.LookupEnv(helperKey)
+	switch command := strings.Join(args, " "); { // the master starts these itself, with these variables
+	case command == "readme" && renders:
 		return runReadme(stdin, stdout)
-	case "helper":
+	case command == "helper" && helps:
 		return runHelper()
 	}
 	c, err := commandLine(args).Command()

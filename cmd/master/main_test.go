@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"phalanx/internal/ipc"
 	"phalanx/internal/logging"
@@ -221,6 +223,30 @@ func TestAlerts(t *testing.T) {
 		alerts.Warn().Msg(`worker "0" died`)
 		if got := text(t, r, w); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("%s: %q, want %s", format, got, want)
+		}
+	}
+}
+
+// A directory may be named like a process that the master starts itself: its completion starts nothing.
+func TestCompletionStartsNoHelper(t *testing.T) {
+	t.Setenv("GO_FLAGS_COMPLETION", "1")
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"readme", "helper"} {
+		if err := os.Mkdir(name+"-site", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		terminal, _ := output(t) // never at its end
+		_, w := output(t)
+		done := make(chan error, 1)
+		go func() { done <- do([]string{name}, terminal, w, w) }()
+		select {
+		case err := <-done:
+			info, ok := errors.AsType[*options.Info](err)
+			if !ok || info.Text != name+"-site/\n" {
+				t.Errorf("%s: %v, want the completion %s-site/", name, err, name)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: still running", name)
 		}
 	}
 }
