@@ -28,7 +28,7 @@ func Front(peers record.Run) string {
 	if math.IsNaN(open) || math.IsNaN(closing) || list(record.KeepAlive) == "" {
 		return ""
 	}
-	return fmt.Sprintf("A page of %.0f KB on one of %s kept open costs Phalanx %s µs of CPU time (%s), and on a new connection %s µs (%s).",
+	return fmt.Sprintf("A page of %.0f kB on one of %s kept open costs Phalanx %s µs of CPU time (%s), and on a new connection %s µs (%s).",
 		float64(v.Head.Settings.Page)/1e3, plural(v.level(record.KeepAlive), "connection"), micro(open), list(record.KeepAlive), micro(closing), list(record.Close))
 }
 

@@ -37,7 +37,7 @@ func TestWriteFront(t *testing.T) {
 	page := "# P\n\n<!-- make compare writes from here -->\nold\n<!-- to here -->\nrest\n"
 	got := string(report.WriteFront([]byte(page), "charts", run))
 	sentence := report.Front(run)
-	if !strings.HasPrefix(sentence, "A page of 8 KB on one of 64 connections kept open costs Phalanx ") || !strings.Contains(sentence, "nginx ") {
+	if !strings.HasPrefix(sentence, "A page of 8 kB on one of 64 connections kept open costs Phalanx ") || !strings.Contains(sentence, "nginx ") {
 		t.Errorf("the sentence is %q", sentence)
 	}
 	if strings.Join(strings.Fields(got), " ") != "# P <!-- make compare writes from here --> ![CPU time per request, Phalanx and others](charts/peers-cpu.svg) "+
