@@ -135,7 +135,7 @@ func (l *Limits) Reached(now time.Duration) {
 			what += fmt.Sprintf(" (%d in this worker)", l.Most)
 		}
 	}
-	l.alert(what + " reached: idle ones are closed to make room, new ones wait if none is idle; " + cure)
+	l.alert(what + " reached: idle ones, or else those with incomplete request heads, are closed to make room; " + cure)
 }
 
 // TooSlow alerts that a client was below the minimum rate, if one is configured. It is safe
