@@ -36,7 +36,7 @@ const (
 // that file results in the same options.
 func effective(o Options, from origins) string {
 	var b strings.Builder
-	b.WriteString("# The options in force, in the form of a config file.\n")
+	b.WriteString("# The options that the server would start with, in the form of a config file.\n")
 	eachSetting(&b, func(flag *flags.Option) {
 		values := o.values(flag)
 		origin := from[flag.LongName].texts
