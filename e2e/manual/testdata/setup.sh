@@ -27,6 +27,7 @@ cp /etc/ssl/example.org/fullchain.pem /etc/ssl/example.org/clients.pem
 seq 2000000 >/srv/mirror/images/disk.iso
 echo 'base = /srv/www' >/etc/phalanx.conf
 id phalanx >/dev/null 2>&1 || echo 'phalanx:x:990:990::/var/lib/phalanx:/usr/sbin/nologin' >>/etc/passwd # as packages do
+getent group phalanx >/dev/null || echo 'phalanx:x:990:' >>/etc/group
 touch -d '2 days ago' /srv/www/* /srv/www/assets/* /srv/app/* /srv/mirror/images/*
 [ ! -f /etc/nginx/nginx.conf ] || sed -i 's/^user .*/user root;/' /etc/nginx/nginx.conf
 
