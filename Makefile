@@ -1,5 +1,5 @@
 # Phalanx: make run serves the demo site, make test runs all tests, make install
-# installs. README.md and CONTRIBUTING.md describe the other targets.
+# installs. README.md and CONTRIBUTING.md describe the most important of the others.
 
 GO          ?= go
 PREFIX      ?= /usr/local
