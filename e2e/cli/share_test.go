@@ -198,7 +198,7 @@ func TestShareDuration(t *testing.T) {
 	dir := harness.MemoryDir(t)
 	const size = 64 << 20
 	harness.Sparse(t, dir+"/big", size)
-	s := startShare(t, dir, "--port", "0", "--bind", "127.0.0.1", "--for", "4s")
+	s := startShare(t, dir, "--port", "0", "--bind", "127.0.0.1", "--for", "8s")
 	d := s.Begin("/big", 64<<10)
 	if err := d.Take(1 << 20); err != nil {
 		t.Fatal(err)

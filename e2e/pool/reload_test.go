@@ -150,15 +150,15 @@ func TestHungWorker(t *testing.T) {
 	for _, args := range [][]string{{"--workers", "2"}, {"--workers", "2", "--engine", "netpoll"}, {"--model", "goroutine"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			s := harness.Serve(t, base, append(args, "--hang-timeout", "3s")...)
+			s := harness.Serve(t, base, append(args, "--hang-timeout", "6s")...)
 			all := s.Workers()
 			victim := all[0]
 			harness.Suspend(t, victim)
 			s.AwaitWorkers(len(all), victim)
 			s.MustServe("/", "front")
-			s.AwaitText(fmt.Sprintf("(pid %d) died: hung: no heartbeat for 3s, killed", victim))
+			s.AwaitText(fmt.Sprintf("(pid %d) died: hung: no heartbeat for 6s, killed", victim))
 			kept := s.AwaitWorkers(len(all), victim)
-			time.Sleep(4 * time.Second) // idle workers are not hung
+			time.Sleep(7 * time.Second) // idle workers are not hung
 			if now := s.Workers(); !slices.Equal(now, kept) {
 				t.Errorf("the workers are %v, want %v", now, kept)
 			}
