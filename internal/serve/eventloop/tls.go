@@ -320,6 +320,7 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 // fill collects what a connection sends next, files included. known says that the first part
 // of a file is known to be in memory.
 func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
+	begun := p.http().Segment().Len > 0
 	text, step := l.next(p, l.tls.text[:0])
 	most := min(pieceMax, l.quota(p))
 	for step == conn.Send {
@@ -337,6 +338,12 @@ func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 		}
 		if n < seg.Len {
 			break
+		}
+		if begun {
+			// The record names the file's descriptor, which the next file may get, and nothing
+			// can be committed before the bytes are encrypted.
+			begun = false
+			l.cfg.Records.Sealing(int(p.fd))
 		}
 		known = false
 		if step = conn.Flush; !used(p, most-int64(len(text))) {

@@ -265,6 +265,67 @@ func TestSealingIsNotRescued(t *testing.T) {
 	r.end()
 }
 
+// The last bytes of a file are sealed together with the following response. While that response's file is opened, the
+// record does not name the descriptor of the first file, which the next one may have by then.
+func TestTLSFileIsNotMistaken(t *testing.T) {
+	dir := t.TempDir()
+	one := servetest.Noise(t, dir+"/one", 200_000)
+	two := servetest.Noise(t, dir+"/two", 300_000)
+	r := acceptedRelay(t, dir)
+	opened := 0
+	r.l.cfg.Conn.Site = &opening{Site: r.l.cfg.Conn.Site, opened: func(path string) {
+		if path != "/two" {
+			return
+		}
+		opened++
+		received, sent, err := rescue.Count(r.fd)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if f := rescue.NewReader(r.memory).Find(r.fd, received, sent); f.Rest > 0 && inode(t, f.File) != name(t, dir+"/one") {
+			t.Errorf("killed at this point, %d bytes of another file would be sent", f.Rest)
+		}
+	}}
+	r.l.newPeer(r.fd, nil, r.from)
+	r.conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	done := make(chan error, 1)
+	go func() {
+		c := tls.Client(r.conn, r.client)
+		_, err := c.Write([]byte(servetest.Get("/one") + servetest.Get("/two")))
+		in := bufio.NewReader(c)
+		for _, body := range [][]byte{one, two} {
+			var res *http.Response
+			if err == nil {
+				res, err = http.ReadResponse(in, nil)
+			}
+			var got bytes.Buffer
+			if err == nil {
+				_, err = got.ReadFrom(res.Body)
+			}
+			if err == nil && !bytes.Equal(got.Bytes(), body) {
+				err = fmt.Errorf("wrong content of %d bytes", got.Len())
+			}
+		}
+		done <- err
+	}()
+	for ended := false; !ended; {
+		select {
+		case err := <-done:
+			if ended = true; err != nil {
+				t.Error(err)
+			}
+		default:
+			r.turn()
+		}
+	}
+	if opened != 1 {
+		t.Errorf("the next file was opened %d times, want once", opened)
+	}
+	r.kill() // fails unless the connection is rescued
+	r.end()
+}
+
 // Bytes received in a failed handshake are not counted for another connection, whose record would then be wrong.
 func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	dir := t.TempDir()
