@@ -30,8 +30,8 @@ func (l *Loop) commit(p *peer, out []byte, at position) {
 		b = l.secureBatch(p, at)
 	} else {
 		m := p.http().Mark()
-		if len(out) == 0 && !m.Fixed {
-			return // the last commit is still valid
+		if len(out) == 0 && !m.Fixed && (!m.Ending || p.step == conn.Reset) {
+			return // the last commit is still valid, unless received bytes are discarded from here on
 		}
 		p.batch(&b, &m, at)
 		b.About = l.about(p, &m)
