@@ -67,8 +67,14 @@ func Connect(port int) (*Client, error) { return ConnectNarrow(port, 0) }
 // ConnectNarrow opens a connection with a receive buffer of the given size in
 // bytes, so that a slow reader soon blocks the server. Zero means the kernel's
 // default.
-func ConnectNarrow(port, buffer int) (*Client, error) {
+func ConnectNarrow(port, buffer int) (*Client, error) { return ConnectFrom("", port, buffer) }
+
+// ConnectFrom is ConnectNarrow from the given address, unless that is empty.
+func ConnectFrom(address string, port, buffer int) (*Client, error) {
 	dialer := net.Dialer{Timeout: ClientTimeout}
+	if address != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(address)}
+	}
 	if buffer > 0 {
 		// Before connect(): the handshake fixes the window scale.
 		dialer.Control = func(_, _ string, raw syscall.RawConn) error {

@@ -20,7 +20,8 @@ import (
 type crowd struct {
 	t     *testing.T
 	port  int
-	https int // port for HTTPS; 0: the clients speak plain HTTP
+	https int    // port for HTTPS; 0: the clients speak plain HTTP
+	proxy string // address from which the clients connect, with a PROXY header; empty: from any, without
 	pages []page
 	large page
 	quit  chan struct{}
@@ -67,11 +68,11 @@ func tree(t *testing.T) string {
 }
 
 // newCrowd starts the given number of clients of each kind over plain HTTP.
-func newCrowd(t *testing.T, port int, each int) *crowd { return newCrowdAt(t, port, 0, each) }
+func newCrowd(t *testing.T, port int, each int) *crowd { return newCrowdAt(t, port, 0, "", each) }
 
-// newCrowdAt is newCrowd over TLS at another port, unless that is 0.
-func newCrowdAt(t *testing.T, port, https, each int) *crowd {
-	c := &crowd{t: t, port: port, https: https, quit: make(chan struct{}), served: map[string]int{}}
+// newCrowdAt is newCrowd over TLS at another port, unless that is 0, and behind a proxy, unless its address is empty.
+func newCrowdAt(t *testing.T, port, https int, proxy string, each int) *crowd {
+	c := &crowd{t: t, port: port, https: https, proxy: proxy, quit: make(chan struct{}), served: map[string]int{}}
 	c.pages, c.large = content()
 	for i := range c.pages {
 		r, err := harness.Exchange(port, harness.Request("HEAD", c.pages[i].path, "Connection: close"))
@@ -174,8 +175,13 @@ func (c *client) close() {
 func (c *client) connect(buffer int) (err error) {
 	if c.conn == nil {
 		c.doing = "connecting"
-		if c.conn, err = harness.ConnectNarrow(cmp.Or(c.https, c.port), buffer); err != nil {
+		if c.conn, err = harness.ConnectFrom(c.proxy, cmp.Or(c.https, c.port), buffer); err != nil {
 			return err
+		}
+		if c.proxy != "" {
+			if err := c.conn.Send("PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"); err != nil {
+				return err
+			}
 		}
 		if c.https != 0 {
 			if err := c.encrypt(); err != nil {

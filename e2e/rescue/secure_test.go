@@ -55,14 +55,24 @@ func countClosed(s *harness.Server) map[string]int {
 	return n
 }
 
-// TestKilledAtEveryPointSecure is TestKilledAtEveryPoint over TLS 1.3: a worker's death ends its
-// handshakes and at most one other connection, the one for which it was just encrypting.
+// TestKilledAtEveryPointSecure is TestKilledAtEveryPoint over TLS 1.3, without and with PROXY headers: a worker's death
+// ends its handshakes and at most one other connection, the one for which it was just encrypting.
 func TestKilledAtEveryPointSecure(t *testing.T) {
+	t.Run("direct", func(t *testing.T) { testKilledAtEveryPointSecure(t, "") })
+	t.Run("proxied", func(t *testing.T) { testKilledAtEveryPointSecure(t, "127.0.0.2") })
+}
+
+// testKilledAtEveryPointSecure has clients behind a proxy, unless its address is empty.
+func testKilledAtEveryPointSecure(t *testing.T, proxy string) {
 	const names = "commit committed done accepted receive received send sent close taken"
 	port, https := harness.FreePort(t), harness.FreePort(t)
-	s := harness.ServeSilentlyAt(t, port, killing(t, *killOne, 100, "--workers", "3", "--tls-self-signed", "--plain", "serve",
-		"--listen", fmt.Sprintf("https://127.0.0.1:%d", https), "--listen", fmt.Sprintf("http://127.0.0.1:%d", port)))
-	c := newCrowdAt(t, port, https, 4)
+	args := []string{"--workers", "3", "--tls-self-signed", "--plain", "serve",
+		"--listen", fmt.Sprintf("https://127.0.0.1:%d", https), "--listen", fmt.Sprintf("http://127.0.0.1:%d", port)}
+	if proxy != "" {
+		args = append(args, "--proxy-protocol", proxy)
+	}
+	s := harness.ServeSilentlyAt(t, port, killing(t, *killOne, 100, args...))
+	c := newCrowdAt(t, port, https, proxy, 4)
 	for began := time.Now(); !over(s, began, names); {
 		<-time.After(100 * time.Millisecond)
 	}

@@ -70,7 +70,8 @@ func (l *Loop) introduce(p *peer, got []byte) (rest []byte, alive bool) {
 	if !h.Own() && !l.attribute(p, client) {
 		return nil, false
 	}
-	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Used: uint64(n)})
+	// Over TLS, no other worker may take the bytes after the header for plain HTTP.
+	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Used: uint64(n), Fixed: secure})
 	if secure {
 		l.encrypt(p)
 		l.begin(p)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
+	"phalanx/internal/rescue"
 	"phalanx/internal/serve/servetest"
 )
 
@@ -35,4 +36,31 @@ func TestRescueOfLingering(t *testing.T) {
 	if got := r.finish(); !bytes.HasSuffix(got, large) {
 		t.Errorf("the client received other bytes, %d in all", len(got))
 	}
+}
+
+// A client that sends plain HTTP to a TLS address, after its PROXY header, is told so. A worker that is killed before it
+// has sent that leaves a record that says that the header was used.
+func TestRescueOfProxiedInClear(t *testing.T) {
+	r := acceptedRelay(t, t.TempDir())
+	r.l.cfg.Proxied, r.l.names = loopback(t), true
+	r.l.newPeer(r.fd, r.l.peerOf(r.fd), r.from)
+	if _, err := r.conn.Write([]byte(testHeader + servetest.Get("/"))); err != nil {
+		t.Fatal(err)
+	}
+	servetest.Await(t, "a response", func() bool {
+		r.turn()
+		_, sent, err := rescue.Count(r.fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sent > 0
+	})
+	f := rescue.NewReader(r.memory).Find(r.fd, uint64(len(testHeader)), 0)
+	if !f.Ending || !bytes.HasPrefix(f.Unsent, []byte("HTTP/1.1 400 ")) {
+		t.Errorf("killed before it sent the response, the worker leaves %+v", f)
+	}
+	if as := r.l.arrivalOf(r.fd, &f); as.header != headerNone || !as.proxied || as.client.String() != testClient+":4711" {
+		t.Errorf("then the arrival is %+v of %v", as, as.client)
+	}
+	r.end()
 }

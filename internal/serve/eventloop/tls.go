@@ -65,7 +65,7 @@ func (l *Loop) encrypt(p *peer) {
 
 // fix records that a peer cannot be continued if this worker dies.
 func (l *Loop) fix(p *peer) {
-	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Fixed: true})
+	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Used: l.cfg.Records.Used(int(p.fd)), Fixed: true})
 }
 
 // secureState is the first byte of the state of a TLS connection. It is followed by the
