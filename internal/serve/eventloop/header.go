@@ -71,7 +71,7 @@ func (l *Loop) introduce(p *peer, got []byte) (rest []byte, alive bool) {
 		return nil, false
 	}
 	// Over TLS, no other worker may take the bytes after the header for plain HTTP.
-	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Used: uint64(n), Fixed: secure})
+	l.cfg.Records.Commit(int(p.fd), &rescue.Batch{File: -1, Used: l.cfg.Records.Used(int(p.fd)) + uint64(n), Fixed: secure})
 	if secure {
 		l.encrypt(p)
 		l.begin(p)

@@ -69,6 +69,16 @@ func (l *Loop) position(p *peer) position {
 	return position{received, l.cfg.Records.End(int(p.fd)) - uint64(p.http().Segment().Len)}
 }
 
+// kernelPosition returns the position of a peer according to the kernel. If the kernel does not
+// say it, it is beyond every position, so that the peer is never rescued.
+func (p *peer) kernelPosition() position {
+	received, sent, err := rescue.Count(int(p.fd))
+	if err != nil {
+		return position{received: 1 << 62}
+	}
+	return position{received, sent}
+}
+
 // batch turns a mark into a batch that begins at a position.
 func (p *peer) batch(b *rescue.Batch, m *conn.Mark, at position) {
 	b.Used, b.Start, b.File = at.received-uint64(m.Rest), at.sent, -1
@@ -115,8 +125,7 @@ func (l *Loop) taken(p *peer) {
 	if l.cfg.Records == nil {
 		return
 	}
-	received, sent, err := rescue.Count(int(p.fd))
-	at := position{received, sent}
+	at := p.kernelPosition()
 	var b rescue.Batch
 	var held []byte
 	if p.tls != nil {
@@ -132,7 +141,6 @@ func (l *Loop) taken(p *peer) {
 		b.About = l.about(p, &m)
 		p.placed = len(p.unsent) > 0 || m.Rest > 0 || len(b.About) > 0
 	}
-	b.Fixed = b.Fixed || err != nil
 	l.cfg.Records.Take(int(p.fd), &b, p.unsent, held)
 	rescue.Point("taken")
 }

@@ -64,3 +64,46 @@ func TestRescueOfProxiedInClear(t *testing.T) {
 	}
 	r.end()
 }
+
+// A connection that was taken over although the kernel does not say how many bytes it has received is never rescued, even
+// after its next response: the record would be wrong.
+func TestUncountedIsNotRescued(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/small", 100)
+	request := servetest.Get("/small")
+	for name, one := range map[string]struct {
+		state []byte
+		next  string
+	}{
+		"in a request": {conn.AppendState(nil, conn.Remains{Held: []byte(request[:5])}), request[5:]},
+		"in a header": {
+			append(append([]byte{arrivalState, byte(headerPlain), 0, 0, 5}, testHeader[:5]...), conn.AppendState(nil, conn.Remains{})...),
+			testHeader[5:] + request,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &relay{t: t, fds: 1024, cfg: relayConfig(uncachedFiles(t, dir))}
+			r.begin()
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.fd, r.client = fds[0], fds[1]
+			defer r.close()
+			r.l.serve(r.l.restore(one.state, r.fd, -1))
+			for _, text := range []string{one.next, request} {
+				if _, err := unix.Write(r.client, []byte(text)); err != nil {
+					t.Fatal(err)
+				}
+				r.l.sendReady()
+				r.event(unix.EPOLLIN)
+				if n, err := unix.Read(r.client, make([]byte, 1000)); err != nil || n < 100 {
+					t.Fatalf("a response of %d bytes, error %v", n, err)
+				}
+				if f := rescue.NewReader(r.memory).Find(r.fd, r.cfg.Records.Used(r.fd), r.cfg.Records.End(r.fd)); f.Verdict != rescue.Fixed {
+					t.Errorf("after the response, the verdict is %d, want %d", f.Verdict, rescue.Fixed)
+				}
+			}
+		})
+	}
+}

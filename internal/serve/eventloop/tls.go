@@ -132,11 +132,8 @@ func (l *Loop) count(p *peer) {
 	if l.cfg.Records == nil {
 		return
 	}
-	received, sent, err := rescue.Count(int(p.fd))
-	if err != nil {
-		received = 1 << 62 // beyond every position, so that it is never rescued
-	}
-	l.cfg.Records.Take(int(p.fd), &rescue.Batch{File: -1, Fixed: true, Used: received, Start: sent}, nil, nil)
+	at := p.kernelPosition()
+	l.cfg.Records.Take(int(p.fd), &rescue.Batch{File: -1, Fixed: true, Used: at.received, Start: at.sent}, nil, nil)
 	l.tls.got = 0
 }
 
