@@ -287,6 +287,7 @@ func acmeMetrics() []metric {
 				x.add(float64(p.ACME.Unreachable), "outcome", "unreachable")
 			}
 		}},
+		host("acme_certified", "Whether a host has a certificate by ACME that has not expired: 1 if it has, else 0.", func(h *status.Host) float64 { return truth(h.Certified) }),
 		host("acme_failures", "Failed attempts in a row to obtain a host's certificate by ACME.", func(h *status.Host) float64 { return float64(h.Failures) }),
 		host("acme_next_attempt_seconds", "Time of the next attempt to obtain or renew a host's certificate since the Unix epoch.", func(h *status.Host) float64 { return float64(h.Next.Unix()) }),
 	}

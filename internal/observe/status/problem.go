@@ -77,6 +77,8 @@ func (w *Worker) problems(say func(severity, format string, args ...any)) {
 
 func (h *Host) problems(now time.Time, say func(severity, format string, args ...any)) {
 	switch {
+	case h.Problem == "" && !h.Certified && h.Next.Sub(now) > time.Minute: // it was put off before a restart
+		say(Error, "no certificate for %s; next attempt in %s", human.Quoted(h.Name), human.Age(h.Next.Sub(now).Seconds()))
 	case h.Problem == "":
 	case h.Certified:
 		say(Warning, "%s; next attempt in %s", h.Problem, human.Age(h.Next.Sub(now).Seconds()))
