@@ -20,6 +20,7 @@ type host struct {
 	askAt    time.Time // when to ask for the renewal window next
 	window   window    // the authority's renewal window
 	failures int       // consecutive failed attempts
+	delayed  int       // those since the last reload, which determine the delay
 	retryAt  time.Time // the next attempt after a failure
 	attempt            // the last one
 	unsaved  bool      // the certificate could not be stored; only Run uses it
@@ -70,7 +71,7 @@ func (c *Client) load(names []string) {
 	c.hosts = hosts
 	for _, h := range hosts {
 		if h.failures > 0 {
-			h.failures, h.retryAt = 0, c.Delays.again(h.attempt, c.Now())
+			h.delayed, h.retryAt = 0, c.Delays.again(h.attempt, c.Now())
 		}
 	}
 }
@@ -184,7 +185,7 @@ func (c *Client) obtained(h *host, cert *held) {
 	renewed := h.cert != nil
 	c.silence = ""
 	c.mu.Lock()
-	h.cert, h.failures, h.retryAt, h.problem = cert, 0, time.Time{}, ""
+	h.cert, h.failures, h.delayed, h.retryAt, h.problem = cert, 0, 0, time.Time{}, ""
 	h.window, h.askAt = window{}, c.Now()
 	c.counts.Issued++
 	c.mu.Unlock()
@@ -216,7 +217,7 @@ func (c *Client) saveAgain() {
 // failed records a failed attempt and reports it.
 func (c *Client) failed(h *host, err error) {
 	r := c.classify("certificate", err)
-	delay := c.Delays.after(r, h.failures)
+	delay := c.Delays.after(r, h.delayed)
 	at := c.Now().Add(delay)
 	line := r.text(h.name, c.authority())
 	repeated := r.unreachable() && r.detail == c.silence // for another host, or before
@@ -225,7 +226,7 @@ func (c *Client) failed(h *host, err error) {
 		c.silence = r.detail
 	}
 	c.mu.Lock()
-	h.failures++
+	h.failures, h.delayed = h.failures+1, h.delayed+1
 	h.retryAt, h.problem = at, line
 	if r.unreachable() {
 		c.counts.Unreachable++

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"crypto/x509"
+	"slices"
 	"testing"
 	"time"
 
@@ -166,5 +167,37 @@ func TestWhen(t *testing.T) {
 		if got := when(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
+	}
+}
+
+// A reload retries a failed host soon, and does not reset the number of failures that operators
+// see.
+func TestFailuresAcrossReloads(t *testing.T) {
+	now := calendar
+	cfg, _, _ := stored(t, "one.test")
+	cfg.Delays, cfg.Now = UsualDelays(), func() time.Time { return now }
+	cfg.Delays.Chance = func() float64 { return 0.5 }
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waits []time.Duration
+	for n := range 4 {
+		if n > 1 {
+			c.Use(cfg.Hosts)
+			c.change()
+		}
+		h, at := c.next()
+		now = at
+		c.note(h, attempt{Asked: now})
+		c.failed(h, &refusal{class: refused, what: "http-01 challenge"})
+		waits = append(waits, c.Status().Hosts[0].Next.Sub(now))
+		if got := c.Status().Hosts[0].Failures; got != n+1 {
+			t.Errorf("%d failures after %d", got, n+1)
+		}
+	}
+	const first = 20 * time.Minute
+	if want := []time.Duration{first, 2 * first, first, first}; !slices.Equal(waits, want) {
+		t.Errorf("delays %v, want %v", waits, want)
 	}
 }
