@@ -210,6 +210,40 @@ func TestUpdatesAtOnce(t *testing.T) {
 	c.failed(EnhanceYourCalm)
 }
 
+// Resets for which the client's frames are not the cause do not end a connection with other responses.
+func TestServerResetsCostNothing(t *testing.T) {
+	t.Run("broken responses", func(t *testing.T) {
+		c := connect(t)
+		site := c.http.Site.(*fakeSite)
+		site.breaks = true
+		const requests = 3 * budgetPoints / costStreamError
+		for i := range uint32(requests) {
+			c.get(2*i+1, "/list/")
+			c.flush()
+		}
+		if len(c.resets) != requests || c.resets[1] != InternalError || len(c.goaway) > 0 {
+			t.Errorf("%d resets, GOAWAY %v, reason %q", len(c.resets), c.goaway, c.conn.Reason())
+		}
+	})
+	t.Run("closed windows", func(t *testing.T) {
+		c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		const last = 2*MaxStreams - 1
+		for id := uint32(1); id <= last; id += 2 {
+			c.get(id, "/huge")
+		}
+		c.flush()
+		for range 2 * conn.SendTimeout / time.Second {
+			c.now.Mono += time.Second
+			c.framer.WriteWindowUpdate(0, maxFrame)
+			c.framer.WriteWindowUpdate(last, maxFrame)
+			c.flush()
+		}
+		if len(c.resets) != MaxStreams-1 || c.resets[1] != EnhanceYourCalm || len(c.goaway) > 0 || c.open() != 1 {
+			t.Errorf("%d resets, %d files open, GOAWAY %v, reason %q", len(c.resets), c.open(), c.goaway, c.conn.Reason())
+		}
+	})
+}
+
 // A thousand downloads of 100 GB, on as few connections as possible, use little memory at
 // any time, and those of a connection get equal shares.
 func TestThousandDownloads(t *testing.T) {

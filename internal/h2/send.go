@@ -188,14 +188,17 @@ func (c *Conn) finish(out []byte, s *stream) []byte {
 	return out
 }
 
-// streamError resets a stream (RFC 9113 §5.4.2).
+// streamError resets a stream (RFC 9113 §5.4.2). It costs points unless the server causes it: its
+// response broke off, or it waits no longer for the stream's window.
 func (c *Conn) streamError(out []byte, id uint32, code Code) []byte {
 	if s := c.find(id); s != nil {
 		s.reply.Abort(code)
 		c.drop(s)
 	}
 	c.ignore(id)
-	c.spend(costStreamError, ReasonStreamErrors)
+	if code != InternalError && code != EnhanceYourCalm {
+		c.spend(costStreamError, ReasonStreamErrors)
+	}
 	return appendReset(out, id, code)
 }
 
