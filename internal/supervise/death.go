@@ -48,6 +48,9 @@ func (p *pool) died(w *worker, e Exit) {
 	if p.candidate != nil && was == starting && w.reload == p.reloads {
 		p.queueReplacement(w.slot) // it was the replacement of a dead worker, and the next one gets the settings in force
 	}
+	if w.reload == 0 && w.readySince.IsZero() && !fromOutside(w, e) && !exhausted(e.Err) {
+		w.slot.unready = true
+	}
 	p.move(w.slot, exit)
 	w.slot.worker = nil
 	switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,10 +18,16 @@ import (
 func (p *pool) spawn(s *slot) {
 	p.move(s, spawn)
 	s.worker = &worker{slot: s, started: p.Now()}
-	if p.candidate != nil {
-		p.queueReplacement(s) // the reload began without this worker
+	settings, tries := p.Settings, p.triesCandidate(s)
+	if tries {
+		settings, s.worker.reload = *p.candidate, p.reloads
 	}
-	p.launch(s.worker, p.Settings)
+	if p.candidate != nil && !tries {
+		p.queueReplacement(s) // the reload began without this worker
+	} else {
+		p.toReplace = slices.DeleteFunc(p.toReplace, func(o *slot) bool { return o == s })
+	}
+	p.launch(s.worker, settings)
 }
 
 // launch starts the process of a worker.
@@ -143,7 +150,7 @@ func (p *pool) ready(w *worker, m ipc.Ready) {
 		return
 	}
 	w.deadline, w.spared = time.Time{}, false
-	w.readySince, w.version = p.Now(), m.Version
+	w.readySince, w.version, s.unready = p.Now(), m.Version, false
 	p.Log.Info().Int("slot", s.index).Int("pid", w.pid).
 		Int64("after_ms", w.readySince.Sub(w.started).Milliseconds()).Msg("worker ready")
 	if w.signalled { // it has ignored the signal, if the master was started with SIGINT ignored

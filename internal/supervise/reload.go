@@ -131,6 +131,14 @@ func (p *pool) replace(s *slot) {
 	}
 }
 
+// triesCandidate reports whether the next worker of a slot gets the settings of a reload before they
+// are in force: its last worker did not become ready, and no worker is there to be replaced.
+func (p *pool) triesCandidate(s *slot) bool {
+	return p.candidate != nil && s.unready && !slices.ContainsFunc(p.slots, func(o *slot) bool {
+		return o.state == ready && !o.worker.killed || o.state == starting && o.worker.reload == p.reloads
+	})
+}
+
 // applySettings puts new settings in force once a worker has become ready with them. Quarantined
 // slots get another chance.
 func (p *pool) applySettings(w *worker) {

@@ -28,6 +28,7 @@ type slot struct {
 	deaths  int         // deaths in a row
 	recent  []time.Time // deaths within deathWindow
 	retryAt time.Time
+	unready bool // its last worker with the settings in force died before it was ready
 
 	kills     int       // replacements in a row that were killed from outside
 	orphaned  int       // replacements in a row for the connections of a dead worker

@@ -16,7 +16,7 @@ type worker struct {
 	binary string  // path of its binary; "" if the previous program of the master started it
 
 	started     time.Time
-	reload      int // number of reloads when it was started
+	reload      int // number of reloads when it was started; 0: not by a reload
 	readySince  time.Time
 	deadline    time.Time     // when proc is killed; zero: never
 	killReason  string        // why it will be killed at the deadline, or was killed
