@@ -185,10 +185,15 @@ func TestBrowsersAreNoAttackers(t *testing.T) {
 	}
 }
 
-// A client that has not read for a while may answer all DATA frames that its socket holds at once,
-// each with two window updates.
+// A client that has not read for a while may answer all DATA frames that its socket holds at once:
+// two window updates for each frame, or for each KiB.
 func TestUpdatesAtOnce(t *testing.T) {
-	const frames = 3000
+	t.Run("per frame", func(t *testing.T) { testUpdatesAtOnce(t, maxFrame) })
+	t.Run("per KiB", func(t *testing.T) { testUpdatesAtOnce(t, 1<<10) })
+}
+
+func testUpdatesAtOnce(t *testing.T, read int) {
+	const frames = 64 << 20 / maxFrame
 	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow / 2})
 	c.framer.WriteWindowUpdate(0, frames*maxFrame-65_535)
 	c.get(1, "/huge")
@@ -197,9 +202,9 @@ func TestUpdatesAtOnce(t *testing.T) {
 		if c.bodies[1] != sent {
 			t.Fatalf("%d bytes sent, want %d; reason %q", c.bodies[1], sent, c.conn.Reason())
 		}
-		for range frames {
-			c.framer.WriteWindowUpdate(0, maxFrame)
-			c.framer.WriteWindowUpdate(1, maxFrame)
+		for range frames * maxFrame / read {
+			c.framer.WriteWindowUpdate(0, uint32(read))
+			c.framer.WriteWindowUpdate(1, uint32(read))
 		}
 		c.flush()
 	}

@@ -13,8 +13,8 @@ const (
 	// size: it pays for one WINDOW_UPDATE frame of the stream and one of the connection.
 	budgetEarned = 2
 	// budgetUpdates limits the WINDOW_UPDATE frames that cost nothing. It is enough for 64 MiB that
-	// a client's socket holds until the client reads them all at once.
-	budgetUpdates = 1 << 16
+	// a client's socket holds until the client reads them all at once, 1 KiB at a time.
+	budgetUpdates = 1 << 18
 	// costStreamError is spent when the client makes the server reset a stream, or sends a
 	// header list over the limit. A correct client does either rarely.
 	costStreamError = 10
@@ -51,9 +51,9 @@ func (c *Conn) updated() {
 }
 
 // earn gives points back for a complete response, or for a DATA frame with n bytes of content.
-// Each kilobyte is worth a point, because proxies send a WINDOW_UPDATE frame per kilobyte.
+// Clients that read 1 KiB at a time answer each with two WINDOW_UPDATE frames.
 func (c *Conn) earn(n int64) {
-	earned := budgetEarned + int32(n>>10)
-	c.budget.points = min(c.budget.points+earned, budgetPoints)
-	c.budget.updates = min(c.budget.updates+earned, budgetUpdates)
+	kib := int32(n >> 10)
+	c.budget.points = min(c.budget.points+budgetEarned+kib, budgetPoints)
+	c.budget.updates = min(c.budget.updates+budgetEarned+2*kib, budgetUpdates)
 }
