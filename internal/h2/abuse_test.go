@@ -44,6 +44,9 @@ var attacks = []struct {
 		c.framer.WriteData(uint32(2*i+1), false, make([]byte, 100))
 	}},
 	{"more streams than allowed", ReasonStreamErrors, MaxStreams + 2*budgetPoints/costStreamError + 1, func(c *client, i int) {
+		if i == 0 {
+			c.framer.WriteSettingsAck()
+		}
 		c.headers(uint32(2*i+1), false, getFields("/")...)
 	}},
 	{"empty CONTINUATION frames", ReasonContinuations, maxContinuations + 1, func(c *client, i int) {
@@ -213,6 +216,22 @@ func testUpdatesAtOnce(t *testing.T, read int) {
 	}
 	c.flush()
 	c.failed(EnhanceYourCalm)
+}
+
+// Requests beyond the limit of streams, sent before the client can know the limit, are refused and end
+// no connection (RFC 9113 §3.4).
+func TestRequestsBeforeSettings(t *testing.T) {
+	c := newClient(t, newConfig(), nil)
+	c.send.WriteString(conn.Preface)
+	c.framer.WriteSettings()
+	const refused = 4 * budgetPoints / costStreamError
+	for i := range uint32(MaxStreams + refused) {
+		c.get(2*i+1, "/")
+	}
+	c.flush()
+	if len(c.heads) != MaxStreams || len(c.resets) != refused || c.resets[2*MaxStreams+1] != RefusedStream || len(c.goaway) > 0 {
+		t.Errorf("%d responses, %d resets, GOAWAY %v, reason %q", len(c.heads), len(c.resets), c.goaway, c.conn.Reason())
+	}
 }
 
 // Resets for which the client's frames are not the cause do not end a connection with other responses.

@@ -55,6 +55,7 @@ type Conn struct {
 	borrowed bool // in belongs to the caller
 	greeted  bool // the server's preface was sent
 	settled  bool // the client's first SETTINGS frame was received
+	acked    bool // the client knows the server's settings
 	parting  bool // the client has sent GOAWAY
 	finishes bool // drain after the next response
 	draining bool

@@ -216,8 +216,8 @@ func (c *Conn) blockDone(out, block []byte, now conn.Now) ([]byte, Code) {
 			return out, NoError
 		}
 		cost := costStreamError / 2
-		if crowded {
-			cost = 1 // other connections may have used the memory
+		if crowded || !c.acked {
+			cost = 1 // other connections may have used the memory, or the client does not know the limit
 		}
 		c.spend(cost, ReasonStreamErrors)
 		return appendReset(out, id, RefusedStream), NoError

@@ -52,6 +52,7 @@ func (c *Conn) settings(out []byte, f frame, p []byte) ([]byte, Code) {
 	}
 	c.spend(1+f.length/48, ReasonSettings)
 	if f.has(flagAck) {
+		c.acked = true
 		return out, NoError
 	}
 	window := c.initial
