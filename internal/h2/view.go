@@ -2,8 +2,8 @@ package h2
 
 import "phalanx/internal/conn"
 
-// View describes the connection and one response under way: the one that is being sent, if
-// any.
+// View describes the connection and, of the responses under way, the one whose request came
+// first.
 func (c *Conn) View() conn.View {
 	v := conn.View{State: c.State(), Since: c.since, Version: conn.HTTP2, Streams: len(c.streams)}
 	if v.State == conn.Receiving {
@@ -12,14 +12,12 @@ func (c *Conn) View() conn.View {
 	if v.State != conn.Sending {
 		return v
 	}
-	s := c.sending
-	for i := 0; s == nil && i < len(c.streams); i++ {
-		if c.streams[i].phase != streamReceiving {
-			s = c.streams[i]
+	for _, s := range c.streams {
+		if s.phase != streamReceiving {
+			v.Since = s.began
+			s.reply.See(&v)
+			break
 		}
-	}
-	if s != nil {
-		s.reply.See(&v)
 	}
 	return v
 }

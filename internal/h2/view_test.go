@@ -3,6 +3,7 @@ package h2
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -32,5 +33,25 @@ func TestReceives(t *testing.T) {
 	c.once()
 	if !c.conn.Receives() || c.conn.Rest() > 0 {
 		t.Errorf("%d bytes are left", c.conn.Rest())
+	}
+}
+
+// The age of a response is the time since its request began, whatever has been sent since. A
+// connection shows its oldest response.
+func TestViewOfOldest(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+	c.framer.WriteWindowUpdate(0, 1<<30)
+	began := c.now.Mono
+	for n, path := range []string{"/huge", "/huge?later"} {
+		c.get(uint32(1+2*n), path)
+		c.flush()
+		for range 3 {
+			c.now.Mono += time.Minute
+			c.framer.WriteWindowUpdate(1, 1<<16)
+			c.flush()
+			if v := c.conn.View(); v.State != conn.Sending || v.Since != began || string(v.Line) != "GET /huge" || v.Sent != c.bodies[1] {
+				t.Errorf("%q since %v, want %v; sent %d of %d", v.Line, v.Since, began, v.Sent, c.bodies[1])
+			}
+		}
 	}
 }
