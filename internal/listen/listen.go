@@ -141,12 +141,13 @@ func (s *Set) Close() error {
 	return s.each((*sockets).close)
 }
 
-// Queue returns the length and the limit of a slot's accept queues, zero for a slot without
-// sockets. The queue of a shared socket counts for the first slot.
+// Queue returns the length and the limit of a slot's fullest accept queue, zero for a slot without
+// sockets. Each address has a queue. That of a shared socket counts for the first slot.
 func (s *Set) Queue(slot int) (waiting, most int) {
 	for _, a := range s.all {
-		w, m := a.queue(slot)
-		waiting, most = waiting+w, most+m
+		if w, m := a.queue(slot); most == 0 || w*most > waiting*m {
+			waiting, most = w, m
+		}
 	}
 	return waiting, most
 }

@@ -264,6 +264,25 @@ func TestSeveralAddresses(t *testing.T) {
 	}
 }
 
+// Of several accept queues, the fullest is shown: clients cannot connect if one is full.
+func TestFullestQueue(t *testing.T) {
+	s, err := Open(Config{Slots: 1, Addresses: []Address{{Host: "127.0.0.1"}, {Host: "127.0.0.2"}, local(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i, n := range []int{2, 5} {
+		for range n {
+			dial(t, s.Addresses()[i].Host, s.Addresses()[i].Port)
+		}
+	}
+	awaitTrue(t, func() bool { n, _ := s.all[1].queue(0); return n == 5 })
+	_, limit := s.all[1].queue(0)
+	if n, most := s.Queue(0); n != 5 || most != limit {
+		t.Errorf("%d of %d wait, want 5 of %d", n, most, limit)
+	}
+}
+
 // The queue of a unix socket is that of its first slot.
 func TestUnixQueue(t *testing.T) {
 	s := mustOpen(t, local(t), 2)

@@ -121,7 +121,7 @@ type Worker struct {
 	Deaths     int       `json:"deaths"`     // unexpected exits of the slot's workers
 	Started    time.Time `json:"started"`
 	Heartbeat  float64   `json:"heartbeat"`        // seconds since its last heartbeat
-	Queue      int       `json:"queue"`            // connections waiting in the accept queue
+	Queue      int       `json:"queue"`            // connections waiting in the fullest of its accept queues
 	QueueMax   int       `json:"queue_max"`        // limit of the accept queue
 	CPU        float64   `json:"cpu"`              // share of one CPU, from 0 to 1; more with several threads
 	CPUSeconds float64   `json:"cpu_seconds"`      // CPU time used so far

@@ -14,7 +14,7 @@ const helpText = `Keys
 Workers
   CONN/IDLE     open connections, and those without a request under way
   P50 P99       median and 99th percentile of the latency
-  QUEUE         connections waiting in the accept queue
+  QUEUE         connections waiting in the fullest accept queue
   CPU%          share of one CPU
   GEN/D         processes started in the slot, and unexpected exits (deaths)
   starting      not ready yet
