@@ -11,9 +11,13 @@ type Bounds struct {
 	memory atomic.Int64 // bytes of request heads and of generated content
 }
 
-// maxMemory is the limit of Bounds.memory in bytes. Above it a connection gets only one
-// stream.
-const maxMemory = 64 << 20
+const (
+	// maxMemory is the limit of Bounds.memory in bytes. Above it a connection that uses fairMemory
+	// gets no more streams.
+	maxMemory = 64 << 20
+	// fairMemory is about what an HTTP/1.1 connection may use.
+	fairMemory = 128 << 10
+)
 
 // NewBounds returns bounds that allow files open files, not counting one for each connection.
 func NewBounds(files int) *Bounds { return &Bounds{most: int64(files)} }
@@ -21,17 +25,22 @@ func NewBounds(files int) *Bounds { return &Bounds{most: int64(files)} }
 // Files returns the number of open files, not counting one for each connection.
 func (b *Bounds) Files() int { return int(b.files.Load()) }
 
-// weigh updates the counted memory of a stream.
+// weigh updates the counted memory of a stream. The connection's share does not have the capacity
+// that a stream of another connection may have left.
 func (c *Conn) weigh(s *stream) {
 	if n := cap(s.head) + cap(s.pending); n != s.weight {
 		c.cfg.bounds.memory.Add(int64(n - s.weight))
 		s.weight = n
 	}
+	used := len(s.head) + len(s.pending)
+	c.used += used - s.used
+	s.used = used
 }
 
-// crowded reports whether the connection must not open another stream because memory is short.
+// crowded reports whether the connection must not open another stream because memory is short and it
+// has a large share.
 func (c *Conn) crowded() bool {
-	return len(c.streams) > 0 && c.cfg.bounds.memory.Load() > maxMemory
+	return c.used > fairMemory && c.cfg.bounds.memory.Load() > maxMemory
 }
 
 // postpone makes a request wait for another response of its connection to close its file, if

@@ -51,14 +51,13 @@ func TestFiles(t *testing.T) {
 	hold(1, 5, 0, 0)
 }
 
-// Requests with large heads whose responses cannot end do not exhaust the memory: each
-// connection then has one stream, and the others are refused.
+// Requests with large heads whose responses cannot end do not exhaust the memory: connections that
+// have a share of it get no more streams, and all others are served.
 func TestMemory(t *testing.T) {
 	bounds := NewBounds(1 << 20)
 	value := strings.Repeat("x", 3900)
 	fields := []string{"a", value, "a", value, "a", value, "a", value}
-	var clients []*client
-	for range 2 * maxMemory / (MaxStreams * 4 * len(value)) {
+	begin := func(fields ...string) *client {
 		c := newClient(t, newConfig(), nil)
 		c.cfg = NewConfig(c.http, bounds)
 		c.conn = New(c.cfg, http1(c.cfg, nil, c.now), func() { c.woken = true }, c.now)
@@ -67,23 +66,38 @@ func TestMemory(t *testing.T) {
 			c.get(2*i+1, "/page", fields...)
 		}
 		c.flush()
-		clients = append(clients, c)
+		return c
 	}
+	var clients []*client
+	for range 2 * maxMemory / (MaxStreams * 4 * len(value)) {
+		clients = append(clients, begin(fields...))
+	}
+	const fair = fairMemory/(4*3900) + 1
 	first, last := clients[0], clients[len(clients)-1]
-	if len(first.heads) != MaxStreams || len(last.heads) != 1 || len(last.resets) != MaxStreams-1 || last.resets[3] != RefusedStream {
+	if len(first.heads) != MaxStreams || len(last.heads) != fair || len(last.resets) != MaxStreams-fair || last.resets[2*fair+1] != RefusedStream {
 		t.Errorf("the first client has %d responses, the last %d and %d resets", len(first.heads), len(last.heads), len(last.resets))
 	}
+	usual := begin("cookie", value[:500])
+	if len(usual.heads) != MaxStreams || len(usual.resets) > 0 {
+		t.Errorf("a client with little memory has %d responses and %d resets", len(usual.heads), len(usual.resets))
+	}
+	usual.conn.Abort(nil)
 	if held := bounds.memory.Load(); held > maxMemory+maxMemory/8 {
 		t.Errorf("%d bytes are held", held)
 	}
-	first.conn.Abort(nil)
+	for _, c := range clients[:len(clients)-1] {
+		c.conn.Abort(nil)
+	}
 	last.get(2*MaxStreams+1, "/page")
 	last.flush()
-	if len(last.heads) != 2 {
+	if len(last.heads) != fair+1 {
 		t.Errorf("%d responses once there is memory", len(last.heads))
 	}
 	for _, c := range clients {
 		c.conn.Abort(nil)
+		if c.conn.used != 0 {
+			t.Errorf("a connection without a stream uses %d bytes", c.conn.used)
+		}
 	}
 	if held := bounds.memory.Load(); held != 0 {
 		t.Errorf("%d bytes are held without a stream", held)

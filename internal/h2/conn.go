@@ -98,6 +98,7 @@ type Conn struct {
 	answering int    // streams whose request is complete
 	files     int    // streams whose response has a file open
 	postponed int    // requests that wait for one of these files to be closed
+	used      int    // bytes of the streams' heads and generated content
 	yield     bool   // return to the loop so that other connections are served
 
 	initial  int64 // window of a new stream

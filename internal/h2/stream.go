@@ -33,6 +33,7 @@ type stream struct {
 	reply   conn.Reply
 	pending []byte       // generated content
 	weight  int          // memory of head and pending in bytes, as counted in Bounds
+	used    int          // likewise, as counted in Conn.used
 	sent    int          // bytes of it
 	woken   *atomic.Bool // set when its wait is over; nil: it does not wait
 
@@ -123,6 +124,7 @@ func (c *Conn) drop(s *stream) {
 		c.fileClosed()
 	}
 	c.cfg.bounds.memory.Add(-int64(s.weight))
+	c.used -= s.used
 	if len(c.cfg.spare) >= c.cfg.http.Spare(spareStreams) {
 		return
 	}
