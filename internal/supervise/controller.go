@@ -83,38 +83,51 @@ func (p *pool) view() View {
 	for slot, past := range p.totals {
 		v.Totals[slot] = *past
 	}
+	v.Workers = p.viewWorkers()
+	return v
+}
+
+// viewWorkers returns the workers by slot. The first of a slot has its accept queue.
+func (p *pool) viewWorkers() (all []WorkerView) {
 	for _, s := range p.slots {
 		switch {
 		case s.worker != nil:
 		case s.want:
-			v.Workers = append(v.Workers, WorkerView{status.Worker{Slot: s.index, State: status.WorkerBackoff}, -1})
+			all = append(all, WorkerView{status.Worker{Slot: s.index, State: status.WorkerBackoff}, -1})
 		case p.phase != stopping:
-			v.Workers = append(v.Workers, WorkerView{status.Worker{Slot: s.index, State: status.WorkerQuarantined}, -1})
+			all = append(all, WorkerView{status.Worker{Slot: s.index, State: status.WorkerQuarantined}, -1})
 		}
 	}
+	left := map[int]bool{} // pids of draining workers
 	for _, w := range p.workers() {
-		word := status.WorkerServing
-		switch {
-		case w.draining():
-			word = status.WorkerDraining
-		case w.readySince.IsZero():
-			word = status.WorkerStarting
-		}
-		v.Workers = append(v.Workers, WorkerView{status.Worker{
-			Slot: w.slot.index, PID: w.pid, State: word, Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
+		left[w.pid] = w.draining()
+		all = append(all, WorkerView{status.Worker{
+			Slot: w.slot.index, PID: w.pid, State: w.stateWord(), Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
 		}, w.row})
 	}
 	// A slot in backoff comes before its draining workers: it has the accept queue.
-	slices.SortStableFunc(v.Workers, func(a, b WorkerView) int {
+	slices.SortStableFunc(all, func(a, b WorkerView) int {
 		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(min(a.PID, 1), min(b.PID, 1)), -cmp.Compare(a.Generation, b.Generation))
 	})
-	for i := range v.Workers {
-		w := &v.Workers[i]
-		if p.Queue != nil && (i == 0 || v.Workers[i-1].Slot != w.Slot) && w.State != status.WorkerDraining {
+	for i := range all {
+		w := &all[i]
+		if p.Queue != nil && (i == 0 || all[i-1].Slot != w.Slot) && !left[w.PID] {
 			w.Queue, w.QueueMax = p.Queue(w.Slot)
 		}
 	}
-	return v
+	return all
+}
+
+func (w *worker) stateWord() string {
+	switch {
+	case w.killed:
+		return status.WorkerKilled
+	case w.draining():
+		return status.WorkerDraining
+	case w.readySince.IsZero() || w.rescuing != nil:
+		return status.WorkerStarting
+	}
+	return status.WorkerServing
 }
 
 func (p *pool) stateWord() string {
@@ -216,7 +229,7 @@ func (p *pool) outcome(o order) (result status.Outcome, done bool) {
 	}
 	serving := 0
 	for _, s := range p.slots {
-		if s.want && s.state != ready {
+		if s.want && (s.state != ready || s.worker.killed) {
 			return result, false
 		}
 		if s.state == ready {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// This file reports reloads and upgrades that have to wait for long: an operator who has ordered one
-// would otherwise not learn why nothing happens.
+// This file reports reloads and upgrades that have to wait for long, and killed workers that do not
+// exit: an operator would otherwise not learn why nothing happens.
 
 const (
 	loadTime    = 10 * time.Second // for reading the settings of a reload
@@ -38,6 +38,13 @@ func (p *pool) tellUpgrading() {
 	p.Alert("upgrade: still waiting, because " + reason)
 }
 
+// tellStuck reports, once, that a worker that was killed does not exit: the kernel ends a process
+// only when what it waits for responds.
+func (p *pool) tellStuck(w *worker) {
+	w.deadline = time.Time{}
+	p.Alert(fmt.Sprintf("%v: %s; it was killed %v ago and has not exited; check the disk that it waits for", w, oneLine(w.killReason), killedTime))
+}
+
 // busyWith says what an upgrade has to wait for; "": every slot has its worker, none is being
 // replaced, and no socket without a slot is open.
 func (p *pool) busyWith() string {
@@ -57,11 +64,11 @@ func (p *pool) busyWith() string {
 		switch {
 		case s.want && s.state != ready:
 			return fmt.Sprintf("slot %d has no worker that serves", s.index)
-		case s.next != nil || s.worker != nil && s.worker.killed:
+		case s.next != nil:
 			return "workers are being replaced"
 		}
 	}
-	if slices.ContainsFunc(p.detached, func(w *worker) bool { return w.killed }) {
+	if slices.ContainsFunc(p.workers(), func(w *worker) bool { return w.killed }) {
 		return "a killed worker has not exited"
 	}
 	for _, w := range p.keepers {

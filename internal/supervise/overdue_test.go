@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"phalanx/internal/observe/status"
 )
 
 // reportedOnce expects a line after the given time, not before, and no other within a minute.
@@ -99,5 +101,30 @@ func TestUpgradeCheckWaits(t *testing.T) {
 		synctest.Wait()
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
+	})
+}
+
+// A worker that was killed and does not exit, because a dead disk holds it in the kernel, is reported
+// once, does not count as serving, and holds up orders until it has exited.
+func TestKilledDoesNotExit(t *testing.T) {
+	const line = "worker 0 (pid 101): hung: no heartbeat for 10s; it was killed 5s ago and has not exited; check the disk that it waits for"
+	r := &rig{tweak: func(f *fake) { f.stuck = f.pid == 101 }}
+	_, d := r.controller(func(c *Config) {
+		c.Sockets, c.HangTimeout, c.Queue = &sockets{open: 1}, 10*time.Second, func(int) (int, int) { return 3, 128 }
+	})
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.pass(10 * time.Second)
+		if got, v := r.look(*d); got != "serving 0:101 killed g1 row0" || v.Workers[0].Queue != 3 {
+			t.Errorf("the pool is %s with %d connections waiting, want a killed worker and its queue of 3", got, v.Workers[0].Queue)
+		}
+		scaled := asked(func(ctx context.Context) status.Outcome { return (*d).Scale(ctx, 1) })
+		reportedOnce(r, killedTime, line)
+		pending(t, scaled)
+		r.die(0, Exit{Signal: syscall.SIGKILL})
+		r.hello(1)
+		answered(t, scaled, true, "1 worker serving")
+		r.expect(2, "serving", line, "worker 0 (pid 101) died: hung: no heartbeat for 10s, killed; uptime 1m15s; it was at; row 0; respawning")
+		r.stop()
 	})
 }

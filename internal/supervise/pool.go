@@ -308,6 +308,8 @@ func (p *pool) expire() {
 			// The master itself was stopped for a while: it has not received the messages
 			// that the workers have sent meanwhile.
 			w.deadline, w.spared = p.Now().Add(stallTime), true
+		case w.killed:
+			p.tellStuck(w)
 		default:
 			p.kill(w, w.killReason)
 		}

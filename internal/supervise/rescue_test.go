@@ -86,3 +86,22 @@ func TestDeathsInDrainArePaced(t *testing.T) {
 		r.ends(0, "")
 	})
 }
+
+// A worker that takes over the connections of a dead one does not serve yet.
+func TestRescuingIsStarting(t *testing.T) {
+	r := keeping()
+	_, d := r.controller(nil)
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.die(0, killed)
+		r.hello(1)
+		if got, _ := r.look(*d); got != "serving 0:102 starting g2 row1" {
+			t.Errorf("during the rescue, the pool is %s", got)
+		}
+		r.send(ipc.Rescued{Connections: 3}, 1)
+		if got, _ := r.look(*d); got != "serving 0:102 serving g2 row1" {
+			t.Errorf("after the rescue, the pool is %s", got)
+		}
+		r.stop()
+	})
+}

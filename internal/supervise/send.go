@@ -19,7 +19,7 @@ func (p *pool) killAll(why string) {
 
 func (p *pool) kill(w *worker, why string) {
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("why", why).Msg("worker killed")
-	w.deadline, w.drainBy = time.Time{}, time.Time{}
+	w.deadline, w.drainBy, w.spared = p.Now().Add(killedTime), time.Time{}, false
 	w.killReason, w.killed = why, true
 	p.signalWorker(w, syscall.SIGKILL)
 }

@@ -12,6 +12,7 @@ const (
 	lateTime    = 50 * time.Millisecond // delay of an alarm that shows that the master was stopped for a while
 	stallTime   = time.Second           // further time for a worker in that case
 	closedTime  = 5 * time.Second       // limit from end-of-file to exit, then SIGKILL
+	killedTime  = 5 * time.Second       // limit from SIGKILL to exit, then a line
 	acceptTime  = 12 * time.Second      // time for the last owner of a socket to accept; see serve
 	firstDelay  = 100 * time.Millisecond
 	healthyTime = 10 * time.Second // a worker that was ready this long resets the backoff

@@ -18,7 +18,7 @@ type worker struct {
 	started     time.Time
 	reload      int // number of reloads when it was started; 0: not by a reload
 	readySince  time.Time
-	deadline    time.Time     // when proc is killed; zero: never
+	deadline    time.Time     // when proc is killed, or reported if it was and has not exited; zero: never
 	killReason  string        // why it will be killed at the deadline, or was killed
 	drainBy     time.Time     // time limit of its drain, at which it is killed too; zero: none
 	spared      bool          // deadline was put off because the master had been stopped for a while

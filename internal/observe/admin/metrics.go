@@ -144,8 +144,8 @@ func workerMetrics() []metric {
 				x.add(float64(memory[slot]), "slot", strconv.Itoa(slot))
 			}
 		}},
-		{"workers", gauge, "Workers by state; in backoff and quarantined there is no process.", func(x *exposition, p *status.Pool) {
-			for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerBackoff, status.WorkerQuarantined} {
+		{"workers", gauge, "Workers by state; killed ones have not exited yet; in backoff and quarantined there is no process.", func(x *exposition, p *status.Pool) {
+			for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerKilled, status.WorkerBackoff, status.WorkerQuarantined} {
 				x.add(float64(p.Count(func(w *status.Worker) bool { return w.State == state })), "state", state)
 			}
 		}},

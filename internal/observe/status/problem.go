@@ -69,6 +69,10 @@ func (w *Worker) problems(say func(severity, format string, args ...any)) {
 		say(Error, "slot %d is quarantined after %s; fix the cause, then reload", w.Slot, human.Plural(w.Deaths, "death", "deaths"))
 	case WorkerBackoff:
 		say(Warning, "slot %d has no worker after %s; the next one starts soon", w.Slot, human.Plural(w.Deaths, "death", "deaths"))
+	case WorkerKilled:
+		if w.Heartbeat > 5 { // otherwise it is about to exit
+			say(Error, "worker %d (pid %d) was killed and has not exited; check the disk that it waits for", w.Slot, w.PID)
+		}
 	}
 	if w.QueueMax > 0 && w.Queue >= w.QueueMax/2 && w.Queue > 0 {
 		say(Warning, "the accept queue of slot %d holds %s of %s connections", w.Slot, human.Count(w.Queue), human.Count(w.QueueMax))

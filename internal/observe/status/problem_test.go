@@ -23,6 +23,8 @@ func TestProblems(t *testing.T) {
 			{Slot: 0, State: WorkerBackoff, Deaths: 1},
 			{Slot: 1, State: WorkerQuarantined, Deaths: 12},
 			{Slot: 2, State: WorkerStarting, Queue: 2048, QueueMax: 4096},
+			{Slot: 3, PID: 4711, State: WorkerKilled, Heartbeat: 40},
+			{Slot: 4, PID: 4712, State: WorkerKilled, Heartbeat: 1},
 		},
 		PerSlot: []Slot{{Deaths: 1}, {Slot: 1, Deaths: 12}},
 		Certificates: []Certificate{
@@ -45,6 +47,7 @@ func TestProblems(t *testing.T) {
 	want := []Problem{
 		{Error, "no worker is serving"},
 		{Error, "slot 1 is quarantined after 12 deaths; fix the cause, then reload"},
+		{Error, "worker 3 (pid 4711) was killed and has not exited; check the disk that it waits for"},
 		{Error, "the certificate of a.example has expired; renew it"},
 		{Error, "certificate for e.example refused; next attempt in 0 s"},
 		{Error, "no certificate for g.example; next attempt in 1 h 0 min"},

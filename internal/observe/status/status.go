@@ -29,9 +29,10 @@ const (
 
 // The states of a worker.
 const (
-	WorkerStarting    = "starting"    // not ready yet
+	WorkerStarting    = "starting"    // not ready yet, or taking over the connections of a dead worker
 	WorkerServing     = "serving"     // accepting connections
 	WorkerDraining    = "draining"    // finishing; another worker may have its slot by now
+	WorkerKilled      = "killed"      // sent SIGKILL, and has not exited yet
 	WorkerBackoff     = "backoff"     // no process; a respawn is due
 	WorkerQuarantined = "quarantined" // no process and no respawn until SIGHUP
 )

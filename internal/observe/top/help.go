@@ -19,6 +19,7 @@ Workers
   GEN/D         processes started in the slot, and unexpected exits (deaths)
   starting      not ready yet
   draining      finishing requests under way
+  killed        sent SIGKILL, and has not exited yet
   backoff       no process; a respawn is due
   quarantined   no process and no respawn until a reload
   truncated     responses that did not reach their end

@@ -71,6 +71,20 @@ func TestSortWorkers(t *testing.T) {
 	}
 }
 
+// Every state of a worker has its place in the order by state, and its help.
+func TestStatesAreKnown(t *testing.T) {
+	for _, state := range []string{
+		status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerKilled, status.WorkerQuarantined, status.WorkerBackoff,
+	} {
+		if severity(status.Worker{State: state}) < 0 {
+			t.Errorf("%s has no severity", state)
+		}
+		if state != status.WorkerServing && !strings.Contains(helpText, "\n  "+state+" ") {
+			t.Errorf("the help does not explain %s", state)
+		}
+	}
+}
+
 // The cursor stays with its worker in any order, and moves to the worker that replaces it.
 func TestCursorStaysWithWorker(t *testing.T) {
 	p := aPool(5)

@@ -51,7 +51,7 @@ func (t theme) state(name string) lipgloss.Style {
 		return t.busy
 	case status.Draining, status.LameDuck, status.ConnEnding:
 		return t.warn
-	case status.WorkerBackoff, status.WorkerQuarantined:
+	case status.WorkerKilled, status.WorkerBackoff, status.WorkerQuarantined:
 		return t.bad
 	}
 	return t.faint

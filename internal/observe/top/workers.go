@@ -98,7 +98,7 @@ func oldestAge(w status.Worker) float64 {
 
 // severity ranks the state of a worker; the table shows the highest first.
 func severity(w status.Worker) int {
-	return slices.Index([]string{status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerQuarantined, status.WorkerBackoff}, w.State)
+	return slices.Index([]string{status.WorkerServing, status.WorkerStarting, status.WorkerDraining, status.WorkerKilled, status.WorkerQuarantined, status.WorkerBackoff}, w.State)
 }
 
 // responses lists the responses of each class: "2xx 1,234".
