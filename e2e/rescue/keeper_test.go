@@ -62,7 +62,8 @@ func descriptors(t *testing.T, pid int) int {
 // keeper together: their connections are lost, and the log says so.
 func TestKeeperKilled(t *testing.T) {
 	t.Parallel()
-	s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", tree(t), "--workers", "1"}})
+	o := harness.Operated(t, harness.Plan{Args: []string{"--base", tree(t), "--workers", "1"}})
+	s := o.Server
 	c := s.Dial()
 	s.MustAsk(c, harness.Request("GET", "/"))
 	first := harness.KeepersOf(s.PID())
@@ -97,6 +98,10 @@ func TestKeeperKilled(t *testing.T) {
 	s.MustEnd(c, 5*time.Second, "the client of a worker that was killed with its keeper")
 	harness.Await(t, 5*time.Second, "a line that connections are lost", func() bool {
 		return strings.Contains(s.Log.String(), "lost: its keeper is gone") || strings.Contains(s.Log.String(), "are lost: the keeper is gone")
+	})
+	harness.Await(t, 5*time.Second, "a count of the failed rescue", func() bool {
+		all := o.MustScrape()
+		return all["phalanx_rescues_failed_total"] == 1 && all["phalanx_rescues_total"] == 1
 	})
 	s.MustServe("/", "front")
 	if n := len(s.AwaitWorkers(1, victim)); n != 1 {

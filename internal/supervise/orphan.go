@@ -52,7 +52,14 @@ func fromOutside(w *worker, e Exit) bool {
 // orphan keeps the connections of a dead worker, if any, for the next worker.
 func (p *pool) orphan(w *worker, e Exit) {
 	w.exited = true
-	if w.proc == nil || w.proc.Kept() == nil {
+	if w.proc == nil {
+		return
+	}
+	left := w.served && !e.clean() && p.canRescue() && !p.timedOut(w) // it has left connections
+	if w.proc.Kept() == nil {
+		if left && !w.overran() {
+			p.countLost(w)
+		}
 		return
 	}
 	if o := w.rescuing; o != nil {
@@ -68,7 +75,10 @@ func (p *pool) orphan(w *worker, e Exit) {
 		p.discard(w)
 		return
 	}
-	if w.loss = lossOf(w); w.loss != "" || !w.served || e.clean() || !p.canRescue() || p.timedOut(w) {
+	if w.loss = lossOf(w); w.loss != "" || !left {
+		if left {
+			p.countLost(w)
+		}
 		p.closeKept(w)
 		return
 	}
@@ -155,7 +165,7 @@ func (p *pool) giveUp(o *orphaned) {
 	if p.forced {
 		return
 	}
-	p.rescues.GivenUp++
+	p.countLost(o.of)
 	line := fmt.Sprintf("connections of %v closed: %d workers failed to take them over", o.of, o.crashes+o.kills)
 	if p.phase != stopping {
 		p.Alert(line)

@@ -12,15 +12,36 @@ import (
 
 func (p *pool) countRescue(o *orphaned) {
 	r, m := &p.rescues, o.result
-	r.Workers++
 	r.Connections += uint64(m.Connections)
 	r.Bytes += m.Bytes
 	r.Unmovable += uint64(m.Fixed + o.left)
 	r.Blamed += uint64(m.Blamed)
 	r.Reset += uint64(m.Reset)
 	r.Lost += uint64(m.Lost)
+	if o.err != nil {
+		r.Lost += uint64(o.missing())
+	}
+	if o.err != nil && m.Connections == 0 {
+		r.GivenUp++
+		return
+	}
+	r.Workers++
 	r.Last = p.Now().Sub(o.died).Seconds()
 	r.Seconds += r.Last
+}
+
+// missing returns how many of the connections that a worker had when it was counted last are not in
+// the report of a rescue.
+func (o *orphaned) missing() int {
+	m := o.result
+	return max(0, o.of.connections-(m.Connections+m.Ended+m.Reset+m.Fixed+m.Blamed+m.Lost+o.left))
+}
+
+// countLost counts a dead worker none of whose connections could be rescued. How many it had is known
+// as last counted.
+func (p *pool) countLost(w *worker) {
+	p.rescues.GivenUp++
+	p.rescues.Lost += uint64(w.connections)
 }
 
 // untoldTime limits how long the line of a death waits for the rescue, which usually takes

@@ -10,8 +10,11 @@ import (
 
 // timedOut reports whether a worker was killed because the drain of the whole pool timed out.
 func (p *pool) timedOut(w *worker) bool {
-	return p.phase == stopping && w.killed && strings.HasPrefix(w.killReason, drainTimedOut)
+	return p.phase == stopping && w.overran()
 }
+
+// overran reports whether a worker was killed because its drain timed out.
+func (w *worker) overran() bool { return w.killed && strings.HasPrefix(w.killReason, drainTimedOut) }
 
 // placeInDrain makes sure that, during a drain, another worker takes over the connections of a dead
 // one, and drains.

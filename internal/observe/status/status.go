@@ -201,7 +201,7 @@ type Rescue struct {
 	Unmovable   uint64  `json:"unmovable"`   // connections closed: their response cannot be continued elsewhere
 	Blamed      uint64  `json:"blamed"`      // closed: their request may have killed the worker
 	Reset       uint64  `json:"reset"`       // closed by the client meanwhile
-	Lost        uint64  `json:"lost"`        // closed: their records were inconsistent, or no descriptor was free
+	Lost        uint64  `json:"lost"`        // closed: their records were inconsistent, no descriptor was free, or no rescue was possible
 	GivenUp     uint64  `json:"given_up"`    // dead workers none of whose connections could be rescued
 	Last        float64 `json:"last"`        // seconds from a worker's death to the end of its rescue, the last one
 	Seconds     float64 `json:"seconds"`     // the same, summed over all rescues
