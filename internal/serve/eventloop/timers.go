@@ -83,7 +83,7 @@ func (l *Loop) due(p *peer) {
 		l.timers[p.kind].unshift(&p.timer)
 		return
 	}
-	if p.step == conn.Read && len(p.unsent) == 0 && l.unread(p) && l.inTime(p) {
+	if p.step == conn.Read && len(p.unsent) == 0 && (p.more || l.unread(p)) && l.inTime(p) {
 		return
 	}
 	if p.kind == conn.TimerLinger {

@@ -11,6 +11,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/tlsconn"
 )
 
 // A turn of the loop processes a bounded number of handshake records, in the order of their arrival, however many clients
@@ -72,6 +73,52 @@ func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 	}
 	for _, p := range peers {
 		l.close(p)
+	}
+}
+
+// A handshake whose next record was received, and waits for its turn, does not time out.
+func TestReceivedHandshakeInTime(t *testing.T) {
+	mono := time.Hour
+	clock := func() (time.Time, time.Duration) { return time.Unix(0, 0).Add(mono), mono }
+	l, err := New(serve.Config{Recv: 65536, Log: zerolog.Nop(), Clock: clock, Conn: conn.Config{KeepAlive: time.Minute}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(l.epoll)
+	defer unix.Close(l.wake)
+	credentials, client := servetest.Credentials(t, nil)
+	l.credentials(credentials)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	changeCipherSpec := []byte{20, 3, 3, 0, 1, 1} // RFC 8446 D.4
+	if _, err := unix.Write(fds[1], append(servetest.Hello(t, client), changeCipherSpec...)); err != nil {
+		t.Fatal(err)
+	}
+	p := l.newPeer(fds[0], nil, serve.Listener{Secure: true})
+	l.serve(p)
+	p.turn.remove()
+	l.tls.turn.Budget = 1 // other handshakes have used the rest
+	l.continueHandshake(p)
+	l.serve(p)
+	if !p.more || !p.turn.linked() || l.unread(p) {
+		t.Fatalf("no received record waits for its turn (%v, %v), or bytes are unread", p.more, p.turn.linked())
+	}
+	mono += tlsconn.HandshakeTimeout + time.Second
+	l.now = l.clock.Now()
+	l.expire()
+	if p.gone || !p.handshaking() {
+		t.Fatal("the handshake has timed out before its turn")
+	}
+	l.continueHandshakes()
+	if p.more {
+		t.Error("the record is still not used")
+	}
+	l.expire()
+	if !p.gone {
+		t.Error("a handshake that has had its turn does not time out")
 	}
 }
 
