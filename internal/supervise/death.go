@@ -43,7 +43,8 @@ func (p *pool) died(w *worker, e Exit) {
 	hopeless := p.phase == serving && p.candidate != nil && w.reload == p.reloads && w.readySince.IsZero() && !fromOutside(w, e)
 	if hopeless {
 		// It was the replacement of a dead worker, and the new settings are wrong.
-		p.toReplace, p.candidate, p.reloadError = nil, nil, fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e))
+		p.toReplace, p.candidate = nil, nil
+		p.reloadFails(fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e)))
 	}
 	if p.candidate != nil && was == starting && w.reload == p.reloads {
 		p.queueReplacement(w.slot) // it was the replacement of a dead worker, and the next one gets the settings in force

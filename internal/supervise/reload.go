@@ -194,12 +194,18 @@ func (p *pool) replacementDied(w *worker, e Exit) {
 	text := fmt.Sprintf("%s; %v is not replaced", oneLine(p.startError(w, e).Text), s.worker)
 	if w.reload == p.reloads { // no other reload was requested since
 		p.toReplace, p.candidate = nil, nil
-		if p.reloading { // not if a single worker was to be replaced
-			p.reloadError = text
-		}
+		p.reloadFails(text)
 	}
 	p.Alert(text)
 	p.placeOrphans() // no event may follow if it could not even be started
+}
+
+// reloadFails notes why a reload has failed, but not if a single worker was to be replaced, or if the
+// settings of the next reload are being read.
+func (p *pool) reloadFails(why string) {
+	if p.reloading && !p.loading {
+		p.reloadError = why
+	}
 }
 
 // replaceAgain queues the replacement of a slot's worker once more, because the last replacement
