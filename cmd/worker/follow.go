@@ -18,11 +18,11 @@ import (
 // when a base points to another one. The master has checked the rules before it started the
 // first worker. A later worker that finds invalid rules serves without them until they are
 // corrected.
-func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row *scoreboard.Row) (stop func(), err error) {
+func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row *scoreboard.Row, draining func() bool) (stop func(), err error) {
 	out := logWriter(opts, log)
 	closers := closers{out.Close}
 	for number, root := range sites.All() {
-		t := &reporter{opts: opts, log: journal(opts, opts.Verbose, log, out), alerts: alerting(opts, log, out), row: row}
+		t := &reporter{opts: opts, log: journal(opts, opts.Verbose, log, out), alerts: alerting(opts, log, out), row: row, draining: draining}
 		if len(sites.Names) > 0 {
 			t.prefix = "site " + sites.Names[number] + ": "
 			t.log = t.log.With().Str("site", sites.Names[number]).Logger()
@@ -41,7 +41,7 @@ func follow(opts options.WorkerOptions, log *os.File, sites *website.Sites, row 
 }
 
 // reporter reports changes of a site's rules and releases. All workers notice them, but only the
-// one in slot 0 reports them.
+// one in slot 0 reports them, until it drains: its options may be outdated then.
 type reporter struct {
 	opts   options.WorkerOptions
 	log    zerolog.Logger // with the site, if there are several
@@ -49,7 +49,12 @@ type reporter struct {
 	prefix string         // of alerts: the site, if there are several
 	row    *scoreboard.Row
 	stale  bool // its base points to a directory that cannot be served
+
+	draining func() bool
 }
+
+// silent reports whether another worker reports changes.
+func (t *reporter) silent() bool { return t.opts.Slot > 0 || t.draining() }
 
 // read reads the rules of a root for the first time.
 func (t *reporter) read(root *site.Root) error {
@@ -68,7 +73,7 @@ func (t *reporter) read(root *site.Root) error {
 // rules reports that rules were read, or why not.
 func (t *reporter) rules(root *site.Root, err error) {
 	switch {
-	case t.opts.Slot > 0:
+	case t.silent():
 	case err != nil:
 		t.alert(err.Error() + "; the current rules stay in force")
 	default:
@@ -91,7 +96,7 @@ func (t *reporter) news(n site.News) {
 		t.row.Releases.Add(1)
 	}
 	switch name := n.Root.Name(); {
-	case t.opts.Slot > 0:
+	case t.silent():
 	case n.Err != nil:
 		t.alert(fmt.Sprintf("base: %v; the release %s stays in service until that is corrected", n.Err, human.Quoted(name)))
 	default:

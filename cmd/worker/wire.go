@@ -129,7 +129,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 	}
 	defer closeRow()
 	log := os.NewFile(ipc.LogFD, "log")
-	stop, err := follow(opts, log, sites, row.Row)
+	stop, err := follow(opts, log, sites, row.Row, c.Draining)
 	if err != nil {
 		return err
 	}

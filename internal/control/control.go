@@ -243,6 +243,16 @@ func (c *Control) drain(how serve.Drain) {
 	}
 }
 
+// Draining reports whether a drain has been ordered.
+func (c *Control) Draining() bool {
+	select {
+	case <-c.drained:
+		return true
+	default:
+		return false
+	}
+}
+
 // Report sends the master the progress of the drain: connections left, and bytes of
 // their responses. If the channel is full, the next report follows a second later.
 func (c *Control) Report(connections int, bytes int64) {

@@ -256,6 +256,9 @@ func TestDrainByMessage(t *testing.T) {
 		}
 		unix.Close(from)
 		b.want(t, serve.Drain{Kept: !queue, Steered: queue, HandOver: true})
+		if !b.Draining() {
+			t.Error("the worker does not drain")
+		}
 		unix.Close(b.next(t).(serve.HandOver).FD)
 		if n, err := unix.Read(to, make([]byte, 1)); n != 0 || err != nil {
 			t.Errorf("the other end reads %d, %v, want the end", n, err)

@@ -157,7 +157,10 @@ func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mo
 	}
 	w.CPUSeconds, w.Memory = usage(o.proc, v.PID)
 	if s, ok := o.Board.Look(v.Row); ok {
-		holds, w.Stale = open{s.Active, s.Idle, s.Streams}, s.Stale
+		holds = open{s.Active, s.Idle, s.Streams}
+		if w.State != status.WorkerDraining { // its options may be outdated
+			w.Stale = s.Stale
+		}
 		if s.Beat > 0 {
 			w.Heartbeat = time.Duration(mono - s.Beat).Seconds()
 		}

@@ -14,6 +14,7 @@ import (
 	"phalanx/internal/accesslog"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/observe/status"
+	"phalanx/internal/supervise"
 )
 
 func newObserver(t *testing.T) *Observer {
@@ -289,5 +290,21 @@ func TestLogLater(t *testing.T) {
 	log.Close()
 	if n := log.Lost(); n != 7 {
 		t.Errorf("%d lines are lost, want those of the previous program", n)
+	}
+}
+
+// A stale release of a draining worker does not count: another worker has its slot.
+func TestStale(t *testing.T) {
+	o := newObserver(t)
+	row, mapped, err := o.Board.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapped.Stale.Store(1)
+	for state, want := range map[string]int{status.WorkerServing: 1, status.WorkerStarting: 1, status.WorkerDraining: 0} {
+		v := supervise.WorkerView{Worker: status.Worker{PID: os.Getpid(), State: state}, Row: row}
+		if w, _ := o.worker(v, o.Board.Read(), monotonic()); w.Stale != want {
+			t.Errorf("%s: %d sites, want %d", state, w.Stale, want)
+		}
 	}
 }
