@@ -108,6 +108,15 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 		slotted[w.Slot], all = slotted[w.Slot].plus(holds), all.plus(holds)
 		p.Workers = append(p.Workers, w)
 	}
+	s.total = addSlots(&p, view, reading, slotted, cpu)
+	p.Total = figuresOf(&s.total, all)
+	p.Total.LogLost = o.Log.Lost()
+	return p, s, nil
+}
+
+// addSlots adds the counters of current and former slots, and returns their sum. cpu is the CPU
+// time of a slot's running processes.
+func addSlots(p *status.Pool, view supervise.View, reading scoreboard.Reading, slotted map[int]open, cpu map[int]float64) (total scoreboard.Totals) {
 	for _, slot := range slots(view, reading) {
 		sum := reading.Slots[slot]
 		if sum == nil {
@@ -118,11 +127,10 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 			Slot: slot, Generations: past.Generations, Deaths: past.Deaths, CPUSeconds: past.CPU.Seconds() + cpu[slot],
 			Figures: figuresOf(sum, slotted[slot]),
 		})
-		s.total.Add(sum)
+		p.Deaths += past.Deaths
+		total.Add(sum)
 	}
-	p.Total = figuresOf(&s.total, all)
-	p.Total.LogLost = o.Log.Lost()
-	return p, s, nil
+	return total
 }
 
 // addSites adds the counters of the sites, if there are several.

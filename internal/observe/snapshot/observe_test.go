@@ -308,3 +308,14 @@ func TestStale(t *testing.T) {
 		}
 	}
 }
+
+// The deaths of a pool include those of slots that were removed.
+func TestDeaths(t *testing.T) {
+	o := newObserver(t)
+	var p status.Pool
+	view := supervise.View{Totals: map[int]supervise.Totals{0: {Deaths: 1}, 3: {Deaths: 5}}}
+	addSlots(&p, view, o.Board.Read(), nil, nil)
+	if p.Deaths != 6 || len(p.PerSlot) != 2 || p.PerSlot[1].Deaths != 5 {
+		t.Errorf("%d deaths, slots %+v", p.Deaths, p.PerSlot)
+	}
+}

@@ -93,10 +93,6 @@ func (h *Host) problems(now time.Time, say func(severity, format string, args ..
 
 // losses reports responses, connections and log lines lost since the start.
 func (p *Pool) losses(say func(severity, format string, args ...any)) {
-	deaths := 0
-	for _, s := range p.PerSlot {
-		deaths += s.Deaths
-	}
 	count := func(n uint64, one, many, rest string) {
 		if n > 0 {
 			say(Warning, "%s %s", human.Plural(n, one, many), rest)
@@ -104,7 +100,7 @@ func (p *Pool) losses(say func(severity, format string, args ...any)) {
 	}
 	count(p.Total.Dropped, "connection", "connections", "dropped for lack of descriptors or memory; raise the limit of open files")
 	count(p.Total.Requests["5xx"], "response", "responses", "with a status of 500 or more since the start")
-	count(uint64(deaths), "worker", "workers", "died since the start; the log says why")
+	count(uint64(p.Deaths), "worker", "workers", "died since the start; the log says why")
 	count(p.Rescue.Closed(), "connection", "connections", "of dead workers could not be rescued")
 	count(p.Rescue.GivenUp, "dead worker", "dead workers", "whose connections could not be rescued")
 	count(p.Total.LogLost, "access log line", "access log lines", "lost; its disk was full or slow, or its reader was slow")

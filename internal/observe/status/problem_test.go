@@ -26,7 +26,7 @@ func TestProblems(t *testing.T) {
 			{Slot: 3, PID: 4711, State: WorkerKilled, Heartbeat: 40},
 			{Slot: 4, PID: 4712, State: WorkerKilled, Heartbeat: 1},
 		},
-		PerSlot: []Slot{{Deaths: 1}, {Slot: 1, Deaths: 12}},
+		Deaths: 13,
 		Certificates: []Certificate{
 			{Names: []string{"a.example"}, NotAfter: now.Add(-time.Hour)},
 			{Names: []string{"b.example"}, NotAfter: now.Add(50 * time.Hour), Expiring: true},

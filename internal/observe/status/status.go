@@ -57,6 +57,7 @@ type Pool struct {
 	Slots   int       `json:"slots"`                  // configured number of workers
 	Reloads int       `json:"reloads"`                // number of reloads so far
 	Failed  string    `json:"reload_error,omitempty"` // why the last reload failed; "": it did not
+	Deaths  int       `json:"deaths"`                 // unexpected exits of workers, of former slots too
 	Window  float64   `json:"window"`                 // seconds that rates and latencies cover
 
 	Sites []Site `json:"sites,omitempty"` // by number, if there are several; the first is for all other hosts

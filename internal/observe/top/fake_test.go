@@ -151,6 +151,9 @@ func aPool(workers int) status.Pool {
 		p.Workers[0].Oldest = &status.Request{Line: "GET /big\u202e\x1b[2J.iso", Age: 372}
 		p.Workers[2] = status.Worker{Slot: 2, State: status.WorkerBackoff, Generation: 7, Deaths: 6}
 	}
+	for i := range p.Workers {
+		p.Deaths += p.Workers[i].Deaths
+	}
 	return p
 }
 

@@ -72,19 +72,6 @@ func serving(p *status.Pool) int {
 	return p.Count(func(w *status.Worker) bool { return w.State == status.WorkerServing })
 }
 
-// deaths returns the number of workers of a pool that have died.
-func deaths(p *status.Pool) int {
-	slots := map[int]int{}
-	for i := range p.Workers {
-		slots[p.Workers[i].Slot] = max(slots[p.Workers[i].Slot], p.Workers[i].Deaths)
-	}
-	n := 0
-	for _, d := range slots {
-		n += d
-	}
-	return n
-}
-
 // usage returns the resources that a pool's workers use: CPUs, bytes of memory, and the
 // length of the longest accept queue.
 func usage(p *status.Pool) (cpu float64, memory int64, queue int) {
@@ -119,7 +106,7 @@ func nodeColumns(longest int) []column[*NodeStatus] {
 		number("QUEUE", 5, 9, func(p *status.Pool) string { _, _, q := usage(p); return count(q) }, func(p *status.Pool) float64 { _, _, q := usage(p); return float64(q) }),
 		number("CPU%", 4, 7, func(p *status.Pool) string { c, _, _ := usage(p); return percent(c) }, func(p *status.Pool) float64 { c, _, _ := usage(p); return c }),
 		number("MEM", 4, 10, func(p *status.Pool) string { _, m, _ := usage(p); return size(m) }, func(p *status.Pool) float64 { _, m, _ := usage(p); return float64(m) }),
-		number("DEATHS", 6, 11, func(p *status.Pool) string { return strconv.Itoa(deaths(p)) }, func(p *status.Pool) float64 { return float64(deaths(p)) }),
+		number("DEATHS", 6, 11, func(p *status.Pool) string { return strconv.Itoa(p.Deaths) }, func(p *status.Pool) float64 { return float64(p.Deaths) }),
 		{name: "VERSION", width: 10, rank: 12, left: true, cell: func(n N, width int) string { return pick(n.Err != nil, "-", clean(n.Pool.Version, width)) },
 			order: func(a, b N) int { return cmp.Compare(a.Pool.Version, b.Pool.Version) }},
 	}
