@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -263,30 +260,11 @@ func exhausted(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// OOMKills returns how many processes the kernel has killed on this machine for
-// lack of memory (vmstat in proc(5)); 0 if unknown.
-func OOMKills() int {
-	text, err := os.ReadFile("/proc/vmstat")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			kills, _ := strconv.Atoi(strings.TrimSpace(n)) // 0 if unknown
-			return kills
-		}
-	}
-	return 0
-}
-
 // circumstances describes a worker's uptime, its memory and what may have killed it, "" if
 // nothing is known, and what happened to its connections.
 func (p *pool) circumstances(w *worker, e Exit) (text, lost string) {
-	if e.Signal == syscall.SIGKILL && !w.killed {
-		if kills := p.OOMKills(); kills > p.oomKills {
-			p.oomKills = kills
-			text = "; probably killed by the OOM killer"
-		}
+	if e.Signal == syscall.SIGKILL && !w.killed && p.explainedByOOM() {
+		text = "; probably killed by the OOM killer"
 	}
 	if lived := p.Now().Sub(w.started); lived >= time.Second {
 		text += fmt.Sprintf("; uptime %v", lived.Round(time.Second))

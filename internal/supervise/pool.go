@@ -64,7 +64,7 @@ type pool struct {
 	progressLogAt   time.Time
 	progressLogWait time.Duration
 	steered         []int // slots that get new connections; nil: not known
-	oomKills        int   // count of OOM kills on this machine, when last read
+	oom             oomState
 
 	totals      map[int]*Totals // totals of each slot that has existed
 	orders      []order         // orders that are not answered yet
@@ -93,7 +93,8 @@ func Run(cfg Config) error {
 	p := &pool{Config: cfg, ended: ended, wanted: cfg.Slots, totals: make(map[int]*Totals), keepers: make(map[int]*worker)}
 	p.defaults()
 	p.calls, p.Controller.pool = p.Controller.calls, p
-	p.oomKills = p.OOMKills()
+	p.oom.last = p.OOMKills()
+	p.readOOM()
 	if p.Resume != nil {
 		p.resume()
 	} else {
@@ -249,7 +250,7 @@ type timer struct {
 func (p *pool) timers() []timer {
 	all := []timer{
 		{p.progressAt, p.reportProgress}, {p.aliveAt, p.alive}, {p.resendAt, p.sendCredentialsToAll},
-		{p.loadLate, p.tellLoading}, {p.upgradeLate, p.tellUpgrading}, {p.lameDuckUntil, p.drain},
+		{p.loadLate, p.tellLoading}, {p.upgradeLate, p.tellUpgrading}, {p.lameDuckUntil, p.drain}, {p.oom.readAgain, p.readOOM},
 	}
 	for _, o := range p.orphans {
 		all = append(all, timer{o.tellBy, func() { p.tell(o) }})

@@ -1,0 +1,37 @@
+package supervise
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Only a recent OOM kill explains the death of a worker, and each explains one: the kernel counts those
+// of the whole machine.
+func TestOOMKillsExplainDeaths(t *testing.T) {
+	kills := 3
+	runRig(t, 5, &rig{change: func(c *Config) { c.OOMKills = func() int { return kills } }}, func(r *rig) {
+		r.hello(0, 1, 2, 3, 4)
+		check := func(worker int, want bool) {
+			t.Helper()
+			r.die(worker, Exit{Signal: syscall.SIGKILL})
+			line := r.reported[len(r.reported)-1]
+			if got := strings.Contains(line, "OOM"); got != want {
+				t.Errorf("the OOM killer is named: %v, want %v: %s", got, want, line)
+			}
+			r.hello(len(r.procs) - 1)
+		}
+		kills++ // another program of the machine
+		r.pass(3 * oomEvery)
+		check(0, false)
+		kills += 3
+		r.pass(oomEvery - time.Millisecond) // the workers exit late
+		check(1, true)
+		check(2, true)
+		r.pass(2 * time.Millisecond)
+		check(3, true)
+		check(4, false)
+		r.stop()
+	})
+}
