@@ -129,12 +129,16 @@ func (p *pool) exitFields(l *zerolog.Event, w *worker, e Exit) *zerolog.Event {
 	return l
 }
 
-// diedInDrain handles an exit during a drain. A worker that was just starting may be killed by
-// the SIGINT, which it could not catch yet.
+// unborn reports whether a worker that was just starting was killed by the SIGINT that ends it, which
+// it could not catch yet.
+func (w *worker) unborn(e Exit) bool {
+	return w.readySince.IsZero() && w.signalled && e.Signal == syscall.SIGINT
+}
+
+// diedInDrain handles an exit during a drain.
 func (p *pool) diedInDrain(w *worker, was state, e Exit) {
-	unborn := was == starting && w.signalled && e.Signal == syscall.SIGINT
 	switch {
-	case e.clean(), unborn, p.forced:
+	case e.clean(), w.unborn(e), p.forced:
 	case p.isOrphaned(w):
 		p.tellDeath(w, e, p.cutShortLine(w, e))
 	case was == starting && p.orphansFor(w.slot) != nil: // another worker will take them over

@@ -44,7 +44,7 @@ func (p *pool) account(w *worker, e Exit) (doing string) {
 	past := p.totalsOf(w.slot.index)
 	past.CPU += e.CPU
 	early := w.readySince.IsZero() && !w.signalled // a real worker never exits before it is ready, not even with 0
-	unwanted := (!e.clean() || early) && !p.forced && (!w.killed || w.killReason != notNeeded)
+	unwanted := (!e.clean() || early) && !w.unborn(e) && !p.forced && (!w.killed || w.killReason != notNeeded)
 	if unwanted {
 		past.Deaths++
 	}
