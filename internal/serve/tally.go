@@ -59,16 +59,19 @@ func (t *Tally) Decided(x *conn.Exchange) {
 }
 
 // Ended counts a truncated response, or stores the start time of a request with a complete
-// response.
+// response. If a worker that died began the exchange, its site and start time may be unknown.
 func (t *Tally) Ended(x *conn.Exchange) {
-	if t.Sites {
+	known := x.Status != 0
+	if t.Sites && known {
 		t.Row.Sites[x.Site].Bytes.Add(uint64(max(x.Bytes, 0)))
 	}
 	if x.Err != nil {
 		t.Row.Truncated.Add(1)
 		return
 	}
-	t.whole = append(t.whole, x.Began)
+	if known {
+		t.whole = append(t.whole, x.Began)
+	}
 }
 
 // Expired counts a connection that timed out.

@@ -12,6 +12,7 @@ import (
 
 	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
+	"phalanx/internal/proto"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -51,6 +52,23 @@ func TestCounters(t *testing.T) {
 			t.Errorf("last request %q, busy %v; want \"BREW /\", not busy", last, row.Busy.Load())
 		}
 	})
+}
+
+// Of a response that a dead worker began, neither site nor start time are known: its bytes are not
+// those of the site for all other hosts, and its latency is not the time since the rescue.
+func TestUnknownExchange(t *testing.T) {
+	var clock serve.Clock
+	clock.Start(&serve.Config{})
+	for status, want := range map[proto.Status]uint64{0: 0, 200: 1} {
+		row := new(scoreboard.Row)
+		tally := serve.Tally{Row: row, Clock: &clock, Sites: true}
+		tally.Ended(&conn.Exchange{Status: status, Bytes: 1000})
+		tally.Settle()
+		read := row.Read()
+		if n, sent := read.Latency.Total(), row.Sites[0].Bytes.Load(); n != want || sent != 1000*want {
+			t.Errorf("status %d: %d latencies, %d bytes of the site", status, n, sent)
+		}
+	}
 }
 
 // A response is counted as truncated if the client disconnects.
