@@ -98,20 +98,22 @@ func (p *pool) viewWorkers() (all []WorkerView) {
 			all = append(all, WorkerView{status.Worker{Slot: s.index, State: status.WorkerQuarantined}, -1})
 		}
 	}
-	left := map[int]bool{} // pids of draining workers
+	last := map[int]int{} // 1 for the pids of draining workers
 	for _, w := range p.workers() {
-		left[w.pid] = w.draining()
+		if w.draining() {
+			last[w.pid] = 1
+		}
 		all = append(all, WorkerView{status.Worker{
 			Slot: w.slot.index, PID: w.pid, State: w.stateWord(), Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
 		}, w.row})
 	}
-	// A slot in backoff comes before its draining workers: it has the accept queue.
+	// Draining workers come after a slot in backoff, and after the worker that has the accept queue.
 	slices.SortStableFunc(all, func(a, b WorkerView) int {
-		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(min(a.PID, 1), min(b.PID, 1)), -cmp.Compare(a.Generation, b.Generation))
+		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(min(a.PID, 1), min(b.PID, 1)), cmp.Compare(last[a.PID], last[b.PID]), -cmp.Compare(a.Generation, b.Generation))
 	})
 	for i := range all {
 		w := &all[i]
-		if p.Queue != nil && (i == 0 || all[i-1].Slot != w.Slot) && !left[w.PID] {
+		if p.Queue != nil && (i == 0 || all[i-1].Slot != w.Slot) && last[w.PID] == 0 {
 			w.Queue, w.QueueMax = p.Queue(w.Slot)
 		}
 	}

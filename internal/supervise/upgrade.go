@@ -36,6 +36,7 @@ type WorkerState struct {
 	QueueEmpty  bool   `json:",omitempty"` // it has reported that it accepts no more connections
 	Movable     bool   `json:"Heir"`       // it can take connections over, and hand its own over
 	Keeper      int    `json:",omitempty"` // the pid of its keeper; 0: none
+	Generation  int    `json:",omitempty"` // number of processes that the slot has had, including this one; 0: of a version that did not pass it on
 	Sandbox     string `json:",omitempty"` // as in package status; "": none
 	Version     string
 	Started     time.Time
@@ -166,7 +167,7 @@ func (p *pool) state() State {
 	for _, w := range p.workers() {
 		state.Workers = append(state.Workers, WorkerState{
 			Handle: w.proc.Handle(), Slot: w.slot.index, Row: w.row, Detached: w.detached(), HandingOver: w.handingOver, LastOwner: w.lastOwner, QueueEmpty: w.queueEmpty, Movable: w.movable, Keeper: w.keeper, Sandbox: w.sandbox,
-			Version: w.version, Started: w.started, Ready: w.readySince, DrainBy: w.drainBy,
+			Generation: w.generation, Version: w.version, Started: w.started, Ready: w.readySince, DrainBy: w.drainBy,
 		})
 	}
 	for _, c := range p.channels {
@@ -189,7 +190,7 @@ func (p *pool) resume() {
 	for _, ws := range p.Resume.Workers {
 		w := &worker{
 			slot: &slot{index: ws.Slot}, pid: ws.PID, started: ws.Started, readySince: ws.Ready,
-			sandbox: ws.Sandbox, movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, queueEmpty: ws.QueueEmpty, version: ws.Version, row: ws.Row, generation: p.totalsOf(ws.Slot).Generations,
+			sandbox: ws.Sandbox, movable: ws.Movable, handingOver: ws.HandingOver, lastOwner: ws.LastOwner, queueEmpty: ws.QueueEmpty, version: ws.Version, row: ws.Row, generation: cmp.Or(ws.Generation, p.totalsOf(ws.Slot).Generations),
 		}
 		proc, err := p.Reattach(ws.Slot, ws.Handle)
 		if err != nil {

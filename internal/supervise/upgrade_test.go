@@ -210,6 +210,42 @@ func TestUpgradeKeepsDrainTimeout(t *testing.T) {
 	})
 }
 
+// After an upgrade, the accept queue of a slot is that of its worker, not of one that drains, and each
+// has its generation. Earlier versions did not pass generations on.
+func TestResumeGenerations(t *testing.T) {
+	var state State
+	upgrading := &rig{tweak: busy, change: func(c *Config) { c.Exec = func(s State) error { state = s; return syscall.ENOEXEC } }}
+	runRig(t, 1, upgrading, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.hello(1)
+		r.signal(syscall.SIGUSR2)
+		r.stop()
+	})
+	for i, want := range []string{"serving 0:102 serving g2 row-1, 0:101 draining g1 row-1", "serving 0:102 serving g2 row-1, 0:101 draining g2 row-1"} {
+		if i == 1 { // an earlier version
+			state.Workers[0].Generation, state.Workers[1].Generation = 0, 0
+		}
+		state.Totals = map[int]*Totals{0: {Generations: 2}}
+		r, old := &rig{tweak: busy}, map[int]*fake{}
+		_, d := r.controller(func(c *Config) {
+			c.Resume, c.Reattach, c.Queue = &state, r.adopt(old), func(int) (int, int) { return 5, 128 }
+		})
+		runRig(t, 1, r, func(r *rig) {
+			r.die(0, Exit{Code: 1}) // the replacement
+			got, v := r.look(*d)
+			if got != want || v.Workers[0].Queue != 5 || v.Workers[1].Queue != 0 {
+				t.Errorf("the pool is %s\nwant %s; the queues are %d and %d, want 5 and 0", got, want, v.Workers[0].Queue, v.Workers[1].Queue)
+			}
+			for _, f := range old {
+				f.die(Exit{})
+			}
+			synctest.Wait()
+			r.stop()
+		})
+	}
+}
+
 // Requests to the admin endpoint are served until an upgrade suspends them, and again after
 // an upgrade that did not happen.
 func TestRequestsDuringUpgrade(t *testing.T) {

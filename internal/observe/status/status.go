@@ -73,7 +73,7 @@ type Pool struct {
 	Problems []Problem `json:"problems"` // what an operator should know first; the worst first
 
 	Total   Figures  `json:"total"`   // of all workers, former ones included
-	Workers []Worker `json:"workers"` // by slot; within a slot, the newest first
+	Workers []Worker `json:"workers"` // by slot; within a slot, the newest first, and draining ones last
 	PerSlot []Slot   `json:"-"`       // all slots, former ones included, in order; for the metrics
 	History []Point  `json:"history"` // one per second, the latest last; at most a minute
 }
