@@ -263,6 +263,17 @@ func (c *Conn) Progress(n int64, now conn.Now) {
 	}
 }
 
+// Queued reports that the client has not acknowledged queued of the bytes that were sent. A stream with
+// some of them has its time once they are acknowledged: before, the client could not open its window.
+func (c *Conn) Queued(queued int64, now conn.Now) {
+	got := c.made - queued - int64(c.unsent) - c.rest
+	for _, s := range c.streams {
+		if s.phase == streamSending && s.mark > got {
+			s.since = now.Mono
+		}
+	}
+}
+
 // Waited extends the current deadline by the time since then, when the server was slow and not
 // the client.
 func (c *Conn) Waited(then time.Duration, now conn.Now) {

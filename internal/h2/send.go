@@ -79,7 +79,7 @@ func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte 
 		c.await(s)
 		return out
 	}
-	s.phase = streamSending
+	s.phase, s.since, s.mark = streamSending, now.Mono, c.made // the client may not open the window before
 	c.fileOpened(s)
 	x := s.reply.Exchange()
 	content := head[len(head)-int(x.Bytes):]
@@ -130,6 +130,8 @@ func (c *Conn) content(out []byte, s *stream, now conn.Now) []byte {
 	}
 	out = appendFrame(out, f)
 	s.window, c.window, s.since = s.window-n, c.window-n, now.Mono
+	c.made += n
+	s.mark = c.made
 	if n == limit && n < smallWindow {
 		c.spend(1, ReasonWindows) // CVE-2019-9511
 	} else {

@@ -26,6 +26,7 @@ type stream struct {
 	left   int64 // bytes of content that the client has still to send, or may if not sized
 
 	began   time.Duration // when its header block was complete
+	mark    int64         // Conn.made when its last DATA frame was made
 	since   time.Duration // its last progress
 	parser  proto.Parser
 	head    []byte      // the request head in HTTP/1.1 form

@@ -13,8 +13,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"phalanx/internal/conn"
-	"phalanx/internal/h2"
-	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 )
@@ -287,37 +285,4 @@ func TestHTTP2LingersWithoutPolling(t *testing.T) {
 		}
 		c.conn.Close()
 	})
-}
-
-// A connection whose client opens no window for a minute gets GOAWAY, and is counted. (The goroutine engine
-// uses the machine's clock and would take that minute.)
-func TestHTTP2StalledIsCounted(t *testing.T) {
-	dir := withFile(t, 100_000)
-	var row scoreboard.Row
-	var stalls atomic.Pointer[time.Time]
-	began := time.Now()
-	s := servetest.Start(t, dir, engines[1].run, func(cfg *serve.Config) {
-		speaksHTTP2(cfg)
-		cfg.Row = &row
-		cfg.Clock = func() (time.Time, time.Duration) {
-			now := time.Now()
-			mono := now.Sub(began)
-			if since := stalls.Load(); since != nil {
-				mono += 100 * now.Sub(*since) // a minute passes in 600 ms
-			}
-			return now, mono
-		}
-	})
-	h := dialHTTP2(t, s)
-	h.must(h.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
-	h.ask(1, "/f")
-	for h.next() != http2.FrameHeaders {
-	}
-	now := time.Now()
-	stalls.Store(&now)
-	for h.next() != http2.FrameGoAway {
-	}
-	h.conn.Close()
-	servetest.Await(t, "a count of the stalled connection", func() bool { return row.Misused[h2.ReasonStalled].Load() == 1 })
-	s.Stop()
 }

@@ -30,7 +30,7 @@ type peer struct {
 	large    bool   // its state is in the area too, because the record is too small for it
 	header   header // PROXY header that must come first
 	placed   bool   // its own area of serve.Config.Records is in use
-	queued   int32
+	queue    serve.Queue
 	counted  bool          // among the connections of its client
 	tls      *tlsconn.Conn // nil: no TLS
 	aside    *aside        // usually nil

@@ -132,7 +132,7 @@ func (l *Loop) ended(p *peer) bool {
 	}
 	if p.step == conn.Linger {
 		rawShutdown(int(p.fd))
-		p.acknowledged() // counts from here on
+		p.queue.Acknowledged(int(p.fd)) // counts from here on
 	}
 	return true
 }

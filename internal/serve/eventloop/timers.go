@@ -87,7 +87,7 @@ func (l *Loop) due(p *peer) {
 		return
 	}
 	if p.kind == conn.TimerLinger {
-		if p.acknowledged() < l.cfg.LingerBytes() || p.queued == 0 {
+		if !p.queue.Lasts(&l.cfg, p.http(), int(p.fd), l.now) {
 			l.close(p) // even if the client is still sending
 			return
 		}
@@ -145,17 +145,5 @@ func (l *Loop) progress(p *peer) {
 	if p.fetching {
 		p.http().Progress(math.MaxInt64, l.now)
 	}
-	p.http().Progress(p.acknowledged(), l.now)
-}
-
-// acknowledged returns how many bytes the client has acknowledged since the last call, less
-// those that were sent meanwhile.
-func (p *peer) acknowledged() int64 {
-	queued, err := unix.IoctlGetInt(int(p.fd), unix.SIOCOUTQ)
-	if err != nil {
-		return 0
-	}
-	n := int64(p.queued) - int64(queued)
-	p.queued = int32(queued)
-	return n
+	p.queue.Progress(p.http(), int(p.fd), l.now)
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
 )
 
 // reset makes close reset the connection and discard unsent bytes.
@@ -20,18 +22,26 @@ func (s *session) unread() (n int) {
 	return n
 }
 
+// receiving reports whether the client of a lingering session still receives the last response.
+func (s *session) receiving(now conn.Now) (yes bool) {
+	s.raw.Control(func(fd uintptr) { yes = s.queue.Lasts(&s.engine.cfg, s.conn, int(fd), now) })
+	return yes
+}
+
 // lingering shuts down the sending side and discards what the client still sends. Otherwise
 // close could reset the connection before the response has arrived.
 func (s *session) lingering() {
 	s.releaseBuffers()
 	s.show()
-	s.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
-	s.acknowledged() // counts from here on
+	s.raw.Control(func(fd uintptr) {
+		unix.Shutdown(int(fd), unix.SHUT_WR)
+		s.queue.Acknowledged(int(fd)) // counts from here on
+	})
 	for {
 		err := s.recv()
 		s.releaseBuffers()
 		now := s.engine.clock.Now()
-		if now.Mono >= s.conn.Deadline() && s.acknowledged() >= s.engine.cfg.LingerBytes() && s.queued > 0 {
+		if now.Mono >= s.conn.Deadline() && s.receiving(now) {
 			s.conn.Linger(now) // the last response is still on its way
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -161,7 +161,7 @@ func (s *session) disarmSend() {
 func (s *session) progresses() bool {
 	now := s.engine.clock.Now()
 	s.checkDrain(now)
-	s.conn.Progress(s.acknowledged(), now)
+	s.measure(now)
 	s.tally.Expired(s.conn.Expire(now))
 	if now.Mono < s.conn.Deadline() {
 		s.armSend()
@@ -171,12 +171,10 @@ func (s *session) progresses() bool {
 	return false
 }
 
-// acknowledged returns how many bytes the client has acknowledged since the last call, less
-// those that were sent meanwhile.
-func (s *session) acknowledged() int64 {
-	queued := 0
-	s.raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
-	n := int64(s.queued - queued)
-	s.queued = queued
-	return n
+// measure finds out whether a client that is sent a response is receiving bytes; see serve.ProgressEvery.
+func (s *session) measure(now conn.Now) {
+	if s.conn.Timer() != conn.TimerSend {
+		return
+	}
+	s.raw.Control(func(fd uintptr) { s.queue.Progress(s.conn, int(fd), now) })
 }

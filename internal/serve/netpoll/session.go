@@ -70,7 +70,7 @@ type session struct {
 	quota   int64 // bytes of a segment that may be sent now
 	blocked bool  // the socket has accepted nothing since this wait began
 	err     error
-	queued  int // unacknowledged bytes when last checked
+	queue   serve.Queue
 }
 
 // start starts a session for an accepted socket in a new goroutine. In the serial model
@@ -229,6 +229,7 @@ func (s *session) turn() bool {
 		if s.handshakeTimes() {
 			return !s.tls.Expire(now.Mono) || s.failed(nil, now)
 		}
+		s.measure(now)
 		s.tally.Expired(s.conn.Expire(now))
 	default:
 		return false
@@ -277,10 +278,14 @@ func (s *session) recv() error {
 	return s.err
 }
 
-// armRecv arms the read deadline for the connection's deadline. An earlier one is kept: one
-// spurious wake-up in half a minute is cheaper than setting a timer for every request.
+// armRecv arms the read deadline for the connection's deadline, or for the next check of its client's
+// progress, if HTTP/2 waits for windows. An earlier one is kept: one spurious wake-up in half a minute is
+// cheaper than setting a timer for every request.
 func (s *session) armRecv() {
 	deadline := s.conn.Deadline()
+	if s.conn.Timer() == conn.TimerSend {
+		deadline = s.engine.clock.Mono() + serve.ProgressEvery
+	}
 	if s.handshakeTimes() {
 		deadline = s.tls.Deadline()
 	}

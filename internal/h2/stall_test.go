@@ -1,0 +1,71 @@
+package h2
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"phalanx/internal/conn"
+)
+
+// A stream with bytes that the client has not acknowledged has its time only once they are: the client
+// could not open its window before.
+func TestStreamInTheQueueIsNotStalled(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 60_000})
+	c.framer.WriteWindowUpdate(0, 1<<20)
+	c.get(1, "/huge")
+	c.flush()
+	step := func(queued int64) {
+		t.Helper()
+		c.now.Mono += time.Second
+		c.conn.Progress(500, c.now)
+		c.conn.Queued(queued, c.now)
+		c.get(c.conn.last+2, "/empty")
+		if c.flush(); len(c.goaway) > 0 {
+			t.Fatalf("GOAWAY %v", c.goaway)
+		}
+	}
+	for i := range int64(119) {
+		step(60_000 - 500*i)
+	}
+	for range 59 {
+		step(0)
+	}
+	if len(c.resets) > 0 {
+		t.Fatalf("resets %v", c.resets)
+	}
+	for range 2 {
+		step(0)
+	}
+	if c.resets[1] != EnhanceYourCalm || c.open() != 0 {
+		t.Errorf("resets %v, %d open", c.resets, c.open())
+	}
+}
+
+// The time of a stream whose window is closed begins with its response, not while more urgent ones delay it.
+func TestStreamBehindAnotherIsNotStalled(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	c.framer.WriteWindowUpdate(0, 100<<20)
+	c.get(1, "/huge", "priority", "u=0")
+	c.flush()
+	c.framer.WriteWindowUpdate(1, 80<<20)
+	c.get(3, "/page", "priority", "u=7")
+	c.conn.Receive(bytes.Clone(c.send.Bytes()), c.now)
+	c.send.Reset()
+	for range 70 {
+		c.now.Mono += time.Second
+		c.once()
+	}
+	if c.heads[3] != "" {
+		t.Fatal("the urgent response does not delay the other")
+	}
+	c.run()
+	c.now.Mono += conn.SendTimeout - time.Second
+	c.get(5, "/empty")
+	c.flush()
+	if c.heads[3] != "200" || len(c.resets) > 0 || len(c.goaway) > 0 {
+		t.Errorf("heads %v, resets %v, GOAWAY %v", c.heads, c.resets, c.goaway)
+	}
+}

@@ -1,0 +1,38 @@
+package serve
+
+import (
+	"golang.org/x/sys/unix"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/h2"
+)
+
+// Queue is the send queue of a connection's socket in the kernel: what the client has not
+// acknowledged, when it was last measured.
+type Queue struct{ bytes int32 }
+
+// Acknowledged measures the queue, and returns how many bytes the client has acknowledged since the last
+// call, less those that were sent meanwhile.
+func (q *Queue) Acknowledged(fd int) int64 {
+	bytes, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	n := int64(q.bytes) - int64(bytes)
+	q.bytes = int32(bytes)
+	return n
+}
+
+// Progress tells a connection what its client has acknowledged; see [ProgressEvery].
+func (q *Queue) Progress(c Protocol, fd int, now conn.Now) {
+	c.Progress(q.Acknowledged(fd), now)
+	if c, ok := c.(*h2.Conn); ok {
+		c.Queued(int64(q.bytes), now)
+	}
+}
+
+// Lasts measures the queue of a lingering connection, and reports whether its client still receives the last
+// response.
+func (q *Queue) Lasts(cfg *Config, c Protocol, fd int, now conn.Now) bool {
+	return q.Acknowledged(fd) >= cfg.LingerBytes() && q.bytes > 0
+}
