@@ -3,6 +3,9 @@ package supervise
 import (
 	"syscall"
 	"testing"
+	"time"
+
+	"phalanx/internal/ipc"
 )
 
 // deaths checks how many deaths the view of a pool has for slot 0.
@@ -26,5 +29,30 @@ func TestStoppedBeforeReadyIsNoDeath(t *testing.T) {
 		r.deaths(*d, 0)
 		r.die(0, Exit{})
 		r.ends(0, "")
+	})
+}
+
+// Nor is a worker whose drain takes longer than the operator allows. A hung one is.
+func TestDrainTimeoutIsNoDeath(t *testing.T) {
+	r := &rig{tweak: busy}
+	_, d := r.controller(func(c *Config) { c.DrainTimeout, c.HangTimeout = time.Minute, 40*time.Second })
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		r.signal(syscall.SIGHUP)
+		r.hello(1)
+		r.pass(30 * time.Second)
+		r.send(ipc.Alive{}, 0, 1)
+		r.pass(30 * time.Second)
+		r.expect(2, "serving", "worker 0 (pid 101) died while draining: drain timed out after 1m0s, killed; it was at; row 0; its responses were truncated")
+		r.deaths(*d, 0)
+		r.send(ipc.Alive{}, 1)
+		r.signal(syscall.SIGHUP)
+		r.hello(2)
+		r.pass(30 * time.Second)
+		r.send(ipc.Alive{}, 2)
+		r.pass(10 * time.Second)
+		r.signalled(1, syscall.SIGKILL)
+		r.deaths(*d, 1)
+		r.stop()
 	})
 }

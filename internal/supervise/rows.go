@@ -45,7 +45,7 @@ func (p *pool) account(w *worker, e Exit) (doing string) {
 	past.CPU += e.CPU
 	early := w.readySince.IsZero() && !w.signalled // a real worker never exits before it is ready, not even with 0
 	unwanted := (!e.clean() || early) && !w.unborn(e) && !p.forced && (!w.killed || w.killReason != notNeeded)
-	if unwanted {
+	if unwanted && !w.overran() { // the operator has set that limit
 		past.Deaths++
 	}
 	if w.listing != nil {
