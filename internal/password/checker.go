@@ -126,17 +126,15 @@ func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Out
 	j := c.pending[k]
 	if j == nil {
 		from := network(client)
-		n, _ := c.wrong.get(from, now)
 		switch {
-		case n >= maxWrong:
+		case c.limited(from, now):
 			c.count(Limited)
-			return Limited, c.limitedFor(from, n, now), nil
-		case c.closed, len(c.queue) >= maxQueue && !c.makeRoom(n+1, now):
+			return Limited, c.wrong.left(from, now), nil
+		case c.closed, len(c.queue) >= maxQueue && !c.makeRoom(c.attempts(from, now)+1, now):
 			c.count(Busy)
 			return Busy, busyFor, nil
 		}
 		j = &job{key: k, realm: realm, credentials: bytes.Clone(credentials), client: from}
-		c.attempt(from, 1, now)
 		c.pending[k] = j
 		c.queue = append(c.queue, j)
 	}
@@ -177,27 +175,10 @@ func network(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// limitedFor returns the time until a client with n attempts may try again. Attempts that are
-// still being checked may turn out right, and do not count then.
-func (c *Checker) limitedFor(from netip.Prefix, n int, now time.Time) time.Duration {
-	for _, j := range c.pending {
-		if j.client == from {
-			n--
-		}
-	}
-	if n < maxWrong {
-		return busyFor
-	}
-	return c.wrong.left(from, now)
-}
-
-// attempt adds n to the attempts of a client.
-func (c *Checker) attempt(from netip.Prefix, n int, now time.Time) {
-	if !from.IsValid() {
-		return
-	}
-	before, _ := c.wrong.get(from, now)
-	c.wrong.put(from, max(0, before+n), now)
+// limited reports whether a client has sent too many wrong credentials.
+func (c *Checker) limited(from netip.Prefix, now time.Time) bool {
+	n, _ := c.wrong.get(from, now)
+	return n >= maxWrong
 }
 
 func (c *Checker) count(o Outcome) {
@@ -212,6 +193,11 @@ func (c *Checker) run() {
 	defer c.mu.Unlock()
 	for len(c.queue) > 0 && !c.closed {
 		j := c.next()
+		if c.limited(j.client, c.Now()) {
+			j.outcome = Limited // as many others of its client, sent at the same time, were wrong
+			c.answer(j)
+			continue
+		}
 		file := c.files[j.realm]
 		user, password, _ := bytes.Cut(j.credentials, []byte(":"))
 		c.mu.Unlock()
@@ -233,9 +219,11 @@ func (c *Checker) done(j *job, file *File, right bool) {
 	if j.outcome = Wrong; right {
 		j.outcome = Right
 		c.known.put(j.key, struct{}{}, now)
-		c.attempt(j.client, -1, now)
 	} else {
 		c.refused.put(j.key, struct{}{}, now)
+		if n, _ := c.wrong.get(j.client, now); j.client.IsValid() {
+			c.wrong.put(j.client, n+1, now)
+		}
 	}
 	c.answer(j)
 }
@@ -294,7 +282,6 @@ func (k *Check) Close() {
 	j.waiting = slices.DeleteFunc(j.waiting, func(other *Check) bool { return other == k })
 	if slices.Contains(c.queue, j) && len(j.waiting) == 0 {
 		c.unqueue(j)
-		c.attempt(j.client, -1, c.Now())
 		c.end(j)
 	}
 }

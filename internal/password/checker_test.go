@@ -153,26 +153,27 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// Attempts count before their outcome is known, so many at once do not circumvent the limit.
-// Right ones do not count.
+// Many attempts at once do not circumvent the limit: those that wait are limited once enough others
+// were wrong. Right ones do not count.
 func TestLimitedAtOnce(t *testing.T) {
 	gate := make(chan struct{})
 	f := newFixture(t, gate)
 	client := netip.MustParseAddr("192.0.2.1")
 	var checks []*Check
-	for i := range maxWrong {
-		_, _, check := f.Check(0, fmt.Appendf(nil, "ann:%d", i), client)
+	for i := range 2 * maxWrong {
+		o, _, check := f.Check(0, fmt.Appendf(nil, "ann:%d", i), client)
+		if o != Pending {
+			t.Fatalf("attempt %d: %d", i, o)
+		}
 		checks = append(checks, check)
 	}
-	if o, again, _ := f.Check(0, []byte("ann:right"), client); o != Limited || again != busyFor {
-		t.Errorf("the next attempt: %d, again in %v", o, again)
-	}
 	close(gate)
-	for _, check := range checks {
-		if o := f.await(check); o != Wrong {
-			t.Errorf("%d", o)
+	for i, check := range checks {
+		if o := f.await(check); (o != Wrong || i >= maxWrong) && (o != Limited || i < maxWrong) {
+			t.Errorf("attempt %d: %d", i, o)
 		}
 	}
+	f.computed(maxWrong)
 	if o, again, _ := f.Check(0, []byte("ann:right"), client); o != Limited || again != wrongWindow {
 		t.Errorf("once all were wrong: %d, again in %v", o, again)
 	}
@@ -181,6 +182,35 @@ func TestLimitedAtOnce(t *testing.T) {
 		if o := f.try("ann:right", "192.0.2.7"); o != Right {
 			t.Fatalf("right for the %dth time: %d", i, o)
 		}
+	}
+}
+
+// Many users of one address, who all send their passwords at once, are served.
+func TestManyUsersOfAnAddress(t *testing.T) {
+	gate := make(chan struct{})
+	f := newFixture(t, gate)
+	const users = maxQueue
+	file := f.file(3)
+	for i := range users {
+		file.users[fmt.Sprint("user", i)] = f.hash
+	}
+	f.Use([]*File{file, f.file(2)})
+	var checks []*Check
+	for i := range users {
+		o, _, check := f.Check(0, fmt.Appendf(nil, "user%d:right", i), netip.MustParseAddr("192.0.2.1"))
+		if o != Pending {
+			t.Fatalf("user %d: %d", i, o)
+		}
+		checks = append(checks, check)
+	}
+	close(gate)
+	for i, check := range checks {
+		if o := f.await(check); o != Right {
+			t.Errorf("user %d: %d", i, o)
+		}
+	}
+	if o := f.try("ann:wrong", "192.0.2.1"); o != Wrong {
+		t.Errorf("the first wrong password: %d", o)
 	}
 }
 

@@ -2,16 +2,27 @@ package password
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 )
 
-// tried returns the number of attempts of a job's client, including this job: 1 for a client
-// without an address.
-func (c *Checker) tried(j *job, now time.Time) int {
-	n, _ := c.wrong.get(j.client, now)
-	return max(1, n)
+// attempts returns how many wrong and pending attempts a client has; 0 for one without an address.
+func (c *Checker) attempts(from netip.Prefix, now time.Time) int {
+	if !from.IsValid() {
+		return 0
+	}
+	n, _ := c.wrong.get(from, now)
+	for _, j := range c.pending {
+		if j.client == from {
+			n++
+		}
+	}
+	return n
 }
+
+// tried returns the number of attempts of a job's client, including this job.
+func (c *Checker) tried(j *job, now time.Time) int { return max(1, c.attempts(j.client, now)) }
 
 // next removes the job whose client has the fewest attempts from the queue, the first of
 // several. So a client that guesses passwords does not delay others.
@@ -39,7 +50,6 @@ func (c *Checker) makeRoom(tried int, now time.Time) bool {
 		return false
 	}
 	c.unqueue(j)
-	c.attempt(j.client, -1, now)
 	j.outcome = Busy
 	c.answer(j)
 	return true
