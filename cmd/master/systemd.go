@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -46,11 +47,14 @@ func notifySystemd(cfg *supervise.Config, sockets *listen.Set) {
 	cfg.OnServing = func(workers int) { serving(workers); store(sockets); notify(daemon.SdNotifyReady) }
 	cfg.OnDrain = func() { notify(daemon.SdNotifyStopping); drain() }
 	cfg.OnLameDuck = func() { notify("STATUS=lame duck started") }
-	cfg.OnReload = func(begun bool) {
-		if begun {
+	cfg.OnReload = func(begun bool, failed string) {
+		switch {
+		case begun:
 			notify(reloadingNow())
-		} else {
-			notify(daemon.SdNotifyReady)
+		case failed != "": // systemd knows no failed reload, but shows the status
+			notify(daemon.SdNotifyReady + "\nSTATUS=reload failed: " + strings.TrimPrefix(failed, "reload: "))
+		default:
+			notify(daemon.SdNotifyReady + "\nSTATUS=serving")
 		}
 	}
 	// Half of the watchdog's timeout, as systemd recommends.

@@ -33,7 +33,15 @@ func TestNotifySystemd(t *testing.T) {
 	t.Parallel()
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	l, path := notifySocket(t)
-	s := harness.Launch(t, harness.Plan{Args: append(harness.Verbosely(base), "--workers", "2"), Env: []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=1000000"}})
+	config := filepath.Join(harness.OpenDir(t), "phalanx.conf")
+	configure := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure("")
+	s := harness.Launch(t, harness.Plan{Args: append(harness.Verbosely(base), "--workers", "2", "--config", config), Env: []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=1000000"}})
 	buf, rights := make([]byte, 4096), make([]byte, 256)
 	kept := map[string]bool{}
 	hear := func(want string) {
@@ -65,8 +73,12 @@ func TestNotifySystemd(t *testing.T) {
 	hear("WATCHDOG=1")
 	s.Signal(syscall.SIGHUP)
 	hear("RELOADING=1\nMONOTONIC_USEC=")
-	hear("READY=1")
+	hear("READY=1\nSTATUS=serving")
 	hear("WATCHDOG=1")
+	configure("stat = 1\n")
+	s.Signal(syscall.SIGHUP)
+	hear("RELOADING=1\nMONOTONIC_USEC=")
+	hear("READY=1\nSTATUS=reload failed: " + config + ":1: ")
 	s.Interrupt()
 	hear("STOPPING=1")
 	s.MustExit(5 * time.Second)

@@ -58,9 +58,9 @@ type Config struct {
 	// None of the functions from here to Alert is nil, but OnAlive may be if AliveEvery is 0.
 	OnServing  func(workers int) // called once, when all workers serve
 	OnLameDuck func()            // called once, when the lame duck period begins
-	// OnReload is called when a requested reload begins, and when it has ended, successfully
-	// or not.
-	OnReload func(begun bool)
+	// OnReload is called when a requested reload begins, and when it has ended; failed is
+	// then why it has failed, in one line, or "".
+	OnReload func(begun bool, failed string)
 	// OnAlive is called from the loop every AliveEvery, as long as the loop runs; AliveEvery 0:
 	// never.
 	OnAlive    func()

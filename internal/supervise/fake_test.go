@@ -177,7 +177,7 @@ func heedless(cfg Config) Config {
 		cfg.OnServing = func(int) {}
 	}
 	if cfg.OnReload == nil {
-		cfg.OnReload = func(bool) {}
+		cfg.OnReload = func(bool, string) {}
 	}
 	if cfg.OnProgress == nil {
 		cfg.OnProgress = func([]Progress) bool { return false }

@@ -65,8 +65,12 @@ func TestReloadAndAliveCallbacks(t *testing.T) {
 	var calls []string
 	alive := 0
 	r := &rig{change: func(c *Config) {
-		c.OnReload = func(begun bool) {
-			calls = append(calls, map[bool]string{true: "begun", false: "ended"}[begun])
+		c.OnReload = func(begun bool, failed string) {
+			call := map[bool]string{true: "begun", false: "ended"}[begun]
+			if failed != "" {
+				call += ": " + failed
+			}
+			calls = append(calls, call)
 		}
 		c.OnAlive, c.AliveEvery = func() { alive++ }, 5*time.Second
 	}}
@@ -81,9 +85,11 @@ func TestReloadAndAliveCallbacks(t *testing.T) {
 		r.die(0, Exit{})
 		r.die(1, Exit{})
 		r.signal(syscall.SIGHUP)
-		r.die(4, Exit{Code: 1})
-		if !slices.Equal(calls, []string{"begun", "ended", "begun", "ended"}) {
-			t.Errorf("OnReload was called for %q, want begun and ended twice", calls)
+		r.die(4, Exit{Signal: syscall.SIGSEGV})
+		r.signal(syscall.SIGHUP) // its beginning is no failure
+		want := []string{"begun", "ended", "begun", "ended: worker 0 (pid 105) died during startup: killed by SIGSEGV; worker 0 (pid 103) is not replaced", "begun"}
+		if !slices.Equal(calls, want) {
+			t.Errorf("OnReload was called for %q, want %q", calls, want)
 		}
 		r.pass(50 * time.Second)
 		if alive < 10 || alive > 12 {

@@ -25,8 +25,8 @@ func (p *pool) reload() {
 		p.reloadAgain = true
 		return
 	}
-	p.noteReload(true)
 	p.reloadError = ""
+	p.noteReload(true)
 	if p.Reload == nil {
 		p.startReload(p.Settings)
 		return
@@ -66,7 +66,7 @@ func (p *pool) startReload(fresh Settings) {
 func (p *pool) noteReload(begun bool) {
 	if begun != p.reloading {
 		p.reloading = begun
-		p.OnReload(begun)
+		p.OnReload(begun, p.reloadError)
 	}
 }
 

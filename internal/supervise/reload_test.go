@@ -172,7 +172,7 @@ func TestTwoDeathsDuringReload(t *testing.T) {
 	r.change = func(c *Config) {
 		settings := Settings{Slots: 1, Spawn: c.Spawn, Applied: func() { applied++ }}
 		c.Reload = func() (Settings, error) { return settings, nil }
-		c.OnReload = func(begun bool) { reloading = append(reloading, begun) }
+		c.OnReload = func(begun bool, _ string) { reloading = append(reloading, begun) }
 	}
 	runRig(t, 1, r, func(r *rig) {
 		r.hello(0)
