@@ -122,7 +122,7 @@ func blameFor(w *worker, e Exit) ipc.Blame {
 func (p *pool) placeOrphans() {
 	for _, o := range slices.Clone(p.orphans) {
 		if !p.canRescue() || o.crashes >= rescueCrashes || o.kills >= rescueKills {
-			p.giveUp(o)
+			p.giveUp(o, fmt.Sprintf("%d workers failed to take them over", o.crashes+o.kills))
 			continue
 		}
 		if p.phase == stopping {
@@ -131,7 +131,7 @@ func (p *pool) placeOrphans() {
 		}
 		if !o.slot.want || o.slot.state == draining || !slices.Contains(p.all(), o.slot) {
 			if o.slot = p.wantedSlot(); o.slot == nil {
-				p.giveUp(o)
+				p.giveUp(o, "no worker is left to take them over")
 				continue
 			}
 		}
@@ -157,7 +157,7 @@ func (p *pool) wantedSlot() *slot {
 }
 
 // giveUp closes the connections of a dead worker.
-func (p *pool) giveUp(o *orphaned) {
+func (p *pool) giveUp(o *orphaned, why string) {
 	p.forget(o)
 	if p.phase == stopping {
 		o.slot.want = false
@@ -166,7 +166,7 @@ func (p *pool) giveUp(o *orphaned) {
 		return
 	}
 	p.countLost(o.of)
-	line := fmt.Sprintf("connections of %v closed: %d workers failed to take them over", o.of, o.crashes+o.kills)
+	line := fmt.Sprintf("connections of %v closed: %s", o.of, why)
 	if p.phase != stopping {
 		p.Alert(line)
 		return

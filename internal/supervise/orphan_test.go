@@ -111,9 +111,9 @@ func TestReloadWithoutRescue(t *testing.T) {
 		r.tweak = nil
 		r.die(0, killed)
 		r.hello(1)
-		if r.expectServing(1); len(r.procs) != 2 {
-			t.Errorf("%d workers were started, want 2", len(r.procs))
-		}
+		r.expectServing(1)
+		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; respawning",
+			"connections of worker 0 (pid 101) closed: rescue is off now")
 		r.signal(syscall.SIGTERM)
 		r.ends(0, "")
 	})

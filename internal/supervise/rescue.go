@@ -124,7 +124,7 @@ func (p *pool) rescue(w *worker) bool {
 		return false
 	}
 	if w.proc.Kept() == nil { // new settings disable rescue, so no later worker can either
-		p.giveUp(o)
+		p.giveUp(o, "rescue is off now")
 		return p.rescue(w)
 	}
 	w.rescuing, o.err = o, nil
