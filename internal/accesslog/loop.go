@@ -19,10 +19,8 @@ const (
 	calm = 5 * time.Millisecond
 	// retry is the delay before a retry after an error.
 	retry = time.Second
-	// slow is how long a reader may read nothing before an alert.
+	// slow is how long a reader may read nothing, or a disk not respond, before an alert.
 	slow = 5 * time.Second
-	// quiet is the minimum time between two alerts.
-	quiet = time.Minute
 )
 
 var (
@@ -92,9 +90,11 @@ func (w *Writer) step(hurry bool) (verdict, error) {
 	if len(p) == 0 {
 		return dry, nil
 	}
+	w.writes()
 	n, err := w.out.write(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.returned()
 	w.batch.advance(n)
 	if w.fault = ""; err != nil {
 		w.fault = w.trouble(err)
@@ -324,31 +324,4 @@ func (w *Writer) await(ms int, room bool) (rang, hasRoom bool) {
 		w.rung = time.Now()
 	}
 	return rang, room && poll[1].Revents != 0
-}
-
-// alertFull sends an alert if rings have lost lines without an error.
-func (w *Writer) alertFull(cause error) {
-	w.mu.Lock()
-	w.countLost()
-	full := w.full
-	w.mu.Unlock()
-	if full != w.alertedFull && w.alert(cause) {
-		w.alertedFull = full
-	}
-}
-
-// alert sends an alert, unless the last one is too recent.
-func (w *Writer) alert(cause error) bool {
-	now := w.cfg.now()
-	if !w.told.IsZero() && now.Sub(w.told) < quiet {
-		return false
-	}
-	w.told = now
-	w.cfg.Alert(w.trouble(cause) + lost(w.Lost()))
-	return true
-}
-
-// trouble returns why lines cannot be written, with the name of the file.
-func (w *Writer) trouble(cause error) string {
-	return fmt.Sprintf("access log: write %s: %v", w.out.name, cause)
 }

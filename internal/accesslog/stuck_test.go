@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -147,22 +148,8 @@ func TestLeftOfExitedWorkers(t *testing.T) {
 
 // If the disk does not respond to a Suspend, all lines are written after Resume, once it does.
 func TestSuspendOnSilentDisk(t *testing.T) {
-	var fds [2]int // a blocking pipe stands for the disk
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		t.Fatal(err)
-	}
-	reader := os.NewFile(uintptr(fds[0]), "disk")
-	defer reader.Close()
-	if _, err := unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, 4096); err != nil {
-		t.Fatal(err)
-	}
-	disk, err := logging.NewOutlet(fds[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := New(Config{Doorbell: doorbell(t), Alert: func(string) {}})
-	w.path, w.wanted, w.out, w.running = "disk", "disk", &outlet{Outlet: disk, name: "disk"}, true
-	go w.run()
+	reader, w := onDisk(t, Config{Alert: func(string) {}})
+	fd := int(reader.Fd())
 	ring, _ := newRing(t, 512<<10)
 	const lines = 1000
 	line := strings.Repeat("x", 99) + "\n"
@@ -170,7 +157,7 @@ func TestSuspendOnSilentDisk(t *testing.T) {
 		ring.Write([]byte(line))
 	}
 	w.Attach(0, ring)
-	until(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fds[0], unix.SIOCINQ); return err == nil && n > 0 })
+	until(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fd, unix.SIOCINQ); return err == nil && n > 0 })
 	if err := w.suspend(time.Millisecond); !errors.Is(err, errSilent) {
 		t.Errorf("Suspend: %v, want %v", err, errSilent)
 	}
@@ -196,5 +183,57 @@ func TestSuspendOnSilentDisk(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("what a worker logs after Resume is not written")
 	}
+	closed(t, w)
+}
+
+// onDisk returns a Writer to a disk that responds when something is read.
+func onDisk(t *testing.T, cfg Config) (reader *os.File, w *Writer) {
+	t.Helper()
+	var fds [2]int // a blocking pipe stands for the disk
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	reader = os.NewFile(uintptr(fds[0]), "disk")
+	t.Cleanup(func() { reader.Close() })
+	if _, err := unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	disk, err := logging.NewOutlet(fds[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Doorbell = doorbell(t)
+	w = New(cfg)
+	w.path, w.wanted, w.out, w.running = "disk", "disk", &outlet{Outlet: disk, name: "disk"}, true
+	go w.run()
+	return reader, w
+}
+
+// A disk that does not respond is a fault and is reported, although the write has not failed.
+func TestSilentDiskIsReported(t *testing.T) {
+	alerts := make(chan string, 1) // one a minute
+	reader, w := onDisk(t, Config{Alert: func(line string) { alerts <- line }, slow: time.Millisecond})
+	ring, _ := newRing(t, 64<<10)
+	line := []byte(strings.Repeat("x", 99) + "\n")
+	for range 100 { // more than the pipe holds
+		ring.Write(line)
+	}
+	w.Attach(0, ring)
+	const want = "access log: write disk: the disk does not respond; no line is lost yet"
+	select {
+	case got := <-alerts:
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("a disk that does not respond is not reported")
+	}
+	if got := w.Fault(); got != want {
+		t.Errorf("fault %q, want %q", got, want)
+	}
+	if _, err := io.CopyN(io.Discard, reader, 100*100); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "no fault", func() bool { return w.Fault() == "" })
 	closed(t, w)
 }

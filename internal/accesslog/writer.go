@@ -26,6 +26,7 @@ type Config struct {
 	Alert func(text string)
 
 	now   func() time.Time // for alerts; nil: time.Now
+	slow  time.Duration    // how long a write may take before an alert; 0: 5 s
 	slack time.Duration    // how long after the timeout of an order the disk counts as dead; 0: 250 ms
 }
 
@@ -38,7 +39,7 @@ type Writer struct {
 	done     chan struct{}  // closed when the goroutine has ended
 	reopened sync.WaitGroup // of Reopen
 
-	mu      sync.Mutex // guards the fields up to fault; never held during a write
+	mu      sync.Mutex // guards the fields up to told; never held during a write
 	path    string     // of the file; "": lines are discarded
 	wanted  string     // argument of the last Use
 	running bool       // the goroutine runs: there has been a file
@@ -49,15 +50,17 @@ type Writer struct {
 	order   *order  // for the goroutine
 	doing   *order  // taken by the goroutine; until Resume
 	closed  bool
-	full    uint64 // lines dropped by full rings
-	dropped uint64 // lines dropped by the Writer
-	batch   batch  // its lines are the goroutine's
-	fault   string // why the last write failed; "": it succeeded
+	full    uint64      // lines dropped by full rings
+	dropped uint64      // lines dropped by the Writer
+	batch   batch       // its lines are the goroutine's
+	fault   string      // why the last write failed; "": it succeeded
+	writing time.Time   // when the write under way began; zero: there is none
+	watch   *time.Timer // calls silent during a write
+	told    time.Time   // time of the last alert
 
 	// Used by the goroutine only.
 	out         *outlet
 	rung        time.Time // when the doorbell woke it last
-	told        time.Time // time of the last alert
 	alertedFull uint64    // value of full at the last alert about it
 }
 
@@ -72,6 +75,9 @@ type order struct {
 func New(cfg Config) *Writer {
 	if cfg.now == nil {
 		cfg.now = time.Now
+	}
+	if cfg.slow == 0 {
+		cfg.slow = slow
 	}
 	if cfg.slack == 0 {
 		cfg.slack = 250 * time.Millisecond
@@ -244,11 +250,15 @@ func (w *Writer) Left() uint64 {
 func (w *Writer) Fault() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.fault == "" {
+	fault := w.fault
+	if w.hangs() {
+		fault = w.trouble(errSilent)
+	}
+	if fault == "" {
 		return ""
 	}
 	w.countLost()
-	return w.fault + lost(w.full+w.dropped)
+	return fault + lost(w.full+w.dropped)
 }
 
 func lost(n uint64) string {
@@ -358,6 +368,9 @@ func (w *Writer) abandon() {
 	for _, s := range w.sources {
 		w.dropped += uint64(lines(s.rest))
 		s.ring, s.rest = nil, nil
+	}
+	if w.watch != nil {
+		w.watch.Stop()
 	}
 }
 
