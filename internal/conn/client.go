@@ -21,6 +21,16 @@ func (r *Reply) attribute() {
 	}
 }
 
+// FromProxy reports whether the client is a proxy whose connections carry the requests of many
+// clients: a trusted one, or one that uses a unix socket.
+func (c *Conn) FromProxy() bool {
+	client := c.reply.client
+	if client == nil {
+		return c.reply.local
+	}
+	return *client == clientip.Unix() || c.reply.cfg.Trust.Trusts(*client)
+}
+
 // forwardedScheme is the field, in lower case, with the scheme of the client's request, from
 // proxies that name the client in another field than Forwarded.
 const forwardedScheme = "x-forwarded-proto"

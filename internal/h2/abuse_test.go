@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -9,16 +10,32 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 )
 
-// attacks lists what costs a server more than the client, each with one round of it.
-var attacks = []struct {
+// attack costs a server more than the client.
+type attack struct {
 	name   string
 	reason Reason
 	most   int // rounds until the connection ends
 	round  func(c *client, i int)
-}{
+}
+
+// run attacks until the connection ends.
+func (a *attack) run(c *client) {
+	for i := range a.most {
+		if a.round(c, i); i%50 == 0 || i == a.most-1 {
+			c.flush()
+		}
+		if c.step == conn.Linger {
+			return
+		}
+	}
+}
+
+// attacks lists the known ones, each with one round of it.
+var attacks = []attack{
 	{"rapid reset", ReasonResets, budgetPoints + 1, func(c *client, i int) {
 		c.get(uint32(2*i+1), "/page")
 		c.framer.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
@@ -141,14 +158,7 @@ func TestAttacksEndTheConnection(t *testing.T) {
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			c := connect(t)
-			for i := range a.most {
-				if a.round(c, i); i%50 == 0 || i == a.most-1 {
-					c.flush()
-				}
-				if c.step == conn.Linger {
-					break
-				}
-			}
+			a.run(c)
 			c.failed(EnhanceYourCalm)
 			if got := c.conn.Reason(); got != a.reason {
 				t.Errorf("reason %q, want %q", got, a.reason)
@@ -157,6 +167,49 @@ func TestAttacksEndTheConnection(t *testing.T) {
 				t.Errorf("%d streams were reset", len(c.resets))
 			}
 		})
+	}
+}
+
+// The connection of a proxy is not ended for what one of its clients does, except for frames that no
+// proxy passes on.
+func TestProxiesHaveNoBudget(t *testing.T) {
+	parse := func(s string) clientip.Addr { return clientip.From(netip.MustParseAddrPort(s + ":1000")) }
+	network, err := clientip.ParseNetwork("192.0.2.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, other := parse("192.0.2.1"), parse("198.51.100.1")
+	unix := clientip.Unix()
+	for _, r := range []struct {
+		name   string
+		client *clientip.Addr
+		local  bool
+		ends   bool
+	}{
+		{"a trusted proxy", &proxy, false, false},
+		{"a unix socket", &unix, true, false},
+		{"a unix socket, no addresses", nil, true, false},
+		{"a client named over a unix socket", &other, true, true},
+		{"another address", &other, false, true},
+		{"no address", nil, false, true},
+	} {
+		for _, a := range attacks {
+			t.Run(r.name+"/"+a.name, func(t *testing.T) {
+				c := newClient(t, newConfig(), nil)
+				c.http.Trust = &clientip.Trust{Networks: clientip.NewNetworks([]clientip.Network{network})}
+				old := http1(c.cfg, nil, c.now)
+				if old.From(r.client); r.local {
+					old.Local()
+				}
+				c.conn = New(c.cfg, old, func() {}, c.now)
+				c.hello()
+				a.run(c)
+				atOnce := a.reason == ReasonContinuations || a.most == 2
+				if ended := len(c.goaway) > 0; ended != (r.ends || atOnce) {
+					t.Errorf("GOAWAY %v, reason %q", c.goaway, c.conn.Reason())
+				}
+			})
+		}
 	}
 }
 

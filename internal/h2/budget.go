@@ -6,6 +6,8 @@ import "time"
 // useful spend points; time and useful work give them back. A browser that cancels requests
 // never comes near zero. A client that does nothing else is disconnected with
 // ENHANCE_YOUR_CALM within seconds; the reason is the kind of frame that emptied the budget.
+// A proxy's connection is never without points, because its streams belong to many clients: its
+// end would truncate the responses of all of them, and not stop the one at fault.
 const (
 	budgetPoints = 1000 // of a new connection, and at most
 	budgetRate   = 50   // points given back each second
@@ -25,6 +27,7 @@ type budget struct {
 	points  int32
 	updates int32         // WINDOW_UPDATE frames that cost nothing: the answers to DATA frames sent
 	since   time.Duration // when points were last given back for time
+	endless bool          // the client is a proxy
 }
 
 // refill gives points back for the time since the last call.
@@ -37,6 +40,9 @@ func (b *budget) refill(now time.Duration) {
 
 // spend takes n points. Below zero the connection ends.
 func (c *Conn) spend(n int, r Reason) {
+	if c.budget.endless {
+		return
+	}
 	if c.budget.points -= int32(n); c.budget.points < 0 && c.calm == ReasonNone {
 		c.calm = r
 	}

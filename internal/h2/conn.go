@@ -118,10 +118,11 @@ type Conn struct {
 // New returns the connection that takes over from old, which has sent no response and may have
 // received a part of the preface. wake is called from any goroutine when Next has more to do.
 func New(cfg *Config, old *conn.Conn, wake func(), now conn.Now) *Conn {
+	b := budget{points: budgetPoints, since: now.Mono, endless: old.FromProxy()}
 	reply, early := old.Switch()
 	c := &Conn{
 		cfg: cfg, reply: reply, wake: wake, since: now.Mono, came: now.Mono, swept: now.Mono,
-		decoder: hpack.NewDecoder(), encoder: hpack.NewEncoder(), budget: budget{points: budgetPoints, since: now.Mono},
+		decoder: hpack.NewDecoder(), encoder: hpack.NewEncoder(), budget: b,
 		initial: receiveWindow, window: receiveWindow, credit: receiveWindow,
 	}
 	if len(early) > 0 {
