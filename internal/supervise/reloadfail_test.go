@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -18,13 +19,13 @@ func TestDeathWhileSettingsAreRead(t *testing.T) {
 		"of a recycled worker": func(r *rig) { r.send(ipc.Recycle{Reason: "test"}, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			var gate chan struct{}
+			var gate atomic.Pointer[chan struct{}]
 			r := &rig{}
 			_, d := r.controller(func(c *Config) {
 				settings := c.Settings
 				c.Reload = func() (Settings, error) {
-					if gate != nil {
-						<-gate
+					if g := gate.Load(); g != nil {
+						<-*g
 					}
 					return settings, nil
 				}
@@ -32,14 +33,15 @@ func TestDeathWhileSettingsAreRead(t *testing.T) {
 			runRig(t, 1, r, func(r *rig) {
 				r.hello(0)
 				start(r)
-				gate = make(chan struct{})
+				closed := make(chan struct{})
+				gate.Store(&closed)
 				answer := asked((*d).Reload)
 				r.die(1, Exit{Code: 1})
 				pending(t, answer)
 				if _, v := r.look(*d); v.Failed != "" {
 					t.Errorf("the failed reload is %q, want none", v.Failed)
 				}
-				close(gate)
+				close(closed)
 				for i := 2; len(answer) == 0 && i < 5; i++ {
 					r.started(i)
 					r.hello(i)
