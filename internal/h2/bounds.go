@@ -43,10 +43,16 @@ func (c *Conn) crowded() bool {
 	return c.used > fairMemory && c.cfg.bounds.memory.Load() > maxMemory
 }
 
-// postpone makes a request wait for another response of its connection to close its file, if
-// there is one and the limit of files is reached. It reports whether the request waits.
+// full reports whether the connection must not open another file because the limit is reached. It may
+// always have one.
+func (c *Conn) full() bool {
+	return c.files > 0 && c.cfg.bounds.files.Load() >= c.cfg.bounds.most
+}
+
+// postpone makes a request wait until a response of any connection closes its file, if the connection
+// is full. It reports whether the request waits.
 func (c *Conn) postpone(s *stream) bool {
-	if c.files == 0 || c.cfg.bounds.files.Load() < c.cfg.bounds.most {
+	if !c.full() {
 		return false
 	}
 	s.postponed, c.postponed = true, c.postponed+1
@@ -65,13 +71,20 @@ func (c *Conn) fileOpened(s *stream) {
 	}
 }
 
-// fileClosed undoes fileOpened, and continues postponed requests.
+// fileClosed undoes fileOpened.
 func (c *Conn) fileClosed() {
 	if c.files--; c.files > 0 {
 		c.cfg.bounds.files.Add(-1)
 	}
+}
+
+// resume continues postponed requests, unless the connection is still full.
+func (c *Conn) resume() {
+	if c.postponed == 0 || c.full() {
+		return
+	}
 	for _, s := range c.streams {
-		if c.postponed > 0 && s.postponed {
+		if s.postponed {
 			s.postponed, c.postponed = false, c.postponed-1
 			c.schedule(s)
 		}

@@ -41,6 +41,8 @@ func TestFiles(t *testing.T) {
 	hold(0, 4, 3, 2)
 	clients[0].conn.Abort(nil)
 	hold(0, 4, 0, 0)
+	clients[1].run()
+	hold(1, 4, 3, 2) // 5, 7 and 9
 	clients[1].framer.WriteRSTStream(5, http2.ErrCodeCancel)
 	clients[1].flush()
 	hold(1, 5, 3, 1) // 7 and 9, and the page

@@ -97,7 +97,7 @@ type Conn struct {
 	waiting   int    // streams that wait for another goroutine
 	answering int    // streams whose request is complete
 	files     int    // streams whose response has a file open
-	postponed int    // requests that wait for one of these files to be closed
+	postponed int    // requests that wait for a file of any connection to be closed
 	used      int    // bytes of the streams' heads and generated content
 	yield     bool   // return to the loop so that other connections are served
 
@@ -224,6 +224,7 @@ func (c *Conn) work(out []byte, now conn.Now) []byte {
 	if c.waiting > 0 {
 		c.awaken(now)
 	}
+	c.resume()
 	if now.Mono-c.swept >= time.Second && len(c.streams) > 0 {
 		c.swept = now.Mono
 		out = c.sweep(out, now)

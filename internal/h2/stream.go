@@ -17,7 +17,7 @@ type stream struct {
 	ended     bool // the client has sent all of its request
 	last      bool // pending, or the segment, ends the content
 	opened    bool // its open file is counted
-	postponed bool // it waits for another file to be closed
+	postponed bool // it waits for a file of any connection to be closed
 	priority  priority
 
 	window int64 // that the client has opened for content

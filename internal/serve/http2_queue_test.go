@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
 
 	"phalanx/internal/h2"
 	"phalanx/internal/observe/scoreboard"
@@ -76,6 +77,51 @@ func TestHTTP2ReceivingClientIsNotStalled(t *testing.T) {
 		}
 		clock.release()
 		c.conn.Close()
+		s.Stop()
+	})
+}
+
+// A request that waits because too many files are open is continued when another connection closes its files,
+// although its own client sends nothing.
+func TestHTTP2RequestWaitsForAnyFile(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, filepath.Join(dir, "large"), large)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		var before unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Setrlimit(unix.RLIMIT_NOFILE, &before)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 200, Max: before.Max}); err != nil {
+			t.Fatal(err)
+		}
+		s := servetest.Start(t, dir, run, speaksHTTP2)
+		waiting, other := dialHTTP2(t, s), dialHTTP2(t, s)
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &before) // the server has read it
+		for _, c := range []*h2client{waiting, other} {
+			c.must(c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
+			c.ask(1, "/large")
+			for c.next() != http2.FrameHeaders {
+			}
+		}
+		const most = (200 - 40) / 2 / 2 // beside one for each connection
+		for i := range uint32(most) {
+			other.ask(2*i+3, "/large")
+			for other.next() != http2.FrameHeaders {
+			}
+		}
+		waiting.ask(3, "/large")
+		waiting.must(waiting.WritePing(false, [8]byte{}))
+		for f := waiting.next(); f != http2.FramePing; f = waiting.next() {
+			if f == http2.FrameHeaders {
+				t.Fatal("the request does not wait")
+			}
+		}
+		other.conn.Close()
+		waiting.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		for waiting.next() != http2.FrameHeaders {
+		}
+		waiting.conn.Close()
 		s.Stop()
 	})
 }

@@ -76,6 +76,7 @@ func (l *Loop) due(p *peer) {
 	if kind, deadline := p.deadline(); deadline > l.now.Mono {
 		if p.kind != kind || p.kind == conn.TimerSend || deadline-p.armed >= slack {
 			l.arm(p)
+			l.review(p)
 			return
 		}
 		// It is due soon, and the peers behind it are due later.
@@ -111,6 +112,14 @@ func (l *Loop) due(p *peer) {
 	p.turn.remove()
 	if l.advance(p) {
 		l.serve(p)
+	}
+}
+
+// review lets an HTTP/2 connection that waits for windows do what is due, such as continue a request that
+// waited for a file of another connection to be closed.
+func (l *Loop) review(p *peer) {
+	if p.kind == conn.TimerSend && p.step == conn.Read && len(p.unsent) == 0 && p.speaksHTTP2() {
+		l.proceed(p)
 	}
 }
 
