@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -10,8 +11,8 @@ import (
 // Only a recent OOM kill explains the death of a worker, and each explains one: the kernel counts those
 // of the whole machine.
 func TestOOMKillsExplainDeaths(t *testing.T) {
-	kills := 3
-	runRig(t, 5, &rig{change: func(c *Config) { c.OOMKills = func() int { return kills } }}, func(r *rig) {
+	var kills atomic.Int64
+	runRig(t, 5, &rig{change: func(c *Config) { c.OOMKills = func() int { return int(kills.Load()) } }}, func(r *rig) {
 		r.hello(0, 1, 2, 3, 4)
 		check := func(worker int, want bool) {
 			t.Helper()
@@ -22,10 +23,10 @@ func TestOOMKillsExplainDeaths(t *testing.T) {
 			}
 			r.hello(len(r.procs) - 1)
 		}
-		kills++ // another program of the machine
+		kills.Add(1) // another program of the machine
 		r.pass(3 * oomEvery)
 		check(0, false)
-		kills += 3
+		kills.Add(3)
 		r.pass(oomEvery - time.Millisecond) // the workers exit late
 		check(1, true)
 		check(2, true)

@@ -314,11 +314,11 @@ func TestLastSlotIsNotQuarantined(t *testing.T) {
 
 // The report of a killed worker says if it was probably killed by the OOM killer.
 func TestOOM(t *testing.T) {
-	kills := 3
-	runRig(t, 1, &rig{change: func(c *Config) { c.OOMKills = func() int { return kills } }}, func(r *rig) {
+	var kills atomic.Int64
+	runRig(t, 1, &rig{change: func(c *Config) { c.OOMKills = func() int { return int(kills.Load()) } }}, func(r *rig) {
 		r.hello(0)
 		r.pass(90 * time.Second)
-		kills++
+		kills.Add(1)
 		r.die(0, Exit{Signal: syscall.SIGKILL, Memory: 700 << 20})
 		r.expect(2, "serving", "worker 0 (pid 101) died: killed by SIGKILL; probably killed by the OOM killer; "+
 			"uptime 1m30s, peak memory 734 MB; respawning")
