@@ -101,7 +101,6 @@ type view struct {
 	status.Pool
 	Style   template.CSS
 	Script  template.JS
-	Up      float64
 	Figures []figure
 	Charts  []chart
 	Rows    []row
@@ -119,21 +118,19 @@ type figure struct {
 // row is a worker.
 type row struct {
 	status.Worker
-	Up        float64
 	Key, Link string
 }
 
 func newView(p status.Pool) view {
 	v := view{
 		Pool: p, Style: template.CSS(statusStyle()), Script: template.JS(statusJS),
-		Up:      p.Time.Sub(p.Started).Seconds(),
 		Figures: figures(&p.Total), Charts: charts(&p),
 	}
 	for _, c := range p.Certificates {
 		v.Certified = append(v.Certified, figure{"", visible(c.Name()), expiry(c, p.Time), c.Expiring})
 	}
 	for _, w := range p.Workers {
-		r := row{Worker: w, Up: p.Time.Sub(w.Started).Seconds(), Key: fmt.Sprintf("%d/%d", w.Slot, w.PID)}
+		r := row{Worker: w, Key: fmt.Sprintf("%d/%d", w.Slot, w.PID)}
 		if w.PID > 0 {
 			r.Link = fmt.Sprintf("connections?slot=%d&pid=%d", w.Slot, w.PID)
 		}

@@ -14,7 +14,7 @@ func samplePool() status.Pool {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := start.Add(27*time.Hour + 5*time.Minute)
 	p := status.Pool{
-		Version: "1.4.0", PID: 4700, Time: now, Started: start, State: status.Serving, Ready: true,
+		Version: "1.4.0", PID: 4700, Time: now, Started: start, Uptime: now.Sub(start).Seconds(), State: status.Serving, Ready: true,
 		Address: "[::]:8080", Base: "/srv/www", Model: "process", Slots: 3, Reloads: 2, Window: 5,
 		Rescue: status.Rescue{Workers: 2, Connections: 512, Bytes: 3 << 30, Unmovable: 1, Blamed: 2, Reset: 3, Lost: 4, GivenUp: 1, Last: 0.012, Seconds: 0.125},
 	}
@@ -57,7 +57,7 @@ func samplePool() status.Pool {
 
 func sampleWorkers(now time.Time) []status.Worker {
 	worker := func(slot, pid int, state string, up time.Duration) status.Worker {
-		w := status.Worker{Slot: slot, PID: pid, State: state, Generation: slot + 3, Deaths: slot % 2, QueueMax: 4096, Started: now.Add(-up)}
+		w := status.Worker{Slot: slot, PID: pid, State: state, Generation: slot + 3, Deaths: slot % 2, QueueMax: 4096, Started: now.Add(-up), Uptime: up.Seconds()}
 		if pid > 0 {
 			w.Keeper = pid + 100
 			w.CPU, w.CPUSeconds, w.Memory, w.Figures = 0.63, 812.5, 23<<20+int64(slot)<<18, sampleFigures(uint64(slot))

@@ -103,10 +103,10 @@
 		write(link, worker.pid);
 	}
 
-	function showWorker(row, worker, now) {
+	function showWorker(row, worker) {
 		const cell = field => row.querySelector(`[data-field=${field}]`);
 		const values = {
-			slot: worker.slot, state: stateName(worker.state), up: worker.pid ? age(since(now, worker.started)) : none,
+			slot: worker.slot, state: stateName(worker.state), up: worker.pid ? age(worker.uptime) : none,
 			rate: rate(worker.rate), p99: seconds(worker.p99), active: count(worker.active), queue: count(worker.queue),
 			cpu: percent(worker.cpu), memory: worker.memory ? size(worker.memory) : none, deaths: count(worker.deaths),
 			age: worker.oldest ? seconds(worker.oldest.age) : none, line: worker.oldest ? visible(worker.oldest.line) : '',
@@ -127,7 +127,7 @@
 				row.dataset.key = key;
 			}
 			old.delete(key);
-			showWorker(row, worker, pool.time);
+			showWorker(row, worker);
 			if (row === place) place = place.nextElementSibling;
 			else body.insertBefore(row, place);
 		}
@@ -193,7 +193,7 @@
 		showCertificates(pool);
 		write(element('handshakes'), handshakes(pool.total.tls));
 		write(element('http2'), http2(pool.total));
-		write(element('up'), age(since(pool.time, pool.started)));
+		write(element('up'), age(pool.uptime));
 		for (const name of ['slots', 'reloads', 'pid']) write(element(name), pool[name]);
 		for (const name of ['address', 'base', 'model']) write(element(name), visible(pool[name]));
 	}

@@ -81,7 +81,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	info, reading, now := o.Info(), o.Board.Read(), o.now()
 	p = status.Pool{
 		Version: info.Version, Address: info.Address, Base: info.Base, Model: info.Model, PID: os.Getpid(),
-		Time: now, Started: o.Started, State: view.State, Ready: view.State == status.Serving,
+		Time: now, Started: o.Started, Uptime: read(o.proc, os.Getpid()).uptime(o.Started, now), State: view.State, Ready: view.State == status.Serving,
 		Slots: view.Slots, Reloads: view.Reloads, Failed: view.Failed, Rescue: view.Rescue,
 	}
 	o.addReports(&p)
@@ -92,7 +92,7 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	cpu := make(map[int]float64) // of a slot's running processes
 	slotted, all := make(map[int]open), open{}
 	for _, v := range view.Workers {
-		w, holds := o.worker(v, reading, mono)
+		w, holds := o.worker(v, reading, now, mono)
 		w.Deaths = view.Totals[v.Slot].Deaths
 		if w.PID != 0 {
 			// A process that has just exited is gone from /proc, and not yet part of
@@ -158,12 +158,13 @@ func (o open) plus(p open) open {
 }
 
 // worker describes one process, without rates and quantiles, and what it has open.
-func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, mono int64) (w status.Worker, holds open) {
+func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, now time.Time, mono int64) (w status.Worker, holds open) {
 	w = v.Worker
 	if v.PID == 0 {
 		return w, holds
 	}
-	w.CPUSeconds, w.Memory = usage(o.proc, v.PID)
+	is := read(o.proc, v.PID)
+	w.CPUSeconds, w.Memory, w.Uptime = is.cpu, is.memory, is.uptime(w.Started, now)
 	if s, ok := o.Board.Look(v.Row); ok {
 		holds = open{s.Active, s.Idle, s.Streams}
 		if w.State != status.WorkerDraining { // its options may be outdated

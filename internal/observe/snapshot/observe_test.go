@@ -78,20 +78,19 @@ func TestCompare(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	var cpu float64
-	var memory int64
-	for began := time.Now(); cpu < 0.01 && time.Since(began) < 10*time.Second; { // each look costs some
-		cpu, memory = usage("/proc", os.Getpid())
+	var p process
+	for began := time.Now(); p.cpu < 0.01 && time.Since(began) < 10*time.Second; { // each look costs some
+		p = read("/proc", os.Getpid())
 	}
-	if cpu < 0.01 || cpu > 3600 || memory < 1<<20 || memory > 1<<33 {
-		t.Errorf("%v s and %d bytes", cpu, memory)
+	if p.cpu < 0.01 || p.cpu > 3600 || p.memory < 1<<20 || p.memory > 1<<33 {
+		t.Errorf("%+v", p)
 	}
-	if cpu, memory := usage("/proc", 1<<30); cpu != 0 || memory != 0 {
-		t.Errorf("without a process: %v s and %d bytes", cpu, memory)
+	if p := read("/proc", 1<<30); p != (process{}) {
+		t.Errorf("without a process: %+v", p)
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"1": "1 (a) b) S 0 0 0 0 0 0 0 0 0 0 150 50 0 0 0 0 0 0 0 0 3 0\n", "2": "2 (short) S", "3": "", "4": "no parenthesis",
+		"1": "1 (a) b) S 0 0 0 0 0 0 0 0 0 0 150 50 0 0 0 0 0 0 500 0 3 0\n", "2": "2 (short) S", "3": "", "4": "no parenthesis",
 	} {
 		if err := os.MkdirAll(dir+"/"+name, 0o755); err != nil {
 			t.Fatal(err)
@@ -100,12 +99,28 @@ func TestUsage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if cpu, memory := usage(dir, 1); cpu != 2 || memory != 3*int64(os.Getpagesize()) {
-		t.Errorf("with a parenthesis in the name: %v s and %d bytes", cpu, memory)
+	if p := read(dir, 1); p != (process{2, 3 * int64(os.Getpagesize()), 5}) {
+		t.Errorf("with a parenthesis in the name: %+v", p)
 	}
 	for pid := 2; pid <= 4; pid++ {
-		if cpu, memory := usage(dir, pid); cpu != 0 || memory != 0 {
-			t.Errorf("with garbage %d: %v s and %d bytes", pid, cpu, memory)
+		if p := read(dir, pid); p != (process{}) {
+			t.Errorf("with garbage %d: %+v", pid, p)
+		}
+	}
+}
+
+// The clock may be set after a process was started.
+func TestUptime(t *testing.T) {
+	now := time.Now()
+	for _, started := range []time.Time{now.Add(-1000 * time.Hour), now.Add(time.Hour)} {
+		if up := read("/proc", os.Getpid()).uptime(started, now); up <= 0 || up > 3600 {
+			t.Errorf("started at %v by the clock: up %v s", started, up)
+		}
+	}
+	none := read(t.TempDir(), os.Getpid())
+	for ago, want := range map[time.Duration]float64{time.Hour: 3600, -time.Hour: 0} {
+		if up := none.uptime(now.Add(-ago), now); up != want {
+			t.Errorf("without /proc, started %v ago: up %v s", ago, up)
 		}
 	}
 }
@@ -303,7 +318,7 @@ func TestStale(t *testing.T) {
 	mapped.Stale.Store(1)
 	for state, want := range map[string]int{status.WorkerServing: 1, status.WorkerStarting: 1, status.WorkerDraining: 0} {
 		v := supervise.WorkerView{Worker: status.Worker{PID: os.Getpid(), State: state}, Row: row}
-		if w, _ := o.worker(v, o.Board.Read(), monotonic()); w.Stale != want {
+		if w, _ := o.worker(v, o.Board.Read(), time.Now(), monotonic()); w.Stale != want {
 			t.Errorf("%s: %d sites, want %d", state, w.Stale, want)
 		}
 	}

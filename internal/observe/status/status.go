@@ -49,6 +49,7 @@ type Pool struct {
 	PID     int       `json:"pid"`
 	Time    time.Time `json:"time"`    // of the snapshot
 	Started time.Time `json:"started"` // of the master
+	Uptime  float64   `json:"uptime"`  // seconds since then, even if the clock was set meanwhile
 	State   string    `json:"state"`
 	Ready   bool      `json:"ready"` // State is Serving
 	Address string    `json:"address"`
@@ -122,6 +123,7 @@ type Worker struct {
 	Generation int       `json:"generation"` // processes the slot has had, this one included
 	Deaths     int       `json:"deaths"`     // unexpected exits of the slot's workers
 	Started    time.Time `json:"started"`
+	Uptime     float64   `json:"uptime"`           // seconds since then, even if the clock was set meanwhile
 	Heartbeat  float64   `json:"heartbeat"`        // seconds since its last heartbeat
 	Queue      int       `json:"queue"`            // connections waiting in the fullest of its accept queues
 	QueueMax   int       `json:"queue_max"`        // limit of the accept queue

@@ -125,7 +125,7 @@ func (b *bench) expect(texts ...string) {
 // process, and others that serve.
 func aPool(workers int) status.Pool {
 	p := status.Pool{
-		Version: "1.4.0", PID: 4242, Time: noon, Started: noon.Add(-76 * time.Hour), State: status.Serving, Ready: true,
+		Version: "1.4.0", PID: 4242, Time: noon, Started: noon.Add(-76 * time.Hour), Uptime: 76 * 3600, State: status.Serving, Ready: true,
 		Address: "*:8080", Base: "/srv/www", Model: "process", Slots: workers, Reloads: 2, Window: 5,
 		Total: status.Figures{
 			Requests: map[string]uint64{"2xx": 1_234_567, "3xx": 40_000, "4xx": 321, "5xx": 2}, Answered: 1_274_890,
@@ -138,7 +138,7 @@ func aPool(workers int) status.Pool {
 	}
 	for i := range workers {
 		w := status.Worker{
-			Slot: i, PID: 1_204_242 + i, State: status.WorkerServing, Generation: 3, Deaths: i % 2, Started: noon.Add(-time.Duration(i+1) * 7 * time.Hour),
+			Slot: i, PID: 1_204_242 + i, State: status.WorkerServing, Generation: 3, Deaths: i % 2, Started: noon.Add(-time.Duration(i+1) * 7 * time.Hour), Uptime: float64(i+1) * 7 * 3600,
 			Heartbeat: 0.2, Queue: i % 3, QueueMax: 4096, CPU: 0.1 * float64(i%10), Memory: int64(30e6 + 1e6*i),
 		}
 		w.Requests, w.Answered = map[string]uint64{"2xx": uint64(1000 * i)}, uint64(1000*i)

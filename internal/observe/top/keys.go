@@ -74,5 +74,5 @@ func (m *model) open() tea.Cmd {
 
 // table returns the layout of the workers in this window.
 func (m *model) table() layout[status.Worker] {
-	return fit(workerColumns(m.pool.Time, m.workers.rows, m.width >= wideWindow), m.width, m.workers.by)
+	return fit(workerColumns(m.workers.rows, m.width >= wideWindow), m.width, m.workers.by)
 }

@@ -113,7 +113,7 @@ func (m *model) setPool(p status.Pool, at time.Time) {
 
 // order sorts the workers.
 func (m *model) order() {
-	m.workers.fill(slices.Clone(m.pool.Workers), workerColumns(m.pool.Time, nil, true))
+	m.workers.fill(slices.Clone(m.pool.Workers), workerColumns(nil, true))
 }
 
 // selected returns the worker under the cursor, or -1, -1 if there is none.

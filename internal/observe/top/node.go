@@ -97,7 +97,7 @@ func nodeColumns(longest int) []column[*NodeStatus] {
 		{name: "STATE", width: len(unreachable), rank: 1, left: true, cell: func(n N, width int) string { return clean(n.state(), width) },
 			paint: func(t theme, n N) lipgloss.Style { return pick(n.Err != nil, t.bad, t.state(n.state())) },
 			order: func(a, b N) int { return cmp.Compare(nodeSeverity(b), nodeSeverity(a)) }},
-		number("UP", 4, 8, func(p *status.Pool) string { return uptime(p.Time, p.Started) }, func(p *status.Pool) float64 { return p.Time.Sub(p.Started).Seconds() }),
+		number("UP", 4, 8, func(p *status.Pool) string { return uptime(p.Uptime) }, func(p *status.Pool) float64 { return p.Uptime }),
 		number("WORKERS", 7, 6, func(p *status.Pool) string { return fmt.Sprintf("%d/%d", serving(p), p.Slots) }, func(p *status.Pool) float64 { return float64(serving(p)) }),
 		number("CONN/IDLE", 9, 3, func(p *status.Pool) string { return count(p.Total.Active) + "/" + count(p.Total.Idle) }, func(p *status.Pool) float64 { return float64(p.Total.Active) }),
 		number("REQ/S", 5, 2, func(p *status.Pool) string { return rate(p.Total.Rate) }, func(p *status.Pool) float64 { return p.Total.Rate }),

@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 )
 
 const units = "kMGTPE" // powers of 1000
@@ -107,9 +106,9 @@ func age(v float64) string {
 	}
 }
 
-// uptime formats the time since started in its largest unit, in at most four cells.
-func uptime(now, started time.Time) string {
-	s := age(now.Sub(started).Seconds())
+// uptime formats seconds in their largest unit, in at most four cells.
+func uptime(seconds float64) string {
+	s := age(seconds)
 	if i := strings.IndexAny(s, "dhm"); i >= 0 {
 		return s[:i+1]
 	}

@@ -48,13 +48,12 @@ func TestNumbersAreNarrow(t *testing.T) {
 }
 
 func TestUptime(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for ago, want := range map[time.Duration]string{
+	for up, want := range map[time.Duration]string{
 		0: "0s", 1200 * time.Millisecond: "1s", 59 * time.Second: "59s", 5 * time.Minute: "5m", 3*time.Hour + time.Minute: "3h",
-		50 * time.Hour: "2d", 400 * 24 * time.Hour: "400d", -time.Hour: "0s",
+		50 * time.Hour: "2d", 400 * 24 * time.Hour: "400d",
 	} {
-		if got := uptime(now, now.Add(-ago)); got != want {
-			t.Errorf("%v: %q, want %q", ago, got, want)
+		if got := uptime(up.Seconds()); got != want {
+			t.Errorf("%v: %q, want %q", up, got, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func Snapshot(p status.Pool, width int) string {
 		b.WriteString(strings.TrimRight(clean(s, width), " ") + "\n")
 	}
 	f := p.Total
-	say("", "Phalanx %s: %s, pid %d, up %s", p.Version, p.State, p.PID, age(p.Time.Sub(p.Started).Seconds()))
+	say("", "Phalanx %s: %s, pid %d, up %s", p.Version, p.State, p.PID, age(p.Uptime))
 	for _, problem := range p.Problems {
 		say(problem.Severity, "%s", problem.Text)
 	}
@@ -65,7 +65,7 @@ func Snapshot(p status.Pool, width int) string {
 		say("errors", "%s", t)
 	}
 	b.WriteString("\n")
-	writeTable(&b, fit(workerColumns(p.Time, p.Workers, width >= wideWindow), min(width, 200)+1, ""), p.Workers)
+	writeTable(&b, fit(workerColumns(p.Workers, width >= wideWindow), min(width, 200)+1, ""), p.Workers)
 	return b.String()
 }
 

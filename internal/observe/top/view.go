@@ -164,7 +164,7 @@ func (m *model) title(t theme, withRate bool) string {
 		{"● " + clean(p.State, 12), t.state(p.State), 0},
 		{pick(m.paused, "PAUSED", ""), t.warn, 1},
 		{pick(withRate, rate(p.Total.Rate)+pick(m.width < 30, "/s", " req/s"), ""), t.bold, 2},
-		{"up " + age(p.Time.Sub(p.Started).Seconds()), t.plain, 3},
+		{"up " + age(p.Uptime), t.plain, 3},
 		{clean(p.Address, 40), t.plain, 5},
 		{fmt.Sprintf("pid %d", p.PID), t.plain, 6},
 	}
@@ -259,7 +259,7 @@ func (m *model) workerDetail(t theme) []string {
 	w := m.workers.rows[m.workers.cursor.at]
 	first := fmt.Sprintf("worker %d: %s", w.Slot, w.State)
 	if w.PID > 0 {
-		first += fmt.Sprintf(", up %s, heartbeat %s ago", age(secondsUp(m.pool.Time, w)), age(w.Heartbeat))
+		first += fmt.Sprintf(", up %s, heartbeat %s ago", age(w.Uptime), age(w.Heartbeat))
 	}
 	first += fmt.Sprintf(", generation %d, %s", w.Generation, human.Plural(w.Deaths, "death", "deaths"))
 	second := human.Plural(w.Answered, "request", "requests")

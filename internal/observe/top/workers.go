@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"charm.land/lipgloss/v2"
 
@@ -17,7 +16,7 @@ import (
 // workerColumns returns the columns of the table of workers; wide adds the oldest request.
 // Slots, pids and states are as wide as the longest one, so that eighty cells have room for
 // all other columns.
-func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[status.Worker] {
+func workerColumns(workers []status.Worker, wide bool) []column[status.Worker] {
 	type W = status.Worker
 	slot, pid, state := 1, 3, 8
 	for _, w := range workers {
@@ -36,7 +35,7 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 		{name: "STATE", width: state, rank: 1, left: true, cell: func(w W, _ int) string { return clean(w.State, state) },
 			paint: func(t theme, w W) lipgloss.Style { return t.state(w.State) },
 			order: func(a, b W) int { return cmp.Compare(severity(b), severity(a)) }},
-		number("UP", 4, 9, func(w W) string { return pick(w.Started.IsZero(), "-", uptime(now, w.Started)) }, func(w W) float64 { return secondsUp(now, w) }),
+		number("UP", 4, 9, func(w W) string { return pick(w.PID == 0, "-", uptime(w.Uptime)) }, func(w W) float64 { return w.Uptime }),
 		number("CONN/IDLE", 9, 3, func(w W) string { return count(w.Active) + "/" + count(w.Idle) }, func(w W) float64 { return float64(w.Active) }),
 		number("REQ/S", 5, 2, func(w W) string { return rate(w.Rate) }, func(w W) float64 { return w.Rate }),
 		number("MB/S", 4, 8, func(w W) string { return megabytes(w.Bandwidth) }, func(w W) float64 { return w.Bandwidth }),
@@ -58,13 +57,6 @@ func workerColumns(now time.Time, workers []status.Worker, wide bool) []column[s
 			order: func(a, b W) int { return cmp.Compare(oldestAge(b), oldestAge(a)) }})
 	}
 	return all
-}
-
-func secondsUp(now time.Time, w status.Worker) float64 {
-	if w.PID == 0 {
-		return 0
-	}
-	return now.Sub(w.Started).Seconds()
 }
 
 // generations formats how many processes a slot has had, and how many of them died.
