@@ -20,7 +20,7 @@ const (
 	// LingerTimeout bounds the wait for the client to close after the last
 	// response. Without that wait, bytes that it still sends would cause a reset,
 	// and the response could be lost (RFC 9112 §9.6). It starts again while the
-	// client still receives that response (serve.Config.LingerBytes).
+	// client still receives that response (serve.Queue.Lasts).
 	LingerTimeout = 5 * time.Second
 	// DrainGrace is how long an idle connection stays open when its worker drains: a request
 	// that is on its way is still answered.

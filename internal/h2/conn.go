@@ -76,6 +76,7 @@ type Conn struct {
 	came  time.Duration // when the first byte of the incomplete frame or header block was received
 	drain time.Duration // when draining began
 	swept time.Duration // when sweep was last called
+	tail  time.Duration // when the connection began to linger, or its client last made progress since
 
 	unsent int32     // bytes that are not yet written to the socket
 	pace   conn.Pace // of responses

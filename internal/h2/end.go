@@ -91,7 +91,7 @@ func (c *Conn) goAway(out []byte, now conn.Now) []byte {
 		out = appendGoAway(out, c.served, c.code) // no higher than before (RFC 9113 §6.8)
 	}
 	c.release(func(s *stream) { s.reply.Abort(errFailed) })
-	c.phase, c.since = phaseLinger, now.Mono
+	c.Linger(now)
 	return out
 }
 
@@ -108,8 +108,20 @@ func (c *Conn) release(end func(*stream)) {
 
 // Linger replaces the step Close when there are bytes left to receive; see [conn.Conn.Linger].
 func (c *Conn) Linger(now conn.Now) conn.Step {
+	if c.phase != phaseLinger {
+		c.tail, c.pace = now.Mono, conn.Pace{}
+	}
 	c.phase, c.since = phaseLinger, now.Mono
 	return conn.Linger
+}
+
+// InTime reports whether a client that has acknowledged n more bytes since the connection lingers still
+// receives the last responses. It has as much time as before the end, at the rate of a drain.
+func (c *Conn) InTime(n int64, now conn.Now) bool {
+	if c.pace.Moved(max(n, 0), c.cfg.http.Rate(true), conn.SendTimeout) {
+		c.tail = now.Mono
+	}
+	return now.Mono-c.tail < conn.SendTimeout
 }
 
 // Abort ends the connection because the socket failed, the client disconnected, or a file

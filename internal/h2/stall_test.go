@@ -69,3 +69,28 @@ func TestStreamBehindAnotherIsNotStalled(t *testing.T) {
 		t.Errorf("heads %v, resets %v, GOAWAY %v", c.heads, c.resets, c.goaway)
 	}
 }
+
+// While the connection lingers, the client has as much time for the last responses as before the end.
+func TestInTime(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	c.now.Mono += time.Hour
+	c.conn.Linger(c.now)
+	const minute = conn.DrainRate * 60
+	for i, r := range []struct {
+		after time.Duration
+		n     int64
+		want  bool
+	}{
+		{59 * time.Second, minute - 1, true},
+		{0, -5, true}, // a frame was sent
+		{0, 1, true},  // the next minute begins
+		{59 * time.Second, minute - 1, true},
+		{time.Second, 0, false},
+	} {
+		c.now.Mono += r.after
+		c.conn.Linger(c.now) // once more
+		if got := c.conn.InTime(r.n, c.now); got != r.want {
+			t.Errorf("%d: %t, want %t", i, got, r.want)
+		}
+	}
+}

@@ -89,10 +89,9 @@ const OutSize = TextSize + (TextSize/1024+2)*32 + 2<<10
 // free, which may take minutes.
 const ProgressEvery = time.Second
 
-// LingerBytes returns how many bytes of the last response a client must have acknowledged within a
-// conn.LingerTimeout for the connection to linger for another one, if the kernel still has some: as
-// many as a draining worker requires. An HTTP/2 client opens windows while it receives: if the socket
-// were closed, the WINDOW_UPDATE frame would cause a reset, and the rest of the response would be lost.
-func (cfg *Config) LingerBytes() int64 {
+// lingerBytes returns how many bytes of the last response a client of HTTP/1.1 must have acknowledged within
+// a conn.LingerTimeout for the connection to linger for another one, if the kernel still has some: as many as
+// a draining worker requires.
+func (cfg *Config) lingerBytes() int64 {
 	return int64(cfg.Conn.Rate(true)) * int64(conn.LingerTimeout/time.Second)
 }

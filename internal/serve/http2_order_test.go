@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -260,79 +259,4 @@ func duringResponse(t *testing.T, do func(*testing.T, *h2client, *servetest.Serv
 			})
 		})
 	}
-}
-
-// beforeDrain begins a download of /f over a socket with a small buffer, and then makes the server drain. It
-// returns the client and the number of bytes that it has received.
-func beforeDrain(t *testing.T, s *servetest.Server) (c *h2client, n int) {
-	t.Helper()
-	c = greetHTTP2(t, dialTight(t, s.Addr))
-	c.ask(1, "/f")
-	for n == 0 {
-		_, n = c.content()
-	}
-	s.Order(serve.Drain{})
-	return c, n
-}
-
-// A slow client of a draining worker receives all of its last response, which the kernel sends long after the
-// worker has passed it on, though the client opens windows meanwhile: a connection that is closed would answer
-// them with a reset.
-func TestHTTP2DrainDeliversTheLastResponse(t *testing.T) {
-	dir := t.TempDir()
-	const size = 2 << 20 // it fits into the send buffer of a local socket, and takes the client longer than conn.LingerTimeout
-	servetest.Noise(t, filepath.Join(dir, "f"), size)
-	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
-		s := servetest.Start(t, dir, run, speaksHTTP2)
-		c, n := beforeDrain(t, s)
-		pace := time.NewTicker(60 * time.Millisecond)
-		defer pace.Stop()
-		for n < size {
-			<-pace.C
-			_, k := c.content()
-			if n += k; k > 0 {
-				c.must(c.WriteWindowUpdate(0, uint32(k)))
-			}
-		}
-		c.conn.Close()
-		s.Wait()
-	})
-}
-
-// A client below the minimum rate keeps its connection no longer because its last response is still in the
-// kernel's queue.
-func TestLingeringClientBelowTheMinimumRate(t *testing.T) {
-	dir := t.TempDir()
-	const size = 1 << 20 // it fits into the send buffer of a local socket
-	servetest.Noise(t, filepath.Join(dir, "f"), size)
-	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
-		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
-			speaksHTTP2(cfg)
-			cfg.Conn.MinRate = 1 << 20
-		})
-		c, n := beforeDrain(t, s)
-		pace := time.NewTicker(500 * time.Millisecond)
-		defer pace.Stop()
-		for {
-			select {
-			case err := <-s.Done:
-				if err != nil {
-					t.Error(err)
-				}
-				return
-			case <-pace.C:
-			}
-			f, err := c.ReadFrame()
-			if err != nil { // the server has closed the connection
-				s.Wait()
-				return
-			}
-			if d, ok := f.(*http2.DataFrame); ok {
-				n += len(d.Data())
-			}
-			if n > size/2 {
-				t.Fatal("a client that is too slow keeps its connection")
-			}
-		}
-	})
 }

@@ -31,8 +31,20 @@ func (q *Queue) Progress(c Protocol, fd int, now conn.Now) {
 	}
 }
 
+// lastSegment is how many bytes arrive in one segment with the FIN, before the client could answer: it is less
+// than the default MSS of IPv4. The GOAWAY frames to an idle client that has vanished are fewer.
+const lastSegment = 500
+
 // Lasts measures the queue of a lingering connection, and reports whether its client still receives the last
-// response.
+// response. An HTTP/2 client opens windows while it receives: if the socket were closed, the WINDOW_UPDATE frame
+// would cause a reset, and the rest of the response would be lost. So it has as much time as before the end.
 func (q *Queue) Lasts(cfg *Config, c Protocol, fd int, now conn.Now) bool {
-	return q.Acknowledged(fd) >= cfg.LingerBytes() && q.bytes > 0
+	n := q.Acknowledged(fd)
+	if q.bytes <= lastSegment {
+		return false
+	}
+	if c, ok := c.(*h2.Conn); ok {
+		return c.InTime(n, now)
+	}
+	return n >= cfg.lingerBytes()
 }

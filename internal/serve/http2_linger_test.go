@@ -1,0 +1,135 @@
+package serve_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"phalanx/internal/conn"
+	"phalanx/internal/serve"
+	"phalanx/internal/serve/servetest"
+)
+
+// beforeDrain begins a download of /f over a socket with a small buffer, and then makes the server drain. It
+// returns the client and the number of bytes that it has received.
+func beforeDrain(t *testing.T, s *servetest.Server) (c *h2client, n int) {
+	t.Helper()
+	c = greetHTTP2(t, dialTight(t, s.Addr))
+	c.ask(1, "/f")
+	for n == 0 {
+		_, n = c.content()
+	}
+	s.Order(serve.Drain{})
+	return c, n
+}
+
+// A slow client of a draining worker receives all of its last response, which the kernel sends long after the
+// worker has passed it on, though the client opens windows meanwhile: a connection that is closed would answer
+// them with a reset.
+func TestHTTP2DrainDeliversTheLastResponse(t *testing.T) {
+	dir := t.TempDir()
+	const size = 2 << 20 // it fits into the send buffer of a local socket, and takes the client longer than conn.LingerTimeout
+	servetest.Noise(t, filepath.Join(dir, "f"), size)
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		s := servetest.Start(t, dir, run, speaksHTTP2)
+		c, n := beforeDrain(t, s)
+		pace := time.NewTicker(60 * time.Millisecond)
+		defer pace.Stop()
+		for n < size {
+			<-pace.C
+			_, k := c.content()
+			if n += k; k > 0 {
+				c.must(c.WriteWindowUpdate(0, uint32(k)))
+			}
+		}
+		c.conn.Close()
+		s.Wait()
+	})
+}
+
+// lingers makes a server, whose clock it moves, drain while a client receives /f over a socket with a small buffer.
+// It returns once the connection lingers, and the worker has passed all of the file to the kernel.
+func lingers(t *testing.T, s *servetest.Server, clock *held) (c *h2client, n int) {
+	t.Helper()
+	clock.release()
+	c, n = beforeDrain(t, s)
+	servetest.Await(t, "a connection that lingers", func() bool {
+		list := make(chan []serve.Seen, 1)
+		s.Order(serve.List{Reply: list})
+		all := <-list
+		return len(all) == 1 && all[0].State == conn.Ending
+	})
+	return c, n
+}
+
+// pass lets time pass for the server, which notices it when it receives something.
+func (h *h2client) pass(clock *held, d time.Duration) {
+	h.t.Helper()
+	clock.ahead.Add(int64(d))
+	h.must(h.WritePing(false, [8]byte{}))
+	time.Sleep(20 * time.Millisecond)
+}
+
+// A client that receives nothing for some time still gets all of its last response.
+func TestHTTP2GapInTheLastResponse(t *testing.T) {
+	dir := t.TempDir()
+	const size = 2 << 20 // it fits into the send buffer of a local socket
+	servetest.Noise(t, filepath.Join(dir, "f"), size)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		clock := held{times: 1}
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			speaksHTTP2(cfg)
+			cfg.Clock = clock.read
+		})
+		c, n := lingers(t, s, &clock)
+		for range 6 {
+			c.pass(&clock, conn.LingerTimeout)
+		}
+		for n < size {
+			_, k := c.content()
+			if n += k; k > 0 {
+				c.must(c.WriteWindowUpdate(0, uint32(k)))
+			}
+		}
+		c.conn.Close()
+		s.Wait()
+	})
+}
+
+// A client below the minimum rate keeps its connection no longer because its last response is still in the
+// kernel's queue.
+func TestLingeringClientBelowTheMinimumRate(t *testing.T) {
+	dir := t.TempDir()
+	const size = 1 << 20 // it fits into the send buffer of a local socket
+	servetest.Noise(t, filepath.Join(dir, "f"), size)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		clock := held{times: 1}
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			speaksHTTP2(cfg)
+			cfg.Conn.MinRate = 1 << 20
+			cfg.Clock = clock.read
+		})
+		c, n := lingers(t, s, &clock)
+		for {
+			f, err := c.ReadFrame()
+			if err != nil { // the server has closed the connection
+				s.Wait()
+				return
+			}
+			if d, ok := f.(*http2.DataFrame); ok {
+				n += len(d.Data())
+			}
+			if n > size/2 {
+				t.Fatal("a client that is too slow keeps its connection")
+			}
+			clock.ahead.Add(int64(conn.LingerTimeout))
+			if c.WritePing(false, [8]byte{}) != nil {
+				s.Wait()
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+}
