@@ -138,15 +138,17 @@ func (c *Conn) Leave() {
 	c.phase = phaseClosed
 }
 
-// sweep ends the streams that have timed out while others make progress.
+// sweep ends the streams that have timed out while others make progress. If no other stream has anything to
+// send, the deadline of the connection applies.
 func (c *Conn) sweep(out []byte, now conn.Now) []byte {
+	others := c.queue.filled != 0
 	for i := len(c.streams) - 1; i >= 0; i-- {
 		s := c.streams[i]
 		switch idle := now.Mono - s.since; {
 		case s.phase == streamReceiving && idle >= conn.HeadTimeout:
 			s.fault = conn.Late
 			c.complete(s, now)
-		case s.phase == streamSending && s.window <= 0 && idle >= conn.SendTimeout:
+		case others && s.phase == streamSending && s.window <= 0 && idle >= conn.SendTimeout:
 			out = c.streamError(out, s.id, EnhanceYourCalm)
 		}
 	}

@@ -94,3 +94,22 @@ func TestInTime(t *testing.T) {
 		}
 	}
 }
+
+// If nothing else can be sent, a closed window ends the connection, not only its stream, however often Next is called.
+func TestStalledStreamAlone(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	c.get(1, "/page")
+	c.flush()
+	c.now.Mono += time.Second
+	c.conn.Progress(100, c.now) // the head
+	c.now.Mono += conn.SendTimeout - time.Second
+	if c.run(); len(c.resets) > 0 || len(c.goaway) > 0 {
+		t.Fatalf("resets %v, GOAWAY %v", c.resets, c.goaway)
+	}
+	c.now.Mono += time.Second
+	timer := c.conn.Expire(c.now)
+	c.run()
+	if c.failed(EnhanceYourCalm); timer != conn.TimerSend || c.conn.Reason() != ReasonStalled {
+		t.Errorf("timer %d, reason %q", timer, c.conn.Reason())
+	}
+}
