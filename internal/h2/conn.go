@@ -114,6 +114,7 @@ type Conn struct {
 	sending *stream // whose DATA frame is being sent; nil: none
 	rest    int64   // bytes of that frame that are still to be sent
 	made    int64   // content of all DATA frames so far in bytes
+	got     int64   // how much of it the client had acknowledged at the last call of Queued, or less
 }
 
 // New returns the connection that takes over from old, which has sent no response and may have

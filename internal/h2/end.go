@@ -138,17 +138,16 @@ func (c *Conn) Leave() {
 	c.phase = phaseClosed
 }
 
-// sweep ends the streams that have timed out while others make progress. If no other stream has anything to
-// send, the deadline of the connection applies.
+// sweep ends the streams that have timed out while others make progress. If none does, the deadline of the
+// connection is no later than theirs (see Queued), and engines check it first.
 func (c *Conn) sweep(out []byte, now conn.Now) []byte {
-	others := c.queue.filled != 0
 	for i := len(c.streams) - 1; i >= 0; i-- {
 		s := c.streams[i]
 		switch idle := now.Mono - s.since; {
 		case s.phase == streamReceiving && idle >= conn.HeadTimeout:
 			s.fault = conn.Late
 			c.complete(s, now)
-		case others && s.phase == streamSending && s.window <= 0 && idle >= conn.SendTimeout:
+		case s.phase == streamSending && s.window <= 0 && idle >= conn.SendTimeout:
 			out = c.streamError(out, s.id, EnhanceYourCalm)
 		}
 	}
@@ -278,11 +277,13 @@ func (c *Conn) Progress(n int64, now conn.Now) {
 }
 
 // Queued reports that the client has not acknowledged queued of the bytes that were sent. A stream with
-// some of them has its time once they are acknowledged: before, the client could not open its window.
+// some of them, now or at the last call, has its time from now on: before, the client could not open its window.
+// Like that of the connection, it begins when the client is found to have acknowledged them; see Progress.
 func (c *Conn) Queued(queued int64, now conn.Now) {
-	got := c.made - queued - int64(c.unsent) - c.rest
+	before := c.got
+	c.got = c.made - queued - int64(c.unsent) - c.rest
 	for _, s := range c.streams {
-		if s.phase == streamSending && s.mark > got {
+		if s.phase == streamSending && s.mark > min(c.got, before) {
 			s.since = now.Mono
 		}
 	}

@@ -95,21 +95,52 @@ func TestInTime(t *testing.T) {
 	}
 }
 
-// If nothing else can be sent, a closed window ends the connection, not only its stream, however often Next is called.
+// If no other stream makes progress, a closed window ends the connection, not only its stream, however often Next
+// is called.
 func TestStalledStreamAlone(t *testing.T) {
-	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-	c.get(1, "/page")
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 60_000})
+	c.get(1, "/huge")
 	c.flush()
-	c.now.Mono += time.Second
-	c.conn.Progress(100, c.now) // the head
-	c.now.Mono += conn.SendTimeout - time.Second
-	if c.run(); len(c.resets) > 0 || len(c.goaway) > 0 {
-		t.Fatalf("resets %v, GOAWAY %v", c.resets, c.goaway)
+	queued := int64(60_000)
+	timer := conn.TimerNone
+	for second := 0; timer == conn.TimerNone; second++ {
+		if second > 20+int(conn.SendTimeout/time.Second) {
+			t.Fatal("the connection does not end")
+		}
+		got := min(queued, 3000)
+		queued -= got
+		c.now.Mono += time.Second
+		c.conn.Progress(got, c.now)
+		c.conn.Queued(queued, c.now)
+		timer = c.conn.Expire(c.now)
+		if c.run(); len(c.resets) > 0 {
+			t.Fatalf("resets %v after %d s", c.resets, second)
+		}
 	}
-	c.now.Mono += time.Second
-	timer := c.conn.Expire(c.now)
-	c.run()
 	if c.failed(EnhanceYourCalm); timer != conn.TimerSend || c.conn.Reason() != ReasonStalled {
 		t.Errorf("timer %d, reason %q", timer, c.conn.Reason())
+	}
+}
+
+// A stream whose window stays closed is reset even if the others are never under way when the engine calls Next.
+func TestStalledStreamAmongShortOnes(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	c.framer.WriteWindowUpdate(0, 1<<30)
+	c.get(1, "/page")
+	c.flush()
+	c.now.Mono += 300 * time.Millisecond
+	for range conn.SendTimeout/time.Second + 1 {
+		c.now.Mono += 700 * time.Millisecond
+		c.conn.Progress(0, c.now)
+		c.conn.Queued(0, c.now)
+		c.run()
+		c.now.Mono += 300 * time.Millisecond
+		id := c.conn.last + 2
+		c.get(id, "/page")
+		c.framer.WriteWindowUpdate(id, 1<<20)
+		c.flush()
+	}
+	if c.resets[1] != EnhanceYourCalm || len(c.resets) != 1 || len(c.goaway) > 0 {
+		t.Errorf("resets %v, GOAWAY %v", c.resets, c.goaway)
 	}
 }
