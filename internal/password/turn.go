@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// attempts returns how many wrong and pending attempts a client has; 0 for one without an address.
+// attempts returns how many wrong and waiting attempts a client has; 0 for one without an address.
 func (c *Checker) attempts(from netip.Prefix, now time.Time) int {
 	if !from.IsValid() {
 		return 0
 	}
 	n, _ := c.wrong.get(from, now)
-	for _, j := range c.pending {
+	for _, j := range c.queue {
 		if j.client == from {
 			n++
 		}
@@ -41,12 +41,13 @@ func (c *Checker) unqueue(j *job) {
 // more than tried, the attempts of the client that needs room.
 func (c *Checker) makeRoom(tried int, now time.Time) bool {
 	var j *job
+	most := 0
 	for _, other := range c.queue {
-		if j == nil || c.tried(other, now) >= c.tried(j, now) {
-			j = other
+		if n := c.tried(other, now); n >= most {
+			j, most = other, n
 		}
 	}
-	if c.tried(j, now) <= tried {
+	if most <= tried {
 		return false
 	}
 	c.unqueue(j)
