@@ -264,7 +264,7 @@ func (l *Loop) thaw(state []byte, socket int, f conn.File, as arrival, since *re
 	}
 	if p.tls != nil {
 		p.http1.Secure()
-	} else if l.cfg.Conn.SecurePort != 0 && serve.Local(socket) {
+	} else if serve.Local(socket) {
 		p.http1.Local()
 	}
 	if since != nil && p.tls != nil {

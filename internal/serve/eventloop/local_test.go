@@ -2,12 +2,15 @@ package eventloop
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"testing"
 	"time"
 
+	wire "golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
@@ -19,6 +22,7 @@ type local struct {
 	dir   string
 	small []byte
 	l     *net.UnixListener
+	http2 bool // instead of HTTPS beside it
 }
 
 func newLocal(t *testing.T) *local {
@@ -46,12 +50,16 @@ func (s *local) worker(row *scoreboard.Row) *servetest.Server {
 		s.t.Fatal(err)
 	}
 	w := servetest.At(s.t, "")
-	w.ServeAll(s.dir, []serve.Listener{{FD: fd, Shared: true}}, run, func(cfg *serve.Config) { cfg.Conn.SecurePort, cfg.Row = 443, row })
+	w.ServeAll(s.dir, []serve.Listener{{FD: fd, Shared: true}}, run, func(cfg *serve.Config) {
+		if cfg.Row, cfg.Conn.HTTP2 = row, s.http2; !s.http2 {
+			cfg.Conn.SecurePort = 443
+		}
+	})
 	return w
 }
 
-// client connects and returns a function that requests the file on the connection.
-func (s *local) client() (ask func()) {
+// dial connects.
+func (s *local) dial() net.Conn {
 	s.t.Helper()
 	c, err := net.Dial("unix", s.l.Addr().String())
 	if err != nil {
@@ -59,6 +67,13 @@ func (s *local) client() (ask func()) {
 	}
 	s.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(time.Minute))
+	return c
+}
+
+// client connects and returns a function that requests the file on the connection.
+func (s *local) client() (ask func()) {
+	s.t.Helper()
+	c := s.dial()
 	in := bufio.NewReader(c)
 	return func() {
 		s.t.Helper()
@@ -85,6 +100,41 @@ func TestUnixConnectionMoves(t *testing.T) {
 		ask()
 	}
 	w.Stop()
+}
+
+// The HTTP/2 of a unix socket has no budget, even if the connection was handed over before it began.
+func TestUnixConnectionMovesBeforeHTTP2(t *testing.T) {
+	s := newLocal(t)
+	s.http2 = true
+	var row scoreboard.Row
+	w := s.worker(&row)
+	c := s.dial()
+	servetest.Await(t, "the connection", func() bool { return row.Accepted.Load() == 1 })
+	from, to := newHandover(t)
+	next := s.worker(nil)
+	next.Order(serve.TakeOver{FD: to})
+	w.Order(serve.Drain{Kept: true, HandOver: true}, serve.HandOver{FD: from})
+	w.Wait()
+	const pings = 2000 // more than a client's budget
+	var frames bytes.Buffer
+	frames.WriteString(conn.Preface)
+	framer := wire.NewFramer(&frames, c)
+	framer.WriteSettings()
+	for range pings {
+		framer.WritePing(false, [8]byte{})
+	}
+	go c.Write(frames.Bytes()) // while responses are read; ends with the connection
+	for n := 0; n < pings; {
+		switch f, err := framer.ReadFrame(); f.(type) {
+		case *wire.PingFrame:
+			n++
+		case *wire.SettingsFrame:
+		default:
+			t.Fatalf("%v, %v after %d pings", f, err, n)
+		}
+	}
+	c.Close()
+	next.Stop()
 }
 
 // Connections that a proxy keeps open are spread over all workers, however idle these are.
