@@ -22,6 +22,7 @@ func (w *Writer) writes() {
 
 // returned notes that a write has returned. mu must be held.
 func (w *Writer) returned() {
+	w.hung = w.hung || w.hangs()
 	w.writing = time.Time{}
 	w.watch.Stop()
 }
@@ -50,8 +51,11 @@ func (w *Writer) alertFull(cause error) {
 	w.countLost()
 	full := w.full
 	w.mu.Unlock()
-	if full != w.alertedFull && w.alert(cause) {
-		w.alertedFull = full
+	if w.hung {
+		cause = errHung
+	}
+	if full == w.alertedFull || w.alert(cause) {
+		w.alertedFull, w.hung = full, false
 	}
 }
 

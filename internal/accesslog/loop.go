@@ -26,6 +26,7 @@ const (
 var (
 	errStuck = errors.New("the reader is too slow")
 	errBurst = errors.New("lines arrive faster than they can be written")
+	errHung  = errors.New("the disk did not respond for some time")
 )
 
 // verdict is the result of an attempt to write.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -235,5 +236,44 @@ func TestSilentDiskIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "no fault", func() bool { return w.Fault() == "" })
+	closed(t, w)
+}
+
+// Lines that are lost while the disk does not respond, after its alert, are reported with that cause once it does.
+func TestLostOnSilentDisk(t *testing.T) {
+	alerts := make(chan string, 2)
+	var ahead atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	reader, w := onDisk(t, Config{Alert: func(line string) { alerts <- line }, slow: time.Hour, now: now})
+	next := func() string {
+		t.Helper()
+		select {
+		case line := <-alerts:
+			return line
+		case <-time.After(time.Minute):
+			t.Fatal("no alert")
+			return ""
+		}
+	}
+	ring, _ := newRing(t, 64<<10)
+	line := []byte(strings.Repeat("x", 99) + "\n")
+	for range 100 { // more than the pipe holds
+		ring.Write(line)
+	}
+	w.Attach(0, ring)
+	fd := int(reader.Fd())
+	until(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fd, unix.SIOCINQ); return err == nil && n > 0 })
+	ahead.Add(int64(time.Hour))
+	w.silent()
+	next()
+	for range 2000 { // more than the ring holds
+		ring.Write(line)
+	}
+	ahead.Add(int64(quiet))
+	go io.Copy(io.Discard, reader) // ends with the test
+	want := "access log: write disk: the disk did not respond for some time; "
+	if got := next(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, " lines lost so far") {
+		t.Errorf("%q, want %q and how many", got, want)
+	}
 	closed(t, w)
 }

@@ -62,6 +62,7 @@ type Writer struct {
 	out         *outlet
 	rung        time.Time // when the doorbell woke it last
 	alertedFull uint64    // value of full at the last alert about it
+	hung        bool      // the disk has not responded for long since then
 }
 
 // order is a request of Close or Suspend.
