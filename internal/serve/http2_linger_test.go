@@ -133,3 +133,70 @@ func TestLingeringClientBelowTheMinimumRate(t *testing.T) {
 		}
 	})
 }
+
+// At the limit of connections, one whose HTTP/2 client still receives its response is not closed as idle.
+func TestHTTP2ReceivingClientIsNotIdle(t *testing.T) {
+	dir := withFile(t, 10)
+	const size = 1 << 20 // it fits into the send buffer of a local socket
+	servetest.Noise(t, filepath.Join(dir, "large"), size)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		const most = 4
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			speaksHTTP2(cfg)
+			cfg.MaxConnections, cfg.Conn.KeepAlive = most, time.Hour
+		})
+		c := greetHTTP2(t, dialTight(t, s.Addr))
+		c.ask(1, "/large")
+		n := 0
+		for n == 0 {
+			_, n = c.content()
+		}
+		awaitIdle(t, s, 0)
+		for range 3 * most {
+			asked(t, s.Dial())
+			awaitIdle(t, s, 0)
+		}
+		for n < size {
+			_, k := c.content()
+			if n += k; k > 0 {
+				c.must(c.WriteWindowUpdate(0, uint32(k)))
+			}
+		}
+		c.conn.Close()
+		s.Stop()
+	})
+}
+
+// HTTP/2 clients that receive nothing do not lock others out.
+func TestHTTP2DeafClientsMakeRoom(t *testing.T) {
+	dir := withFile(t, 10)
+	servetest.Noise(t, filepath.Join(dir, "large"), 400_000)
+	servetest.Sparse(t, filepath.Join(dir, "huge"), large)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		const most = serve.MostSpared + 2
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
+			speaksHTTP2(cfg)
+			cfg.MaxConnections, cfg.Conn.KeepAlive = most, time.Hour
+		})
+		var deaf []*h2client
+		for range most {
+			c := greetHTTP2(t, dialTight(t, s.Addr))
+			c.ask(1, "/large")
+			for n := 0; n == 0; {
+				_, n = c.content()
+			}
+			deaf = append(deaf, c)
+		}
+		awaitIdle(t, s, 0)
+		download := s.Dial() // one above the limit is served in any case
+		servetest.Begin(t, download, "/huge", 1000)
+		if !asked(t, s.Dial()) {
+			t.Error("the next client is not served")
+		}
+		download.Close()
+		for _, c := range deaf {
+			c.conn.Close() // with a reset: it has not received everything
+		}
+		s.Stop()
+	})
+}

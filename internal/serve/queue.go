@@ -48,3 +48,14 @@ func (q *Queue) Lasts(cfg *Config, c Protocol, fd int, now conn.Now) bool {
 	}
 	return n >= cfg.lingerBytes()
 }
+
+// MostSpared is how many idle connections that are delivering a worker spares when it makes room for a new one.
+// It bounds the search if attackers receive nothing.
+const MostSpared = 100
+
+// Delivering reports whether the client of an idle HTTP/2 connection is still receiving responses: they are complete
+// for the worker, but if the socket were closed, the next WINDOW_UPDATE frame would cause a reset.
+func Delivering(fd int) bool {
+	bytes, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return err == nil && bytes > lastSegment
+}

@@ -153,12 +153,18 @@ func (l *Loop) longestHead(newest *peer) *peer {
 }
 
 // longestIdle returns the peer that has been idle for longest; nil if none is idle. A
-// connection with a request in its socket, or in records of TLS, is not idle.
+// connection with a request in its socket, or in records of TLS, is not idle, and one that is
+// still delivering with HTTP/2 is spared.
 func (l *Loop) longestIdle(newest *peer) *peer {
+	spared := 0
 	for _, kind := range [...]conn.Timer{conn.TimerIdle, timerHandshake} {
 		for e := l.timers[kind].root.next; e.peer != nil; e = e.next {
 			p := e.peer
 			if p == newest || p.more || p.http().State() != conn.Idle || p.handshaking() && !p.tls.Silent() || len(p.begun()) > 0 {
+				continue
+			}
+			if p.speaksHTTP2() && spared < serve.MostSpared && serve.Delivering(int(p.fd)) {
+				spared++
 				continue
 			}
 			if !l.unread(p) {

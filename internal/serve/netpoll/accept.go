@@ -138,24 +138,29 @@ func (e *Engine) makeRoom(newest *session) bool {
 	}
 }
 
-// longestWaiting returns the session that has been idle for longest, or else the one whose
-// head has been incomplete for longest and at least for HeadPatience; nil if there is none.
+// longestWaiting returns the session that has been idle for longest, except some that are still
+// delivering with HTTP/2, or else the one whose head has been incomplete for longest and at least for HeadPatience; nil if there is none.
 // staying is the number of sessions that are not being ended. mu must be held.
 func (e *Engine) longestWaiting(newest *session) (longest *session, staying int) {
 	var head *session
 	var since, headSince time.Duration
 	patience := e.clock.Mono() - serve.HeadPatience
+	spared := 0
 	for s := range e.sessions {
 		if s.unwanted.Load() {
 			continue
 		}
 		staying++
 		s.mu.Lock()
-		state, began := s.view.State, s.view.Since
+		state, began, version := s.view.State, s.view.Since, s.view.Version
 		s.mu.Unlock()
 		switch {
 		case s == newest:
 		case state == conn.Idle && (longest == nil || began < since):
+			if version == conn.HTTP2 && spared < serve.MostSpared && s.delivering() {
+				spared++
+				continue
+			}
 			longest, since = s, began
 		case state == conn.Receiving && began < patience && (head == nil || began < headSince):
 			head, headSince = s, began
@@ -165,6 +170,14 @@ func (e *Engine) longestWaiting(newest *session) (longest *session, staying int)
 		longest = head
 	}
 	return longest, staying
+}
+
+// delivering is serve.Delivering, for any goroutine.
+func (s *session) delivering() (yes bool) {
+	if s.raw != nil {
+		s.raw.Control(func(fd uintptr) { yes = serve.Delivering(int(fd)) })
+	}
+	return yes
 }
 
 // makesRoom reports whether an unwanted session ends, and counts it. It does not end if its
