@@ -103,9 +103,13 @@ func (p *pool) viewWorkers() (all []WorkerView) {
 		if w.draining() {
 			last[w.pid] = 1
 		}
-		all = append(all, WorkerView{status.Worker{
+		v := WorkerView{status.Worker{
 			Slot: w.slot.index, PID: w.pid, State: w.stateWord(), Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
-		}, w.row})
+		}, w.row}
+		if w.killed {
+			v.Killed = p.Now().Sub(w.killedAt).Seconds()
+		}
+		all = append(all, v)
 	}
 	// Draining workers come after a slot in backoff, and after the worker that has the accept queue.
 	slices.SortStableFunc(all, func(a, b WorkerView) int {

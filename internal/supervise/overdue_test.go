@@ -121,6 +121,9 @@ func TestKilledDoesNotExit(t *testing.T) {
 		scaled := asked(func(ctx context.Context) status.Outcome { return (*d).Scale(ctx, 1) })
 		reportedOnce(r, killedTime, line)
 		pending(t, scaled)
+		if _, v := r.look(*d); v.Workers[0].Killed != 64.999 {
+			t.Errorf("the worker was killed %v s ago, want 64.999 s", v.Workers[0].Killed)
+		}
 		r.die(0, Exit{Signal: syscall.SIGKILL})
 		r.hello(1)
 		answered(t, scaled, true, "1 worker serving")

@@ -19,6 +19,9 @@ func (p *pool) killAll(why string) {
 
 func (p *pool) kill(w *worker, why string) {
 	p.Log.Info().Int("slot", w.slot.index).Int("pid", w.pid).Str("why", why).Msg("worker killed")
+	if !w.killed {
+		w.killedAt = p.Now()
+	}
 	w.deadline, w.drainBy, w.spared = p.Now().Add(killedTime), time.Time{}, false
 	w.killReason, w.killed = why, true
 	p.signalWorker(w, syscall.SIGKILL)

@@ -23,6 +23,7 @@ type worker struct {
 	drainBy     time.Time     // time limit of its drain, at which it is killed too; zero: none
 	spared      bool          // deadline was put off because the master had been stopped for a while
 	killed      bool          // the pool sent SIGKILL
+	killedAt    time.Time     // when it did so first
 	signalled   bool          // the pool sent SIGINT
 	saidDrain   bool          // it reported a drain that the pool did not order
 	version     string        // version that it reported

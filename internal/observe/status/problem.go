@@ -70,7 +70,7 @@ func (w *Worker) problems(say func(severity, format string, args ...any)) {
 	case WorkerBackoff:
 		say(Warning, "slot %d has no worker after %s; the next one starts soon", w.Slot, human.Plural(w.Deaths, "death", "deaths"))
 	case WorkerKilled:
-		if w.Heartbeat > 5 { // otherwise it is about to exit
+		if w.Killed > 5 { // otherwise it is about to exit
 			say(Error, "worker %d (pid %d) was killed and has not exited; check the disk that it waits for", w.Slot, w.PID)
 		}
 	}

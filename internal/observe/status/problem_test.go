@@ -23,8 +23,8 @@ func TestProblems(t *testing.T) {
 			{Slot: 0, State: WorkerBackoff, Deaths: 1},
 			{Slot: 1, State: WorkerQuarantined, Deaths: 12},
 			{Slot: 2, State: WorkerStarting, Queue: 2048, QueueMax: 4096},
-			{Slot: 3, PID: 4711, State: WorkerKilled, Heartbeat: 40},
-			{Slot: 4, PID: 4712, State: WorkerKilled, Heartbeat: 1},
+			{Slot: 3, PID: 4711, State: WorkerKilled, Killed: 40},
+			{Slot: 4, PID: 4712, State: WorkerKilled, Killed: 1, Heartbeat: 40},
 		},
 		Deaths: 13,
 		Certificates: []Certificate{

@@ -124,6 +124,7 @@ type Worker struct {
 	Deaths     int       `json:"deaths"`     // unexpected exits of the slot's workers
 	Started    time.Time `json:"started"`
 	Uptime     float64   `json:"uptime"`           // seconds since then, even if the clock was set meanwhile
+	Killed     float64   `json:"killed,omitempty"` // seconds since it was sent SIGKILL; 0: it was not
 	Heartbeat  float64   `json:"heartbeat"`        // seconds since its last heartbeat
 	Queue      int       `json:"queue"`            // connections waiting in the fullest of its accept queues
 	QueueMax   int       `json:"queue_max"`        // limit of the accept queue
