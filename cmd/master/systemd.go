@@ -45,7 +45,7 @@ const notifyTime = 50 * time.Millisecond
 func notifySystemd(cfg *supervise.Config, sockets *listen.Set) {
 	serving, drain := cfg.OnServing, cfg.OnDrain
 	cfg.OnServing = func(workers int) { serving(workers); store(sockets); notify(daemon.SdNotifyReady) }
-	cfg.OnDrain = func() { notify(daemon.SdNotifyStopping); drain() }
+	cfg.OnDrain = func() { notify(daemon.SdNotifyStopping + "\nSTATUS=draining"); drain() }
 	cfg.OnLameDuck = func() { notify("STATUS=lame duck started") }
 	cfg.OnReload = func(begun bool, failed string) {
 		switch {

@@ -80,7 +80,7 @@ func TestNotifySystemd(t *testing.T) {
 	hear("RELOADING=1\nMONOTONIC_USEC=")
 	hear("READY=1\nSTATUS=reload failed: " + config + ":1: ")
 	s.Interrupt()
-	hear("STOPPING=1")
+	hear("STOPPING=1\nSTATUS=draining")
 	s.MustExit(5 * time.Second)
 }
 
