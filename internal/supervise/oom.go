@@ -15,13 +15,13 @@ const oomEvery = 10 * time.Second
 // oomState is what is known about OOM kills. They are of the whole machine, so only recent ones may
 // explain the death of a worker.
 type oomState struct {
-	last, before int       // number of OOM kills when read last, and before that
+	last, before int       // number of OOM kills when read last, and before that; it never decreases
 	readAgain    time.Time // when it is read next
 }
 
-// readOOM reads the number of OOM kills, and again after a while.
+// readOOM reads the number of OOM kills, and again after a while. Without a free descriptor it cannot.
 func (p *pool) readOOM() {
-	p.oom.last, p.oom.before = p.OOMKills(), p.oom.last
+	p.oom.last, p.oom.before = max(p.oom.last, p.OOMKills()), p.oom.last
 	p.oom.readAgain = p.Now().Add(oomEvery)
 }
 

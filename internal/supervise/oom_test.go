@@ -33,6 +33,11 @@ func TestOOMKillsExplainDeaths(t *testing.T) {
 		r.pass(2 * time.Millisecond)
 		check(3, true)
 		check(4, false)
+		known := kills.Swap(0) // it could not be read
+		r.pass(oomEvery)
+		kills.Store(known)
+		r.pass(oomEvery)
+		check(5, false)
 		r.stop()
 	})
 }
