@@ -167,7 +167,7 @@ func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, no
 	w.CPUSeconds, w.Memory, w.Uptime = is.cpu, is.memory, is.uptime(w.Started, now)
 	if s, ok := o.Board.Look(v.Row); ok {
 		holds = open{s.Active, s.Idle, s.Streams}
-		if w.State != status.WorkerDraining { // its options may be outdated
+		if w.State == status.WorkerServing || w.State == status.WorkerStarting { // otherwise its options may be outdated
 			w.Stale = s.Stale
 		}
 		if s.Beat > 0 {

@@ -308,7 +308,7 @@ func TestLogLater(t *testing.T) {
 	}
 }
 
-// A stale release of a draining worker does not count: another worker has its slot.
+// A stale release of a worker that drains or was killed does not count: another worker has its slot, or will.
 func TestStale(t *testing.T) {
 	o := newObserver(t)
 	row, mapped, err := o.Board.Open(0)
@@ -316,7 +316,7 @@ func TestStale(t *testing.T) {
 		t.Fatal(err)
 	}
 	mapped.Stale.Store(1)
-	for state, want := range map[string]int{status.WorkerServing: 1, status.WorkerStarting: 1, status.WorkerDraining: 0} {
+	for state, want := range map[string]int{status.WorkerServing: 1, status.WorkerStarting: 1, status.WorkerDraining: 0, status.WorkerKilled: 0} {
 		v := supervise.WorkerView{Worker: status.Worker{PID: os.Getpid(), State: state}, Row: row}
 		if w, _ := o.worker(v, o.Board.Read(), time.Now(), monotonic()); w.Stale != want {
 			t.Errorf("%s: %d sites, want %d", state, w.Stale, want)
