@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -97,5 +98,6 @@ func hostile(t *testing.T, like *acmetest.Authority, directory, post http.Handle
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	return server.URL + "/directory"
+	// The library caches directories by URL, and another server may have had this port.
+	return server.URL + "/" + rand.Text()
 }
