@@ -39,12 +39,12 @@ func (p *pool) died(w *worker, e Exit) {
 	was := w.slot.state
 	hopeless := p.phase == serving && p.candidate != nil && w.reload == p.reloads && w.readySince.IsZero() && !fromOutside(w, e)
 	if hopeless {
-		// It was the replacement of a dead worker, and the new settings are wrong.
+		// It was the first with the new settings in the slot of a dead worker, and they are wrong.
 		p.toReplace, p.candidate = nil, nil
 		p.reloadFails(fmt.Sprintf("reload: %v died: %s", w, p.cause(w, e)))
 	}
 	if p.candidate != nil && was == starting && w.reload == p.reloads {
-		p.queueReplacement(w.slot) // it was the replacement of a dead worker, and the next one gets the settings in force
+		p.queueReplacement(w.slot) // it says nothing about the new settings, and the reload goes on with this slot's next worker
 	}
 	if w.reload == 0 && w.readySince.IsZero() && !fromOutside(w, e) && !exhausted(e.Err) {
 		w.slot.unready = true
