@@ -139,7 +139,8 @@ func (e *Engine) makeRoom(newest *session) bool {
 }
 
 // longestWaiting returns the session that has been idle for longest, except some that are still
-// delivering with HTTP/2, or else the one whose head has been incomplete for longest and at least for HeadPatience; nil if there is none.
+// delivering with HTTP/2, or else the one whose head has been incomplete for longest and at least
+// for HeadPatience; nil if there is none.
 // staying is the number of sessions that are not being ended. mu must be held.
 func (e *Engine) longestWaiting(newest *session) (longest *session, staying int) {
 	var head *session
