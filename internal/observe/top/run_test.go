@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -82,54 +84,89 @@ func terminal(t *testing.T) (keyboard, tty *os.File, s *screen) {
 // The view restores the terminal in whatever way it ends.
 func TestRunLeavesTheTerminalAsItWas(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		end    func(keyboard *os.File, cancel context.CancelFunc, broken chan<- struct{})
-		failed bool
+		name string
+		end  func(keyboard *os.File, cancel context.CancelFunc)
 	}{
-		{"q", func(k *os.File, _ context.CancelFunc, _ chan<- struct{}) { k.WriteString("q") }, false},
-		{"ctrl-c", func(k *os.File, _ context.CancelFunc, _ chan<- struct{}) { k.WriteString("\x03") }, false},
-		{"context", func(_ *os.File, cancel context.CancelFunc, _ chan<- struct{}) { cancel() }, false},
-		{"panic", func(_ *os.File, _ context.CancelFunc, broken chan<- struct{}) { close(broken) }, true},
+		{"q", func(k *os.File, _ context.CancelFunc) { k.WriteString("q") }},
+		{"ctrl-c", func(k *os.File, _ context.CancelFunc) { k.WriteString("\x03") }},
+		{"context", func(_ *os.File, cancel context.CancelFunc) { cancel() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			keyboard, tty, s := terminal(t)
-			before, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
-			if err != nil {
-				t.Fatal(err)
-			}
-			broken := make(chan struct{})
-			src := &source{pool: func() (status.Pool, error) {
-				select {
-				case <-broken:
-					panic("a mistake in the view")
-				default:
-					return aPool(4), nil
+			testLeavesTheTerminal(t, func(keyboard, tty *os.File, s *screen) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				result := make(chan error, 1)
+				go func() {
+					src := &source{pool: func() (status.Pool, error) { return aPool(4), nil }}
+					result <- Run(ctx, src, tty, tty, Options{Environ: []string{"TERM=xterm-256color"}, Refresh: 10 * time.Millisecond})
+				}()
+				s.await(t, "connections")
+				s.await(t, "\x1b[?1049h")
+				c.end(keyboard, cancel)
+				if err := <-result; err != nil {
+					t.Errorf("the view ended with error %v", err)
 				}
-			}}
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			result := make(chan error, 1)
-			go func() {
-				result <- Run(ctx, src, tty, tty, Options{Environ: []string{"TERM=xterm-256color"}, Refresh: 10 * time.Millisecond})
-			}()
-			s.await(t, "connections")
-			s.await(t, "\x1b[?1049h")
-			c.end(keyboard, cancel, broken)
-			if err := <-result; (err != nil) != c.failed {
-				t.Errorf("the view ended with error %v", err)
-			}
-			after, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
-			if err != nil || *after != *before {
-				t.Errorf("the terminal's mode was %+v before and is %+v after, error %v", before, after, err)
-			}
-			s.await(t, "\x1b[?1049l")
-			s.await(t, "\x1b[?25h")
-			text := s.String()
-			if strings.LastIndex(text, "\x1b[?1049l") < strings.LastIndex(text, "\x1b[?1049h") ||
-				strings.LastIndex(text, "\x1b[?25h") < strings.LastIndex(text, "\x1b[?25l") {
-				t.Errorf("the end of the output is %q", text[max(0, len(text)-200):])
-			}
+			})
 		})
+	}
+}
+
+// panicsAt is a variable of the process that TestRunAfterAPanic starts. If there is a file of this name, it panics.
+const panicsAt = "TOP_PANICS_AT"
+
+// A panic is an error, and the terminal is restored. After it Bubble Tea does not wait for its reader, which the race
+// detector would report, so the view runs in a process of its own.
+func TestRunAfterAPanic(t *testing.T) {
+	if at := os.Getenv(panicsAt); at != "" {
+		src := &source{pool: func() (status.Pool, error) {
+			if _, err := os.Stat(at); err == nil {
+				panic("a mistake in the view")
+			}
+			return aPool(4), nil
+		}}
+		err := Run(t.Context(), src, os.Stdin, os.Stdout, Options{Environ: []string{"TERM=xterm-256color"}, Refresh: 10 * time.Millisecond})
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(77)
+	}
+	testLeavesTheTerminal(t, func(_, tty *os.File, s *screen) {
+		at := t.TempDir() + "/now"
+		c := exec.Command(os.Args[0], "-test.run=^TestRunAfterAPanic$")
+		var stderr bytes.Buffer
+		c.Stdin, c.Stdout, c.Stderr = tty, tty, &stderr
+		c.Env = append(os.Environ(), panicsAt+"="+at, "GORACE=log_path=/dev/null exitcode=0")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s.await(t, "connections")
+		s.await(t, "\x1b[?1049h")
+		if err := os.WriteFile(at, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+		if err := c.Wait(); c.ProcessState.ExitCode() != 77 || !strings.Contains(stderr.String(), "experienced a panic") {
+			t.Errorf("the view ended with %v and %q", err, stderr.String())
+		}
+	})
+}
+
+// testLeavesTheTerminal checks that a terminal is as before when a view has run on it.
+func testLeavesTheTerminal(t *testing.T, run func(keyboard, tty *os.File, s *screen)) {
+	t.Helper()
+	keyboard, tty, s := terminal(t)
+	before, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(keyboard, tty, s)
+	after, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err != nil || *after != *before {
+		t.Errorf("the terminal's mode was %+v before and is %+v after, error %v", before, after, err)
+	}
+	s.await(t, "\x1b[?1049l")
+	s.await(t, "\x1b[?25h")
+	text := s.String()
+	if strings.LastIndex(text, "\x1b[?1049l") < strings.LastIndex(text, "\x1b[?1049h") ||
+		strings.LastIndex(text, "\x1b[?25h") < strings.LastIndex(text, "\x1b[?25l") {
+		t.Errorf("the end of the output is %q", text[max(0, len(text)-200):])
 	}
 }
 
