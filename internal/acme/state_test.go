@@ -263,6 +263,14 @@ func TestClockBehind(t *testing.T) {
 	}
 }
 
+// runs runs a client until end.
+func runs(t *testing.T, c *Client) (end func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { defer close(ran); c.Run(ctx) }()
+	return func() { cancel(); <-ran }
+}
+
 // Certificates are published again each hour: publishing may have failed.
 func TestPublishedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -273,12 +281,9 @@ func TestPublishedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, end := context.WithCancel(t.Context())
-		ran := make(chan struct{})
-		go func() { defer close(ran); c.Run(ctx) }()
+		end := runs(t, c)
 		time.Sleep(3*repeatTime + time.Minute)
 		end()
-		<-ran
 		if published != 4 {
 			t.Errorf("published %d times at the start and in three hours, want 4", published)
 		}
@@ -301,12 +306,9 @@ func TestStoppedWithoutHosts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, end := context.WithCancel(t.Context())
-		ran := make(chan struct{})
-		go func() { defer close(ran); c.Run(ctx) }()
+		end := runs(t, c)
 		time.Sleep(time.Second)
 		end()
-		<-ran
 		if n := looks.Load(); n < 100 {
 			t.Errorf("only %d looks at the clock", n)
 		}
@@ -331,14 +333,11 @@ func TestSuspended(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, end := context.WithCancel(t.Context())
-		ran := make(chan struct{})
-		go func() { defer close(ran); c.Run(ctx) }()
+		end := runs(t, c)
 		time.Sleep(time.Second)
 		suspended.Store(int64(repeatTime))
 		time.Sleep(time.Minute)
 		end()
-		<-ran
 		if published != 2 {
 			t.Errorf("published %d times a minute after a suspension, want 2", published)
 		}

@@ -35,7 +35,7 @@ type stream struct {
 	pending []byte       // generated content
 	weight  int          // memory of head and pending in bytes, as counted in Bounds
 	used    int          // likewise, as counted in Conn.used
-	sent    int          // bytes of it
+	sent    int          // bytes of pending that were sent
 	woken   *atomic.Bool // set when its wait is over; nil: it does not wait
 
 	// of the queue

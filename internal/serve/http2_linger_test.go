@@ -25,6 +25,24 @@ func beforeDrain(t *testing.T, s *servetest.Server) (c *h2client, n int) {
 	return c, n
 }
 
+// some receives a frame, returns the window of its content, and the number of bytes.
+func (h *h2client) some() int {
+	h.t.Helper()
+	_, n := h.content()
+	if n > 0 {
+		h.must(h.WriteWindowUpdate(0, uint32(n)))
+	}
+	return n
+}
+
+// take receives the rest of size bytes of content, of which there are n already.
+func (h *h2client) take(n, size int) {
+	h.t.Helper()
+	for n < size {
+		n += h.some()
+	}
+}
+
 // A slow client of a draining worker receives all of its last response, which the kernel sends long after the
 // worker has passed it on, though the client opens windows meanwhile: a connection that is closed would answer
 // them with a reset.
@@ -39,10 +57,7 @@ func TestHTTP2DrainDeliversTheLastResponse(t *testing.T) {
 		defer pace.Stop()
 		for n < size {
 			<-pace.C
-			_, k := c.content()
-			if n += k; k > 0 {
-				c.must(c.WriteWindowUpdate(0, uint32(k)))
-			}
+			n += c.some()
 		}
 		c.conn.Close()
 		s.Wait()
@@ -87,12 +102,7 @@ func TestHTTP2GapInTheLastResponse(t *testing.T) {
 		for range 6 {
 			c.pass(&clock, conn.LingerTimeout)
 		}
-		for n < size {
-			_, k := c.content()
-			if n += k; k > 0 {
-				c.must(c.WriteWindowUpdate(0, uint32(k)))
-			}
-		}
+		c.take(n, size)
 		c.conn.Close()
 		s.Wait()
 	})
@@ -156,12 +166,7 @@ func TestHTTP2ReceivingClientIsNotIdle(t *testing.T) {
 			asked(t, s.Dial())
 			awaitIdle(t, s, 0)
 		}
-		for n < size {
-			_, k := c.content()
-			if n += k; k > 0 {
-				c.must(c.WriteWindowUpdate(0, uint32(k)))
-			}
-		}
+		c.take(n, size)
 		c.conn.Close()
 		s.Stop()
 	})

@@ -63,6 +63,7 @@ type View struct {
 type WorkerView struct {
 	status.Worker     // without what it uses and has done
 	Row           int // row of the scoreboard; -1: none
+	draining      bool
 }
 
 // Totals count the processes of a slot.
@@ -93,31 +94,36 @@ func (p *pool) viewWorkers() (all []WorkerView) {
 		switch {
 		case s.worker != nil:
 		case s.want:
-			all = append(all, WorkerView{status.Worker{Slot: s.index, State: status.WorkerBackoff}, -1})
+			all = append(all, WorkerView{Worker: status.Worker{Slot: s.index, State: status.WorkerBackoff}, Row: -1})
 		case p.phase != stopping:
-			all = append(all, WorkerView{status.Worker{Slot: s.index, State: status.WorkerQuarantined}, -1})
+			all = append(all, WorkerView{Worker: status.Worker{Slot: s.index, State: status.WorkerQuarantined}, Row: -1})
 		}
 	}
-	last := map[int]int{} // 1 for the pids of draining workers
 	for _, w := range p.workers() {
-		if w.draining() {
-			last[w.pid] = 1
-		}
-		v := WorkerView{status.Worker{
+		v := WorkerView{Worker: status.Worker{
 			Slot: w.slot.index, PID: w.pid, State: w.stateWord(), Generation: w.generation, Started: w.started, Left: w.remaining.Bytes, Keeper: w.keeper, Sandbox: w.sandbox,
-		}, w.row}
+		}, Row: w.row, draining: w.draining()}
 		if w.killed {
 			v.Killed = p.Now().Sub(w.killedAt).Seconds()
 		}
 		all = append(all, v)
 	}
 	// Draining workers come after a slot in backoff, and after the worker that has the accept queue.
+	rank := func(v *WorkerView) int {
+		switch {
+		case v.PID == 0:
+			return 0
+		case !v.draining:
+			return 1
+		}
+		return 2
+	}
 	slices.SortStableFunc(all, func(a, b WorkerView) int {
-		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(min(a.PID, 1), min(b.PID, 1)), cmp.Compare(last[a.PID], last[b.PID]), -cmp.Compare(a.Generation, b.Generation))
+		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(rank(&a), rank(&b)), -cmp.Compare(a.Generation, b.Generation))
 	})
 	for i := range all {
 		w := &all[i]
-		if p.Queue != nil && (i == 0 || all[i-1].Slot != w.Slot) && last[w.PID] == 0 {
+		if p.Queue != nil && (i == 0 || all[i-1].Slot != w.Slot) && !w.draining {
 			w.Queue, w.QueueMax = p.Queue(w.Slot)
 		}
 	}

@@ -16,7 +16,7 @@ type worker struct {
 	binary string  // path of its binary; "" if the previous program of the master started it
 
 	started     time.Time
-	reload      int // number of reloads when it was started; 0: not by a reload
+	reload      int // number of reloads when it was started as a replacement, or to try new settings; 0: neither, or before any
 	readySince  time.Time
 	deadline    time.Time     // when proc is killed, or reported if it was and has not exited; zero: never
 	killReason  string        // why it will be killed at the deadline, or was killed

@@ -5,13 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/conn"
 	"phalanx/internal/proto"
 	"phalanx/internal/rescue"
-	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
 	"phalanx/internal/website"
@@ -67,7 +65,8 @@ func TestRescueDuringCheck(t *testing.T) {
 		for before, text := range map[string]string{"first": "", "pipelined": servetest.Get("/public")} {
 			t.Run(name+" "+before, func(t *testing.T) {
 				g := &gate{}
-				cfg := serve.Config{Recv: 4096, Log: zerolog.Nop(), Conn: conn.Config{Site: website.Uncached(root), Passwords: g, Server: "test", KeepAlive: time.Minute}}
+				cfg := relayConfig(website.Uncached(root))
+				cfg.Conn.Passwords = g
 				r := newRelay(t, cfg, listener, addr, text+one.ask)
 				defer r.close()
 				find := func() rescue.Found {

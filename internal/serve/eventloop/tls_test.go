@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"crypto/tls"
 	"runtime"
 	"testing"
 	"time"
@@ -21,6 +22,19 @@ func TestHandshakesAreBounded(t *testing.T) {
 	t.Run("long", func(t *testing.T) { testHandshakesAreBounded(t, handshakeTime, 1) })
 }
 
+// secureLoop returns a loop with a certificate, and the configuration of its clients.
+func secureLoop(t *testing.T, clock func() (time.Time, time.Duration)) (*Loop, *tls.Config) {
+	t.Helper()
+	l, err := New(serve.Config{Recv: 65536, Log: zerolog.Nop(), Clock: clock, Conn: conn.Config{KeepAlive: time.Minute}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(l.epoll); unix.Close(l.wake) })
+	credentials, client := servetest.Credentials(t, nil)
+	l.credentials(credentials)
+	return l, client
+}
+
 // testHandshakesAreBounded expects a number of handshakes in each turn. Reading the clock advances it by step.
 func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 	began, mono := time.Now(), time.Hour
@@ -28,14 +42,7 @@ func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 		mono += step
 		return began, mono
 	}
-	l, err := New(serve.Config{Recv: 65536, Log: zerolog.Nop(), Clock: clock, Conn: conn.Config{KeepAlive: time.Minute}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(l.epoll)
-	defer unix.Close(l.wake)
-	credentials, client := servetest.Credentials(t, nil)
-	l.credentials(credentials)
+	l, client := secureLoop(t, clock)
 	p := servetest.Hello(t, client)
 	const clients = 20
 	peers := make([]*peer, clients)
@@ -80,14 +87,7 @@ func testHandshakesAreBounded(t *testing.T, step time.Duration, inTurn int) {
 func TestReceivedHandshakeInTime(t *testing.T) {
 	mono := time.Hour
 	clock := func() (time.Time, time.Duration) { return time.Unix(0, 0).Add(mono), mono }
-	l, err := New(serve.Config{Recv: 65536, Log: zerolog.Nop(), Clock: clock, Conn: conn.Config{KeepAlive: time.Minute}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(l.epoll)
-	defer unix.Close(l.wake)
-	credentials, client := servetest.Credentials(t, nil)
-	l.credentials(credentials)
+	l, client := secureLoop(t, clock)
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
