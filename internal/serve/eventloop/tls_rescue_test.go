@@ -77,6 +77,18 @@ func (r *secureRelay) turn() {
 	r.l.sendReady()
 }
 
+// turns lets the loop run until the client is done, and returns its error.
+func (r *secureRelay) turns(done <-chan error) error {
+	for {
+		select {
+		case err := <-done:
+			return err
+		default:
+			r.turn()
+		}
+	}
+}
+
 // end closes what is left open.
 func (r *secureRelay) end() {
 	for _, fd := range r.l.doomed {
@@ -225,15 +237,8 @@ func TestAcceptedTLSConnectionIsRescued(t *testing.T) {
 			}
 			done <- err
 		}()
-		for ended := false; !ended; {
-			select {
-			case err := <-done:
-				if ended = true; err != nil {
-					t.Errorf("after %d deaths: %v", deaths, err)
-				}
-			default:
-				r.turn()
-			}
+		if err := r.turns(done); err != nil {
+			t.Errorf("after %d deaths: %v", deaths, err)
 		}
 		r.end()
 	}
@@ -309,15 +314,8 @@ func TestTLSFileIsNotMistaken(t *testing.T) {
 		}
 		done <- err
 	}()
-	for ended := false; !ended; {
-		select {
-		case err := <-done:
-			if ended = true; err != nil {
-				t.Error(err)
-			}
-		default:
-			r.turn()
-		}
+	if err := r.turns(done); err != nil {
+		t.Error(err)
 	}
 	if opened != 1 {
 		t.Errorf("the next file was opened %d times, want once", opened)
@@ -366,15 +364,8 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 	}
 	unix.Close(fds[1])
 	close(more)
-	for ended := false; !ended; {
-		select {
-		case err := <-took:
-			if ended = true; err != nil {
-				t.Error(err)
-			}
-		default:
-			r.turn()
-		}
+	if err := r.turns(took); err != nil {
+		t.Error(err)
 	}
 	if got := r.cfg.Records.Used(r.fd); got != used {
 		t.Errorf("%d bytes are counted after the failed handshake, want %d", got, used)
