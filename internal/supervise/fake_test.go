@@ -229,7 +229,7 @@ func (r *rig) die(i int, e Exit) {
 }
 
 func (r *rig) signal(sig syscall.Signal) {
-	time.Sleep(sameSignal) // a signal that follows sooner counts as the same
+	r.pass(sameSignal) // a signal that follows sooner counts as the same
 	r.signals <- sig
 	synctest.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"phalanx/internal/ipc"
 )
@@ -42,6 +43,7 @@ func TestDeathWhileSettingsAreRead(t *testing.T) {
 					t.Errorf("the failed reload is %q, want none", v.Failed)
 				}
 				close(closed)
+				synctest.Wait()
 				for i := 2; len(answer) == 0 && i < 5; i++ {
 					r.started(i)
 					r.hello(i)
