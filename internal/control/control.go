@@ -236,11 +236,11 @@ func (c *Control) drain(how serve.Drain) {
 		return
 	}
 	c.last = how.Last()
-	c.orders.Put(how)
 	if !c.draining {
 		c.draining = true
-		close(c.drained)
+		close(c.drained) // before the engine can take the order
 	}
+	c.orders.Put(how)
 }
 
 // Draining reports whether a drain has been ordered.
