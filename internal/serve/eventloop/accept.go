@@ -245,7 +245,7 @@ func (l *Loop) endAccepting() {
 			if p != nil {
 				l.serve(p)
 			}
-			if accepted++; from.Shared && accepted > sharedMost {
+			if accepted++; from.Shared && accepted > serve.SharedMost {
 				l.closeListener(0)
 			}
 		case serve.IsExhausted(errno):

@@ -10,13 +10,7 @@ import (
 	"phalanx/internal/serve"
 )
 
-const (
-	sharedEvery = time.Second // between checks of shared sockets
-	// sharedMost is how many connections a drain accepts at the end from a shared socket:
-	// more than a full queue has. Workers cannot make such a socket refuse connections, so
-	// without the master new ones may keep coming.
-	sharedMost = 4096
-)
+const sharedEvery = time.Second // between checks of shared sockets
 
 // listener is one of a loop's listening sockets.
 type listener struct {

@@ -82,16 +82,24 @@ func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan
 	}
 	var fd int
 	var peer unix.Sockaddr
-	wait := raw.Read(func(s uintptr) bool {
-		fd, peer, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	if wait := raw.Read(func(s uintptr) bool {
+		fd, peer, err = accept(s)
 		return err != unix.EAGAIN
-	})
-	switch {
-	case wait != nil:
+	}); wait != nil {
 		return nil, wait
-	case err != nil:
+	}
+	if err != nil {
 		return nil, err
 	}
+	return e.accepted(fd, peer, from)
+}
+
+func accept(listener uintptr) (fd int, peer unix.Sockaddr, err error) {
+	return unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+}
+
+// accepted starts a session for an accepted connection, unless its client has too many.
+func (e *Engine) accepted(fd int, peer unix.Sockaddr, from serve.Listener) (ended <-chan struct{}, err error) {
 	client := new(clientip.Addr)
 	*client = serve.PeerOf(peer)
 	counted, ok := false, true
@@ -215,7 +223,7 @@ func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 		case err == nil || err == serve.ErrReserve || serve.IsPassing(err):
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if e.drain.Load() == how {
-				return nil
+				return e.emptyQueue(listener, from)
 			}
 		case serve.IsExhausted(err):
 			time.Sleep(serve.AcceptPause)
@@ -223,6 +231,37 @@ func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 			return fmt.Errorf("accept: %w", err)
 		}
 	}
+}
+
+// emptyQueue accepts the connections that are still in the accept queue: a deadline can pass
+// without a look into it.
+func (e *Engine) emptyQueue(listener *os.File, from serve.Listener) error {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for accepted := 0; !from.Shared || accepted < serve.SharedMost; {
+		var fd int
+		var peer unix.Sockaddr
+		var failed error
+		if err := raw.Control(func(s uintptr) { fd, peer, failed = accept(s) }); err != nil {
+			return err
+		}
+		if failed == nil {
+			accepted++
+			_, failed = e.accepted(fd, peer, from)
+		}
+		switch {
+		case failed == unix.EAGAIN:
+			return nil
+		case failed == nil || failed == serve.ErrReserve || serve.IsPassing(failed):
+		case serve.IsExhausted(failed):
+			time.Sleep(serve.AcceptPause)
+		default:
+			return fmt.Errorf("accept: %w", failed)
+		}
+	}
+	return nil
 }
 
 // armListener returns how the engine drains now. If that is how, it sets the deadline for the
