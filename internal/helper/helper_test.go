@@ -168,7 +168,7 @@ func await(t *testing.T, what string, ok func() bool) {
 func TestRunner(t *testing.T) {
 	log := &lines{}
 	given := make(chan struct{})
-	s := &starter{idle: 50 * time.Millisecond, do: func(_ context.Context, j Job) ipc.JobDone {
+	s := &starter{idle: 500 * time.Millisecond, do: func(_ context.Context, j Job) ipc.JobDone {
 		<-given
 		return ipc.JobDone{Outcome: ipc.JobOutcome(j.Stat.Size % 4), After: 5, Kept: 7, Reason: map[bool]string{true: "write: disk full"}[j.Stat.Size%4 == 3]}
 	}}
