@@ -53,7 +53,7 @@ func (p *program) output(args ...string) string {
 
 func (p *program) exec(stdout, stderr *bytes.Buffer, args []string) (code int) {
 	p.t.Helper()
-	limited, stop := context.WithTimeout(p.t.Context(), 60*time.Second)
+	limited, stop := context.WithTimeout(p.t.Context(), harness.InTime(time.Minute))
 	defer stop()
 	cmd := exec.CommandContext(limited, p.path, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.home, p.env, stdout, stderr

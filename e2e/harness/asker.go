@@ -1,9 +1,5 @@
 package harness
 
-import (
-	"time"
-)
-
 // Asker sends requests to one server over a persistent connection, which it
 // opens again when the server has closed it.
 type Asker struct {
@@ -30,9 +26,7 @@ func (a *Asker) Fetch(text string) (*Reply, error) {
 		}
 		a.Conn = conn
 	}
-	if err := a.Conn.SetDeadline(time.Now().Add(ClientTimeout)); err != nil {
-		return nil, err
-	}
+	a.Conn.Renew()
 	r, err := a.Conn.Ask(text)
 	if err != nil || r.Closes() {
 		a.Close()

@@ -100,12 +100,13 @@ func newClient(conn net.Conn, err error) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(ClientTimeout)); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &Client{Conn: conn, In: bufio.NewReader(conn)}, nil
+	c := &Client{Conn: conn, In: bufio.NewReader(conn)}
+	c.Renew()
+	return c, nil
 }
+
+// Renew lets the time for the next operations begin now, after a long wait for something else.
+func (c *Client) Renew() { _ = c.SetDeadline(time.Now().Add(ClientTimeout)) }
 
 // Encrypt performs a TLS handshake and continues over TLS.
 func (c *Client) Encrypt(cfg *tls.Config) error {
@@ -278,6 +279,7 @@ func (s *Server) MustEnd(c *Client, within time.Duration, who string) {
 // MustPersist fails the test unless a connection serves a request and stays open.
 func (s *Server) MustPersist(c *Client) {
 	s.T.Helper()
+	c.Renew()
 	if r := s.MustAsk(c, Request("GET", "/")); r.Status != 200 || r.Closes() {
 		s.T.Errorf("%s: status %d, closes %v; want 200 on a connection that stays open", c.LocalAddr(), r.Status, r.Closes())
 	}

@@ -141,6 +141,7 @@ func TestCompressionHelper(t *testing.T) {
 		return len(harness.HelpersOf(o.PID())) == 1
 	})
 	harness.Await(t, 10*time.Second, "the removal of the killed helper's unfinished file", func() bool {
+		harness.RaisePriority(o.PID())
 		_, err := os.Stat(abandoned)
 		return os.IsNotExist(err)
 	})

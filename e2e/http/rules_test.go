@@ -119,11 +119,19 @@ func TestRuleFilesChange(t *testing.T) {
 		if !leads("/two")() {
 			t.Error("the previous rules are no longer in effect")
 		}
+		harness.Write(t, path, []byte("/old /four\n"))
+		harness.Await(t, 20*time.Second, "the corrected rules", leads("/four"))
 		if err := os.Rename(filepath.Join(base, "_headers"), filepath.Join(base, "gone")); err != nil {
 			t.Fatal(err)
 		}
-		harness.Write(t, path, []byte("/old /four\n"))
-		harness.Await(t, 20*time.Second, "the corrected rules", leads("/four"))
+		harness.Await(t, 20*time.Second, "no more rules for header fields", func() bool {
+			for range 20 {
+				if r, err := requestOnce(s, "GET", "/", nil); err != nil || r.Header.Get("X-Owner") != "" {
+					return false
+				}
+			}
+			return true
+		})
 		expect(s, []exchange{{target: "/", status: 200, body: "home", header: []string{"X-Owner:", "X-Content-Type-Options: nosniff"}}})
 		if lines := s.Log.Lines(); len(lines) != 1 {
 			t.Errorf("standard error has %q, want one line", lines)

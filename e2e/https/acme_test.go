@@ -162,7 +162,9 @@ func TestACMERenewalByTLS(t *testing.T) {
 			stop := make(chan struct{})
 			var client sync.WaitGroup
 			client.Go(func() {
-				until := first.NotAfter
+				// Without a certificate, or once it has expired because the machine is too slow, the
+				// workers get the next one in turn.
+				until, lacking := first.NotAfter, time.Now()
 				for {
 					select {
 					case <-stop:
@@ -170,10 +172,13 @@ func TestACMERenewalByTLS(t *testing.T) {
 					case <-time.After(10 * time.Millisecond):
 					}
 					r, state, err := get(s.port, trusting("one.test"), "/")
+					if time.Until(until) <= 0 {
+						lacking = time.Now()
+					}
 					switch {
 					case err == nil && r.Status == 200:
 						until = state.PeerCertificates[0].NotAfter
-					case time.Until(until) > 0: // an expired one only means that the machine is too slow
+					case time.Since(lacking) > harness.InTime(time.Second):
 						t.Errorf("response %+v, error %v; want 200", r, err)
 						return
 					}

@@ -152,8 +152,8 @@ func scrolls(s *harness.Server, e *harness.Endpoint, many int) {
 		slowest = max(slowest, time.Since(began))
 	}
 	s.T.Logf("top opens the list of %d connections in %v; the slowest key takes %v", many, opened, slowest)
-	if opened > harness.InTime(2*time.Second) || slowest > harness.InTime(time.Second) {
-		s.T.Errorf("the list opens in %v and the slowest key takes %v, want at most 2 s and 1 s", opened, slowest)
+	if opened > harness.InTime(5*time.Second) || slowest > harness.InTime(3*time.Second) {
+		s.T.Errorf("the list opens in %v and the slowest key takes %v, want at most 5 s and 3 s", opened, slowest)
 	}
 	p.press("q")
 	p.awaitText("top ended with 0")

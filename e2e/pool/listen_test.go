@@ -157,6 +157,7 @@ func stages(t *testing.T, s *harness.Server, all []*listenAddress, movable bool)
 		stop := requestAll(all)
 		step.do()
 		for _, a := range all {
+			a.idle.Renew()
 			r, err := a.idle.Ask(harness.Request("GET", "/"))
 			switch {
 			case !movable && stage > 0:
@@ -192,6 +193,7 @@ func TestSeveralHTTPSAddresses(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
+	all[2].idle.Renew()
 	r, err := all[2].idle.Ask(harness.Request("GET", "/"))
 	if err != nil || r.Status != 200 || r.Closes() {
 		t.Errorf("an idle connection to the unix socket: %+v, error %v", r, err)
@@ -215,6 +217,7 @@ func killOne(t *testing.T, s *harness.Server, all []*listenAddress) {
 				t.Fatal(err)
 			}
 		}
+		a.idle.Renew()
 		r, err := a.idle.Ask(harness.Request("GET", "/"))
 		if strings.HasPrefix(a.url, "unix:") && harness.IsCut(err) {
 			continue // its worker was killed

@@ -44,6 +44,7 @@ func TestReload(t *testing.T) {
 	}
 	want := pattern(16 << 20)
 	for i, c := range downloads {
+		c.Renew()
 		if r, err := c.Reply("GET"); err != nil || !slices.Equal(r.Body, want) {
 			t.Errorf("download %d: %v", i, err)
 		}

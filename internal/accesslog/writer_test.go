@@ -248,10 +248,13 @@ func TestAttachAndDetach(t *testing.T) {
 	}
 	closed(t, w)
 	got := content(t, path) // only the lines of one worker have an order
-	for _, want := range []string{"before\ndying\n", "next\n", "other\n"} {
+	for _, want := range []string{"before\n", "dying\n", "next\n", "other\n"} {
 		if strings.Count(got, want) != 1 || strings.Count(got, "\n") != 4 {
 			t.Errorf("%q lacks %q", got, want)
 		}
+	}
+	if strings.Index(got, "dying") < strings.Index(got, "before") {
+		t.Errorf("%q: the lines of one worker are not in order", got)
 	}
 	if w.Lost() != 2 {
 		t.Errorf("%d lines lost", w.Lost())

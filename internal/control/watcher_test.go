@@ -46,7 +46,7 @@ func TestWatch(t *testing.T) {
 	requests.Store(100)
 	w := Watch(b.channel, BeatEvery(100*time.Millisecond), Limits{Requests: 100}, requests.Load)
 	alive, requested := 0, 0
-	for alive < 5 {
+	for alive < 5 || requested < 1 {
 		m, err := b.master.Receive()
 		if err != nil {
 			t.Fatal(err)

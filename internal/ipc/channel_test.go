@@ -93,10 +93,14 @@ func TestCloseWakesReceive(t *testing.T) {
 func TestReadDeadline(t *testing.T) {
 	master, worker := pair(t)
 	send(t, worker, Serve{})
-	if err := master.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
-		t.Fatal(err)
+	expire := func(in time.Duration) {
+		if err := master.SetReadDeadline(time.Now().Add(in)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	expire(time.Minute)
 	receive(t, master, Serve{})
+	expire(50 * time.Millisecond)
 	if _, err := master.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Receive past its deadline: %v", err)
 	}

@@ -54,15 +54,15 @@ func TestLastDrainEndsTheWait(t *testing.T) {
 // before, with or right after the order to drain that it is the last one ends as soon as the last one does.
 func TestOrdersAreExecutedInOrder(t *testing.T) {
 	steered, last := serve.Drain{Steered: true}, serve.Drain{}
-	list := serve.List{Reply: make(chan []serve.Seen, 16)} // room for all of them
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		for name, orders := range map[string][]serve.Order{
-			"after":         {steered, last},
-			"before":        {last, steered},
-			"after a list":  {list, steered, last},
-			"between lists": {steered, list, last, list},
+		for name, orders := range map[string]func(list serve.List) []serve.Order{
+			"after":         func(serve.List) []serve.Order { return []serve.Order{steered, last} },
+			"before":        func(serve.List) []serve.Order { return []serve.Order{last, steered} },
+			"after a list":  func(list serve.List) []serve.Order { return []serve.Order{list, steered, last} },
+			"between lists": func(list serve.List) []serve.Order { return []serve.Order{steered, list, last, list} },
 		} {
 			for _, running := range []bool{false, true} {
+				list := serve.List{Reply: make(chan []serve.Seen, 2)} // closed by an engine that has ended
 				fd, addr := servetest.Listen(t)
 				s := servetest.At(t, addr)
 				if running {
@@ -71,7 +71,7 @@ func TestOrdersAreExecutedInOrder(t *testing.T) {
 					servetest.Receive(t, bufio.NewReader(c))
 					c.Close()
 				}
-				s.Order(orders...)
+				s.Order(orders(list)...)
 				if !running {
 					s.Serve(t.TempDir(), fd, run, nil)
 				}

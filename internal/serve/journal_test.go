@@ -143,12 +143,12 @@ func TestSlowPart(t *testing.T) {
 			j.Received(x)
 			j.Decided(x)
 			j.Fetch(true)
-			at(j, 22*time.Second+100*time.Millisecond)
+			at(j, 22*time.Second+500*time.Millisecond)
 			j.Fetch(false)
 			at(j, 30*time.Second)
 		},
 		`"slow":"send","slow_ms":29`: func(j *Journal, x *conn.Exchange) {
-			at(j, 50*time.Millisecond)
+			at(j, 500*time.Millisecond)
 			j.Received(x)
 			j.Decided(x)
 			at(j, 30*time.Second)

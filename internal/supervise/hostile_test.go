@@ -75,9 +75,15 @@ func controlChannel(t *testing.T) (master, worker *ipc.Channel) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if worker, err = ipc.Open(end.Fd()); err != nil {
+	defer end.Close()
+	own, err := unix.Dup(int(end.Fd())) // the channel closes its descriptor
+	if err != nil {
 		t.Fatal(err)
 	}
+	if worker, err = ipc.Open(uintptr(own)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { worker.Close() })
 	return master, worker
 }
 

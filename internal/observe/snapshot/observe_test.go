@@ -217,6 +217,9 @@ func TestLogMoves(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				for log.Left() > 10_000 { // what exited workers leave is bounded
+					time.Sleep(time.Millisecond)
+				}
 				select {
 				case <-stop:
 					return
