@@ -105,7 +105,7 @@ func newClient(conn net.Conn, err error) (*Client, error) {
 	return c, nil
 }
 
-// Renew lets the time for the next operations begin now, after a long wait for something else.
+// Renew gives the next operations ClientTimeout from now.
 func (c *Client) Renew() { _ = c.SetDeadline(time.Now().Add(ClientTimeout)) }
 
 // Encrypt performs a TLS handshake and continues over TLS.

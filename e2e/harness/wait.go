@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// ClientTimeout is the timeout of every operation of a client.
+// ClientTimeout is how long the operations of a client may take, from its connection or
+// [Client.Renew] on.
 const ClientTimeout = 60 * time.Second
 
 // slower is the factor by which deadlines are extended. They say how long

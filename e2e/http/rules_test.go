@@ -99,16 +99,17 @@ func TestRuleFilesChange(t *testing.T) {
 		base := treeWithRules(t)
 		path := filepath.Join(base, "_redirects")
 		s := harness.ServeSilently(t, harness.Plan{Args: []string{"--base", base, "--model", model, "--workers", strconv.Itoa(harness.PoolSize(model, 2))}})
-		leads := func(to string) func() bool {
+		answers := func(path, field, want string) func() bool {
 			return func() bool {
 				for range 20 { // so many that both workers get some
-					if r, err := requestOnce(s, "GET", "/old", nil); err != nil || r.Header.Get("Location") != to {
+					if r, err := requestOnce(s, "GET", path, nil); err != nil || r.Header.Get(field) != want {
 						return false
 					}
 				}
 				return true
 			}
 		}
+		leads := func(to string) func() bool { return answers("/old", "Location", to) }
 		if !leads("/new.txt")() {
 			t.Fatal("the initial rules are not in effect")
 		}
@@ -124,14 +125,7 @@ func TestRuleFilesChange(t *testing.T) {
 		if err := os.Rename(filepath.Join(base, "_headers"), filepath.Join(base, "gone")); err != nil {
 			t.Fatal(err)
 		}
-		harness.Await(t, 20*time.Second, "no more rules for header fields", func() bool {
-			for range 20 {
-				if r, err := requestOnce(s, "GET", "/", nil); err != nil || r.Header.Get("X-Owner") != "" {
-					return false
-				}
-			}
-			return true
-		})
+		harness.Await(t, 20*time.Second, "no more rules for header fields", answers("/", "X-Owner", ""))
 		expect(s, []exchange{{target: "/", status: 200, body: "home", header: []string{"X-Owner:", "X-Content-Type-Options: nosniff"}}})
 		if lines := s.Log.Lines(); len(lines) != 1 {
 			t.Errorf("standard error has %q, want one line", lines)

@@ -47,6 +47,12 @@ func (a *listenAddress) connect() (*harness.Client, error) {
 	return c, err
 }
 
+// askIdle requests a page on the connection that has been idle, for however long.
+func (a *listenAddress) askIdle() (*harness.Reply, error) {
+	a.idle.Renew()
+	return a.idle.Ask(harness.Request("GET", "/"))
+}
+
 // request requests a page on a new connection.
 func (a *listenAddress) request() error {
 	c, err := a.connect()
@@ -157,8 +163,7 @@ func stages(t *testing.T, s *harness.Server, all []*listenAddress, movable bool)
 		stop := requestAll(all)
 		step.do()
 		for _, a := range all {
-			a.idle.Renew()
-			r, err := a.idle.Ask(harness.Request("GET", "/"))
+			r, err := a.askIdle()
 			switch {
 			case !movable && stage > 0:
 				a.idle.Close()
@@ -193,8 +198,7 @@ func TestSeveralHTTPSAddresses(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	all[2].idle.Renew()
-	r, err := all[2].idle.Ask(harness.Request("GET", "/"))
+	r, err := all[2].askIdle()
 	if err != nil || r.Status != 200 || r.Closes() {
 		t.Errorf("an idle connection to the unix socket: %+v, error %v", r, err)
 	}
@@ -217,8 +221,7 @@ func killOne(t *testing.T, s *harness.Server, all []*listenAddress) {
 				t.Fatal(err)
 			}
 		}
-		a.idle.Renew()
-		r, err := a.idle.Ask(harness.Request("GET", "/"))
+		r, err := a.askIdle()
 		if strings.HasPrefix(a.url, "unix:") && harness.IsCut(err) {
 			continue // its worker was killed
 		}

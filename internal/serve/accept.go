@@ -18,15 +18,15 @@ const (
 	// still on its way is not in the accept queue yet (TCP_DEFER_ACCEPT), and closing would
 	// reset it.
 	Quiet = 50 * time.Millisecond
-	// SharedMost is how many connections a drain accepts at the end from a shared socket:
-	// more than a full queue has. Workers cannot make such a socket refuse connections, so
-	// without the master new ones may keep coming.
-	SharedMost = 4096
 	// Deferred is how long the kernel may defer a connection whose client sends
 	// nothing; it takes a little longer than configured.
 	Deferred = ipc.DeferAccept + time.Second
 	// QuietMax is the longest wait for Quiet when new connections keep arriving.
 	QuietMax = 250 * time.Millisecond
+	// SharedMost is how many connections a drain accepts at the end from a shared socket:
+	// more than a full queue has. Workers cannot make such a socket refuse connections, so
+	// without the master new ones may keep coming.
+	SharedMost = 4096
 	// WarnEvery is the shortest time between two warnings about a lack of descriptors.
 	WarnEvery = 10 * time.Second
 )

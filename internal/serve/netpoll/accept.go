@@ -16,7 +16,7 @@ import (
 // acceptAll accepts connections until the engine drains.
 func (e *Engine) acceptAll(listener *os.File, from serve.Listener) error {
 	for {
-		ended, err := e.acceptOne(listener, from)
+		ended, err := e.acceptOne(listener, from, false)
 		switch {
 		case err == nil && ended != nil:
 			select {
@@ -73,33 +73,34 @@ func (e *Engine) full() bool {
 	return e.limits.Exceeded(len(e.sessions))
 }
 
-// acceptOne waits for a connection and starts a session for it. In the serial model, ended is
-// closed when the session has ended.
-func (e *Engine) acceptOne(listener *os.File, from serve.Listener) (ended <-chan struct{}, err error) {
+// acceptOne waits for a connection and starts a session for it. Past its deadline, Go does not
+// even try to accept: empty says that a connection which is in the queue by then is accepted.
+// In the serial model, ended is closed when the session has ended.
+func (e *Engine) acceptOne(listener *os.File, from serve.Listener, empty bool) (ended <-chan struct{}, err error) {
 	raw, err := listener.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	var fd int
 	var peer unix.Sockaddr
-	if wait := raw.Read(func(s uintptr) bool {
-		fd, peer, err = accept(s)
+	accept := func(s uintptr) bool {
+		fd, peer, err = unix.Accept4(int(s), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return err != unix.EAGAIN
-	}); wait != nil {
-		return nil, wait
 	}
-	if err != nil {
+	wait := raw.Read(accept)
+	if empty && errors.Is(wait, os.ErrDeadlineExceeded) {
+		raw.Control(func(s uintptr) {
+			if accept(s) {
+				wait = nil
+			}
+		})
+	}
+	switch {
+	case wait != nil:
+		return nil, wait
+	case err != nil:
 		return nil, err
 	}
-	return e.accepted(fd, peer, from)
-}
-
-func accept(listener uintptr) (fd int, peer unix.Sockaddr, err error) {
-	return unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-}
-
-// accepted starts a session for an accepted connection, unless its client has too many.
-func (e *Engine) accepted(fd int, peer unix.Sockaddr, from serve.Listener) (ended <-chan struct{}, err error) {
 	client := new(clientip.Addr)
 	*client = serve.PeerOf(peer)
 	counted, ok := false, true
@@ -210,6 +211,7 @@ func (s *session) makesRoom(now conn.Now) bool {
 func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 	var how *serve.Drain
 	var began time.Time
+	late := 0 // connections accepted after the longest wait
 	for {
 		if now := e.armListener(listener, how, began); now != how {
 			how, began = now, time.Now()
@@ -218,12 +220,15 @@ func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 		if how.Leaves(from) {
 			return nil
 		}
-		_, err := e.acceptOne(listener, from)
+		_, err := e.acceptOne(listener, from, !from.Shared || late < serve.SharedMost)
+		if _, most := how.Quiet(); err == nil && time.Since(began) > most {
+			late++
+		}
 		switch {
 		case err == nil || err == serve.ErrReserve || serve.IsPassing(err):
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if e.drain.Load() == how {
-				return e.emptyQueue(listener, from)
+				return nil
 			}
 		case serve.IsExhausted(err):
 			time.Sleep(serve.AcceptPause)
@@ -231,37 +236,6 @@ func (e *Engine) acceptRest(listener *os.File, from serve.Listener) error {
 			return fmt.Errorf("accept: %w", err)
 		}
 	}
-}
-
-// emptyQueue accepts the connections that are still in the accept queue: a deadline can pass
-// without a look into it.
-func (e *Engine) emptyQueue(listener *os.File, from serve.Listener) error {
-	raw, err := listener.SyscallConn()
-	if err != nil {
-		return err
-	}
-	for accepted := 0; !from.Shared || accepted < serve.SharedMost; {
-		var fd int
-		var peer unix.Sockaddr
-		var failed error
-		if err := raw.Control(func(s uintptr) { fd, peer, failed = accept(s) }); err != nil {
-			return err
-		}
-		if failed == nil {
-			accepted++
-			_, failed = e.accepted(fd, peer, from)
-		}
-		switch {
-		case failed == unix.EAGAIN:
-			return nil
-		case failed == nil || failed == serve.ErrReserve || serve.IsPassing(failed):
-		case serve.IsExhausted(failed):
-			time.Sleep(serve.AcceptPause)
-		default:
-			return fmt.Errorf("accept: %w", failed)
-		}
-	}
-	return nil
 }
 
 // armListener returns how the engine drains now. If that is how, it sets the deadline for the
