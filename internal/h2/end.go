@@ -139,7 +139,7 @@ func (c *Conn) Leave() {
 }
 
 // sweep ends the streams that have timed out while others make progress. If none does, the deadline of the
-// connection is no later than theirs (see Queued), and engines check it first.
+// connection is no later than theirs (see Queued), and Expire ends it, even if an engine checks it late.
 func (c *Conn) sweep(out []byte, now conn.Now) []byte {
 	for i := len(c.streams) - 1; i >= 0; i-- {
 		s := c.streams[i]
@@ -147,7 +147,7 @@ func (c *Conn) sweep(out []byte, now conn.Now) []byte {
 		case s.phase == streamReceiving && idle >= conn.HeadTimeout:
 			s.fault = conn.Late
 			c.complete(s, now)
-		case s.phase == streamSending && s.window <= 0 && idle >= conn.SendTimeout:
+		case s.phase == streamSending && s.window <= 0 && idle >= conn.SendTimeout && now.Mono < c.Deadline():
 			out = c.streamError(out, s.id, EnhanceYourCalm)
 		}
 	}

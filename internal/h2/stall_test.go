@@ -122,25 +122,47 @@ func TestStalledStreamAlone(t *testing.T) {
 	}
 }
 
+// A closed window ends the connection, not only its stream, even if the engine calls Next before the late Expire.
+func TestStalledStreamOfLateEngine(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	c.get(1, "/huge")
+	c.flush()
+	c.now.Mono += conn.SendTimeout
+	c.framer.WritePing(false, [8]byte{})
+	if c.flush(); len(c.resets) > 0 {
+		t.Fatalf("resets %v", c.resets)
+	}
+	timer := c.conn.Expire(c.now)
+	c.run()
+	if c.failed(EnhanceYourCalm); timer != conn.TimerSend || c.conn.Reason() != ReasonStalled {
+		t.Errorf("timer %d, reason %q", timer, c.conn.Reason())
+	}
+}
+
 // A stream whose window stays closed is reset even if the others are never under way when the engine calls Next.
 func TestStalledStreamAmongShortOnes(t *testing.T) {
-	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-	c.framer.WriteWindowUpdate(0, 1<<30)
-	c.get(1, "/page")
-	c.flush()
-	c.now.Mono += 300 * time.Millisecond
-	for range conn.SendTimeout/time.Second + 1 {
-		c.now.Mono += 700 * time.Millisecond
-		c.conn.Progress(0, c.now)
-		c.conn.Queued(0, c.now)
-		c.run()
-		c.now.Mono += 300 * time.Millisecond
-		id := c.conn.last + 2
-		c.get(id, "/page")
-		c.framer.WriteWindowUpdate(id, 1<<20)
+	for _, short := range []string{"/page", "/empty"} {
+		c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		c.framer.WriteWindowUpdate(0, 1<<30)
+		c.get(1, "/page")
 		c.flush()
-	}
-	if c.resets[1] != EnhanceYourCalm || len(c.resets) != 1 || len(c.goaway) > 0 {
-		t.Errorf("resets %v, GOAWAY %v", c.resets, c.goaway)
+		c.now.Mono += 300 * time.Millisecond
+		for range conn.SendTimeout/time.Second + 1 {
+			c.now.Mono += 700 * time.Millisecond
+			c.conn.Progress(0, c.now)
+			c.conn.Queued(0, c.now)
+			if timer := c.conn.Expire(c.now); timer != conn.TimerNone {
+				t.Fatalf("%s: timer %d", short, timer)
+			}
+			c.run()
+			c.now.Mono += 300 * time.Millisecond
+			id := c.conn.last + 2
+			c.get(id, short)
+			c.framer.WriteWindowUpdate(id, 1<<20)
+			c.flush()
+		}
+		if c.resets[1] != EnhanceYourCalm || len(c.resets) != 1 || len(c.goaway) > 0 {
+			t.Errorf("%s: resets %v, GOAWAY %v", short, c.resets, c.goaway)
+		}
 	}
 }
