@@ -125,7 +125,8 @@ func (u Upgrader) Exec(pool supervise.State) error {
 }
 
 // Check checks the current options, and then runs the new binary with --check, for at most ten
-// seconds or until ctx ends. The error is that of Settings, or the output of the binary.
+// seconds or until ctx ends. The error is that of Settings, what the binary has written to standard
+// error, or how it has ended.
 func (u Upgrader) Check(ctx context.Context) error {
 	if err := u.Settings(); err != nil {
 		return err
@@ -139,14 +140,22 @@ func (u Upgrader) Check(ctx context.Context) error {
 	var out, complaints beginning
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err := cmd.Run()
-	// As process 1, the master reaps all children and may have reaped this one, so that its
-	// exit status is lost. Only a successful check writes to standard output, and nothing to
-	// standard error.
-	if err == nil || errors.Is(err, syscall.ECHILD) && len(out) > 0 && len(complaints) == 0 {
+	switch {
+	case cmd.ProcessState != nil && cmd.ProcessState.Success():
+		return nil // whoever else holds a pipe
+	case errors.Is(err, syscall.ECHILD) && len(out) > 0 && len(complaints) == 0:
+		// As process 1, the master reaps all children and may have reaped this one, so that its
+		// exit status is lost. Only a successful check writes to standard output, and nothing to
+		// standard error.
 		return nil
+	case ctx.Err() == context.DeadlineExceeded:
+		err = fmt.Errorf("not done within %v", checkTime)
 	}
-	if words := strings.TrimSpace(string(complaints) + string(out)); words != "" {
+	if words := strings.TrimSpace(string(complaints)); words != "" {
 		return errors.New(strings.TrimPrefix(words, filepath.Base(u.Path)+": "))
+	}
+	if words := strings.TrimSpace(string(out)); words != "" {
+		return fmt.Errorf("check %s: %w: %s", u.Path, err, words)
 	}
 	return fmt.Errorf("check %s: %w", u.Path, err)
 }

@@ -185,11 +185,13 @@ func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	none := filepath.Join(dir, "none")
 	for name, c := range map[string]struct{ script, want string }{
-		"accepts":    {`test "$*" = "--check --port 0" && test "$A" = b && echo fine`, ""},
-		"refuses":    {`echo "refuses: --port x: no number" >&2; exit 64`, "--port x: no number"},
-		"is silent":  {`exit 3`, "check " + filepath.Join(dir, "is silent") + ": exit status 3"},
-		"is endless": {`head -c 1000000 /dev/zero | tr '\000' x; exit 1`, strings.Repeat("x", maxOutput)},
-		"is missing": {"", "check " + none + ": fork/exec " + none + ": no such file or directory"},
+		"accepts":                 {`test "$*" = "--check --port 0" && test "$A" = b && echo fine`, ""},
+		"refuses":                 {`echo "refuses: --port x: no number" >&2; exit 64`, "--port x: no number"},
+		"is silent":               {`exit 3`, "check " + filepath.Join(dir, "is silent") + ": exit status 3"},
+		"is endless":              {`head -c 1000000 /dev/zero | tr '\000' x >&2; exit 1`, strings.Repeat("x", maxOutput)},
+		"fails late":              {`echo fine; kill -9 $$`, "check " + filepath.Join(dir, "fails late") + ": signal: killed: fine"},
+		"leaves a process behind": {"echo fine; sleep 3 &", ""}, // which holds the pipes
+		"is missing":              {"", "check " + none + ": fork/exec " + none + ": no such file or directory"},
 	} {
 		u := Upgrader{
 			Path: filepath.Join(dir, name), Args: []string{"--port", "0"}, Env: []string{"A=b"},
