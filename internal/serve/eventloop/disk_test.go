@@ -284,15 +284,22 @@ func TestResident(t *testing.T) {
 	if err := unix.Fsync(fd); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Fadvise(fd, 0, 4<<20, unix.FADV_DONTNEED); err != nil {
-		t.Fatal(err)
+	drop := func() {
+		if err := unix.Fadvise(fd, 0, 4<<20, unix.FADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := unix.Preadv2(fd, [][]byte{make([]byte, 1)}, 0, unix.RWF_NOWAIT); err != unix.EAGAIN {
+	drop()
+	// Far from the part that is asked about: also such a read makes the kernel read ahead.
+	if _, err := unix.Preadv2(fd, [][]byte{make([]byte, 1)}, 2<<20, unix.RWF_NOWAIT); err != unix.EAGAIN {
 		t.Logf("this file system cannot tell what is in memory, or keeps everything: %v", err)
 		return
 	}
-	if site.Resident(fd, 0, 256<<10) {
-		t.Error("a file that was dropped is reported in memory")
+	for tries := 1; site.Resident(fd, 0, 256<<10); tries++ {
+		if tries == 10 {
+			t.Fatal("a file that was dropped is reported in memory")
+		}
+		drop() // the kernel skips what its memory management looks at
 	}
 	if errno := load(fd, 0, 256<<10); errno != 0 {
 		t.Fatal(errno)
