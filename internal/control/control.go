@@ -32,10 +32,6 @@ type Config struct {
 	Use func(*certificate.Bundle) (serve.Order, error)
 }
 
-// grantTime is how long a message that the master sent before its signal may be on its
-// way through this process, once it has been read.
-const grantTime = 50 * time.Millisecond
-
 // Control has two readers, of the channel and of the signals, which run until
 // [Control.Stop].
 type Control struct {
@@ -54,9 +50,11 @@ type Control struct {
 	// the order of the events.
 	mu       sync.Mutex
 	rescue   func(channel int, blame ipc.Blame) (ipc.Rescued, error)
-	allowed  bool // granted is closed
-	draining bool // a drain has been ordered
-	last     bool // and no worker will take anything over
+	rescued  bool  // connections of a dead worker were taken over
+	allowed  bool  // granted is closed
+	draining bool  // a drain has been ordered
+	last     bool  // and no worker will take anything over
+	ended    error // why no more messages come; io.EOF: the master is dead
 
 	certified bool // credited is closed
 }
@@ -77,19 +75,31 @@ func (c *Control) Await() bool {
 		return true
 	case <-c.drained:
 	}
-	// Messages that the master sent before its signal may not have been read yet:
-	// this worker may have to take over the connections of another.
-	for quiet := 0; quiet < 2; quiet++ {
+	for {
+		if serves, certain := c.decide(); certain {
+			return serves
+		}
 		select {
 		case <-c.granted:
-			return true
-		case <-time.After(grantTime):
-		}
-		if c.channel.Unread() {
-			quiet = -1
+		case <-time.After(time.Millisecond):
 		}
 	}
-	return false
+}
+
+// decide reports whether a worker that has to drain serves before, once that is certain. What the master
+// sent before its signal may not have been handled yet, and a worker that has taken connections over
+// waits until the master lets it serve them. A worker that does not serve takes no connections over.
+func (c *Control) decide() (serves, certain bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.allowed || c.rescued && c.ended == io.EOF:
+		return true, true
+	case c.ended == nil && (c.rescued || c.channel.Pending()):
+		return false, false
+	}
+	c.rescue = nil
+	return false, true
 }
 
 // Orders returns the queue for the engine, which has to end it.
@@ -191,6 +201,7 @@ func (c *Control) rescueFrom(fd int, blame ipc.Blame) {
 		c.drain(serve.Drain{Kept: true})
 		return
 	}
+	c.rescued = true
 	_ = c.channel.Send(rescued)
 }
 
@@ -215,6 +226,7 @@ func (c *Control) signalled() {
 func (c *Control) lost(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.ended = err
 	switch {
 	case err == io.EOF && !c.draining && c.Refuse == nil:
 		c.drain(serve.Drain{Kept: true})

@@ -53,7 +53,7 @@ func Work(channel *ipc.Channel, most int, idle time.Duration, do func(context.Co
 				continue
 			case <-ctx.Done():
 			case <-time.After(idle):
-				if channel.Unread() || q.len() > 0 { // a job has come at the last moment
+				if channel.Pending() || q.len() > 0 { // a job has come at the last moment
 					continue
 				}
 			}

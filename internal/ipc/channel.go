@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,6 +23,9 @@ type Channel struct {
 	file *os.File
 	raw  syscall.RawConn
 	buf  [MaxMessage + 1]byte // one more, to detect a truncated message
+
+	taking   sync.Mutex // held while a message is taken from the socket
+	handling bool       // the receiver has got a message, and not come back for the next
 }
 
 // Pair creates a channel, both ends close-on-exec and non-blocking. The worker's end is for
@@ -128,6 +132,9 @@ func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 	if err != nil {
 		Discard(fd)
 		fd = -1
+		c.taking.Lock()
+		c.handling = false // there is no message
+		c.taking.Unlock()
 	}
 	return m, fd, err
 }
@@ -136,7 +143,10 @@ func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 func (c *Channel) receive() (n, fd int, err error) {
 	waited := c.raw.Read(func(socket uintptr) bool {
 		var fds []int
+		c.taking.Lock()
 		n, fds, err = receiveMessage(int(socket), c.buf[:], 1, unix.MSG_DONTWAIT)
+		c.handling = err == nil && n > 0
+		c.taking.Unlock()
 		if fd = -1; len(fds) > 0 {
 			fd = fds[0]
 		}
@@ -155,10 +165,15 @@ func (c *Channel) receive() (n, fd int, err error) {
 	return n, fd, err
 }
 
-// Unread reports whether a message is waiting to be received.
-func (c *Channel) Unread() (unread bool) {
-	err := c.raw.Control(func(fd uintptr) { unread = Waiting(int(fd)) })
-	return err == nil && unread
+// Pending reports whether there is a message that has not been received, or that may not have been
+// handled yet: whoever has received it has not called Receive again.
+func (c *Channel) Pending() (pending bool) {
+	err := c.raw.Control(func(fd uintptr) {
+		c.taking.Lock()
+		defer c.taking.Unlock()
+		pending = c.handling || Waiting(int(fd))
+	})
+	return err == nil && pending
 }
 
 // SyscallConn returns a raw connection to this end's socket.

@@ -66,6 +66,40 @@ func TestExchange(t *testing.T) {
 
 // A worker may die before it has read everything. Its own last message must arrive
 // nevertheless.
+// A message is pending until its receiver asks for the next one, or finds that it is none.
+func TestPending(t *testing.T) {
+	master, worker := pair(t)
+	want := func(when string, want bool) {
+		t.Helper()
+		if worker.Pending() != want {
+			t.Errorf("%s: pending %t, want %t", when, !want, want)
+		}
+	}
+	want("at first", false)
+	send(t, master, Serve{})
+	want("not received", true)
+	receive(t, worker, Serve{})
+	want("received", true)
+	worker.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := worker.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	want("handled", false)
+	worker.SetReadDeadline(time.Time{})
+	if _, err := unix.Write(int(master.file.Fd()), []byte{0xff}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := worker.Receive(); err == nil {
+		t.Fatalf("received %+v", m)
+	}
+	want("invalid", false)
+	master.Close()
+	if _, err := worker.Receive(); err != io.EOF {
+		t.Fatal(err)
+	}
+	want("the end", false)
+}
+
 func TestLastMessageSurvivesReset(t *testing.T) {
 	master, worker := pair(t)
 	send(t, master, Serve{})
