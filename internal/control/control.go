@@ -54,7 +54,7 @@ type Control struct {
 	allowed  bool  // granted is closed
 	draining bool  // a drain has been ordered
 	last     bool  // and no worker will take anything over
-	ended    error // why no more messages come; io.EOF: the master is dead
+	ended    error // why no more messages are received
 
 	certified bool // credited is closed
 }
@@ -88,12 +88,13 @@ func (c *Control) Await() bool {
 
 // decide reports whether a worker that has to drain serves before, once that is certain. What the master
 // sent before its signal may not have been handled yet, and a worker that has taken connections over
-// waits until the master lets it serve them. A worker that does not serve takes no connections over.
+// waits until the master lets it serve them, or can say nothing any more. A worker that does not serve
+// takes no connections over.
 func (c *Control) decide() (serves, certain bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.allowed || c.rescued && c.ended == io.EOF:
+	case c.allowed || c.rescued && c.ended != nil:
 		return true, true
 	case c.ended == nil && (c.rescued || c.channel.Pending()):
 		return false, false

@@ -191,12 +191,13 @@ func TestAwaitPending(t *testing.T) {
 			b.signals <- syscall.SIGINT
 			<-b.drained
 			b.mu.Lock() // as while it takes connections over
+			allowed := b.waits(t)
 			for _, m := range messages {
 				if err := b.master.Send(m); err != nil {
 					t.Fatal(err)
 				}
 			}
-			allowed := b.waits(t)
+			time.Sleep(50 * time.Millisecond) // the first is received, and Await decides before it is handled
 			b.mu.Unlock()
 			if !<-allowed {
 				t.Error("requests may not be taken")
@@ -219,7 +220,7 @@ func (b *bench) waits(t *testing.T) (allowed chan bool) {
 }
 
 // A worker that has taken over connections and is told to drain waits until it may serve them,
-// unless the master dies: then nobody else can.
+// unless the master can say nothing any more: then nobody else can.
 func TestAwaitAfterRescue(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, b *bench){
 		"allowed": func(t *testing.T, b *bench) {
@@ -228,6 +229,11 @@ func TestAwaitAfterRescue(t *testing.T) {
 			}
 		},
 		"alone": func(_ *testing.T, b *bench) { b.dies() },
+		"deaf": func(t *testing.T, b *bench) { // after an invalid message
+			if _, err := b.end.Write([]byte{0xff}); err != nil {
+				t.Fatal(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)

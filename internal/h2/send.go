@@ -86,7 +86,9 @@ func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte 
 	s.pending, s.sent = append(s.pending[:0], content...), 0
 	mark := len(out)
 	out = c.appendHead(out, s.id, head[:len(head)-len(content)])
-	c.took(0, now) // without a minimum rate, a response is progress even if it has no content
+	if c.window > 0 {
+		c.took(0, now) // without a minimum rate, a response is progress even if it has no content
+	}
 	step := c.fetch(s, now)
 	switch {
 	case step == conn.Reset:

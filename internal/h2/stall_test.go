@@ -166,3 +166,23 @@ func TestStalledStreamAmongShortOnes(t *testing.T) {
 		}
 	}
 }
+
+// Responses without content are no progress while the window of the connection is closed: the other streams
+// wait for that, and none of them is reset.
+func TestClosedConnectionAmongShortOnes(t *testing.T) {
+	c := connect(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+	c.get(1, "/huge") // takes the whole window
+	c.flush()
+	for second := range 2 * conn.SendTimeout / time.Second {
+		c.now.Mono += time.Second
+		if timer := c.conn.Expire(c.now); timer != conn.TimerNone {
+			if timer != conn.TimerSend || second < conn.SendTimeout/time.Second-1 {
+				t.Errorf("timer %d after %d s", timer, second)
+			}
+			return
+		}
+		c.get(c.conn.last+2, "/empty")
+		c.flush()
+	}
+	t.Error("the connection does not end")
+}

@@ -64,8 +64,6 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// A worker may die before it has read everything. Its own last message must arrive
-// nevertheless.
 // A message is pending until its receiver asks for the next one, or finds that it is none.
 func TestPending(t *testing.T) {
 	master, worker := pair(t)
@@ -100,6 +98,8 @@ func TestPending(t *testing.T) {
 	want("the end", false)
 }
 
+// A worker may die before it has read everything. Its own last message must arrive
+// nevertheless.
 func TestLastMessageSurvivesReset(t *testing.T) {
 	master, worker := pair(t)
 	send(t, master, Serve{})

@@ -125,8 +125,8 @@ func (u Upgrader) Exec(pool supervise.State) error {
 }
 
 // Check checks the current options, and then runs the new binary with --check, for at most ten
-// seconds or until ctx ends. The error is that of Settings, what the binary has written to standard
-// error, or how it has ended.
+// seconds or until ctx ends. The error is that of Settings, what a binary that has exited has written
+// to standard error, or how it has ended.
 func (u Upgrader) Check(ctx context.Context) error {
 	if err := u.Settings(); err != nil {
 		return err
@@ -148,13 +148,15 @@ func (u Upgrader) Check(ctx context.Context) error {
 		// exit status is lost. Only a successful check writes to standard output, and nothing to
 		// standard error.
 		return nil
-	case ctx.Err() == context.DeadlineExceeded:
+	}
+	exited := cmd.ProcessState == nil || cmd.ProcessState.Exited() // nil: not started, or reaped
+	if !exited && ctx.Err() == context.DeadlineExceeded {
 		err = fmt.Errorf("not done within %v", checkTime)
 	}
-	if words := strings.TrimSpace(string(complaints)); words != "" {
+	if words := strings.TrimSpace(string(complaints)); exited && words != "" {
 		return errors.New(strings.TrimPrefix(words, filepath.Base(u.Path)+": "))
 	}
-	if words := strings.TrimSpace(string(out)); words != "" {
+	if words := strings.TrimSpace(string(complaints) + string(out)); words != "" {
 		return fmt.Errorf("check %s: %w: %s", u.Path, err, words)
 	}
 	return fmt.Errorf("check %s: %w", u.Path, err)

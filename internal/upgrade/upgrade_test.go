@@ -190,6 +190,7 @@ func TestCheck(t *testing.T) {
 		"is silent":               {`exit 3`, "check " + filepath.Join(dir, "is silent") + ": exit status 3"},
 		"is endless":              {`head -c 1000000 /dev/zero | tr '\000' x >&2; exit 1`, strings.Repeat("x", maxOutput)},
 		"fails late":              {`echo fine; kill -9 $$`, "check " + filepath.Join(dir, "fails late") + ": signal: killed: fine"},
+		"is killed":               {`echo warning >&2; kill -9 $$`, "check " + filepath.Join(dir, "is killed") + ": signal: killed: warning"},
 		"leaves a process behind": {"echo fine; sleep 3 &", ""}, // which holds the pipes
 		"is missing":              {"", "check " + none + ": fork/exec " + none + ": no such file or directory"},
 	} {
