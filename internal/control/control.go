@@ -50,11 +50,11 @@ type Control struct {
 	// the order of the events.
 	mu       sync.Mutex
 	rescue   func(channel int, blame ipc.Blame) (ipc.Rescued, error)
-	rescued  bool  // connections of a dead worker were taken over
-	allowed  bool  // granted is closed
-	draining bool  // a drain has been ordered
-	last     bool  // and no worker will take anything over
-	ended    error // why no more messages are received
+	rescued  bool // connections of a dead worker were taken over
+	allowed  bool // granted is closed
+	draining bool // a drain has been ordered
+	last     bool // and no worker will take anything over
+	ended    bool // no more messages are received
 
 	certified bool // credited is closed
 }
@@ -94,9 +94,9 @@ func (c *Control) decide() (serves, certain bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.allowed || c.rescued && c.ended != nil:
+	case c.allowed || c.rescued && c.ended:
 		return true, true
-	case c.ended == nil && (c.rescued || c.channel.Pending()):
+	case !c.ended && (c.rescued || c.channel.Pending()):
 		return false, false
 	}
 	c.rescue = nil
@@ -227,7 +227,7 @@ func (c *Control) signalled() {
 func (c *Control) lost(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = err
+	c.ended = true
 	switch {
 	case err == io.EOF && !c.draining && c.Refuse == nil:
 		c.drain(serve.Drain{Kept: true})

@@ -132,14 +132,15 @@ func (c *Channel) ReceiveFile() (m Message, fd int, err error) {
 	if err != nil {
 		Discard(fd)
 		fd = -1
-		c.handled() // there is no message
 	}
 	return m, fd, err
 }
 
 // receive reads one message into the buffer.
 func (c *Channel) receive() (n, fd int, err error) {
-	c.handled()
+	c.taking.Lock()
+	c.handling = false // even if the deadline has passed
+	c.taking.Unlock()
 	waited := c.raw.Read(func(socket uintptr) bool {
 		var fds []int
 		c.taking.Lock()
@@ -162,13 +163,6 @@ func (c *Channel) receive() (n, fd int, err error) {
 		return 0, -1, io.EOF
 	}
 	return n, fd, err
-}
-
-// handled notes that the receiver has no message.
-func (c *Channel) handled() {
-	c.taking.Lock()
-	defer c.taking.Unlock()
-	c.handling = false
 }
 
 // Pending reports whether there is a message that has not been received, or that may not have been

@@ -140,6 +140,8 @@ func (u Upgrader) Check(ctx context.Context) error {
 	var out, complaints beginning
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err := cmd.Run()
+	complaint := strings.TrimSpace(string(complaints))
+	exited := cmd.ProcessState == nil || cmd.ProcessState.Exited() // nil: not started, or reaped
 	switch {
 	case cmd.ProcessState != nil && cmd.ProcessState.Success():
 		return nil // whoever else holds a pipe
@@ -148,13 +150,10 @@ func (u Upgrader) Check(ctx context.Context) error {
 		// exit status is lost. Only a successful check writes to standard output, and nothing to
 		// standard error.
 		return nil
-	}
-	exited := cmd.ProcessState == nil || cmd.ProcessState.Exited() // nil: not started, or reaped
-	if !exited && ctx.Err() == context.DeadlineExceeded {
+	case exited && complaint != "":
+		return errors.New(strings.TrimPrefix(complaint, filepath.Base(u.Path)+": "))
+	case !exited && ctx.Err() == context.DeadlineExceeded:
 		err = fmt.Errorf("not done within %v", checkTime)
-	}
-	if words := strings.TrimSpace(string(complaints)); exited && words != "" {
-		return errors.New(strings.TrimPrefix(words, filepath.Base(u.Path)+": "))
 	}
 	if words := strings.TrimSpace(string(complaints) + string(out)); words != "" {
 		return fmt.Errorf("check %s: %w: %s", u.Path, err, words)
