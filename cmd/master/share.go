@@ -216,7 +216,7 @@ func (s *sharing) addresses(listening []listen.Address) (found []share.Address) 
 func transfers(m *monitor) []share.Transfer {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	view, err := m.Controller.View(ctx)
+	view, err := m.Controller.View(ctx, nil)
 	if err != nil {
 		return nil
 	}

@@ -73,9 +73,17 @@ type Totals struct {
 	CPU         time.Duration // CPU time of processes that have ended
 }
 
-// View returns the pool as it is now.
-func (c *Controller) View(ctx context.Context) (v View, err error) {
-	err = c.call(ctx, func(p *pool) { v = p.view() })
+// View returns the pool as it is now. It calls each, unless that is nil, with the pid of every
+// process in it: none has been reaped yet.
+func (c *Controller) View(ctx context.Context, each func(pid int)) (v View, err error) {
+	err = c.call(ctx, func(p *pool) {
+		v = p.view()
+		for _, w := range v.Workers {
+			if each != nil && w.PID != 0 {
+				each(w.PID)
+			}
+		}
+	})
 	return v, err
 }
 

@@ -86,13 +86,20 @@ func (r *rig) controller(more func(*Config)) (*rows, **Controller) {
 
 // look returns the view of the pool, and its state and workers as text.
 func (r *rig) look(d *Controller) (string, View) {
-	v, err := d.View(context.Background())
+	var seen, has []int
+	v, err := d.View(context.Background(), func(pid int) { seen = append(seen, pid) })
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	var all []string
 	for _, w := range v.Workers {
+		if w.PID != 0 {
+			has = append(has, w.PID)
+		}
 		all = append(all, fmt.Sprintf("%d:%d %s g%d row%d", w.Slot, w.PID, w.State, w.Generation, w.Row))
+	}
+	if !slices.Equal(seen, has) {
+		r.t.Errorf("the view showed the processes %v, and has %v", seen, has)
 	}
 	return v.State + " " + strings.Join(all, ", "), v
 }
@@ -143,7 +150,7 @@ func TestView(t *testing.T) {
 		r.die(4, Exit{})
 		r.die(3, Exit{})
 		r.ends(0, "")
-		if _, err := (*d).View(context.Background()); !errors.Is(err, ErrEnded) {
+		if _, err := (*d).View(context.Background(), nil); !errors.Is(err, ErrEnded) {
 			t.Errorf("View after the end: %v, want %v", err, ErrEnded)
 		}
 		if out := (*d).Reload(context.Background()); out.OK || out.Message != "the pool has ended" {
@@ -212,7 +219,7 @@ func TestReloadCommand(t *testing.T) {
 		answered(t, answer, true, "2 workers replaced")
 		refuse = errors.New("--port x: no number")
 		answered(t, asked((*d).Reload), false, "reload: --port x: no number; keeping the current workers")
-		if v, err := (*d).View(context.Background()); err != nil || v.Failed != "reload: --port x: no number; keeping the current workers" {
+		if v, err := (*d).View(context.Background(), nil); err != nil || v.Failed != "reload: --port x: no number; keeping the current workers" {
 			t.Errorf("the view has the failure %q (%v), want that of the reload", v.Failed, err)
 		}
 		refuse = nil
@@ -351,7 +358,7 @@ func TestRecyclingFails(t *testing.T) {
 		const line = "worker /bin/worker: not a worker of Phalanx 1 (exit status 1); build it with make, or name it with --worker PATH; worker 0 (pid 101) is not replaced"
 		failed := func(want string) {
 			t.Helper()
-			if v, err := (*d).View(r.t.Context()); err != nil || v.Failed != want {
+			if v, err := (*d).View(r.t.Context(), nil); err != nil || v.Failed != want {
 				t.Errorf("the failed reload is %q (%v), want %q", v.Failed, err, want)
 			}
 		}

@@ -38,13 +38,13 @@ func TestSettingsNotRead(t *testing.T) {
 		r.hello(0)
 		r.signal(syscall.SIGHUP)
 		reportedOnce(r, loadTime, line)
-		if v, err := control.View(r.t.Context()); err != nil || v.Failed != line {
+		if v, err := control.View(r.t.Context(), nil); err != nil || v.Failed != line {
 			t.Errorf("the failed reload is %q (%v), want %q", v.Failed, err, line)
 		}
 		close(gate)
 		synctest.Wait()
 		r.hello(1)
-		if v, err := control.View(r.t.Context()); err != nil || v.Failed != "" {
+		if v, err := control.View(r.t.Context(), nil); err != nil || v.Failed != "" {
 			t.Errorf("after the reload, the failed one is %q (%v), want none", v.Failed, err)
 		}
 		r.expect(2, "serving", line)

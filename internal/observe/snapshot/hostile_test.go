@@ -50,7 +50,7 @@ func FuzzRow(f *testing.F) {
 func (o *Observer) watch(t *testing.T, row int, at time.Time) {
 	t.Helper()
 	reading := o.Board.Read()
-	w, _ := o.worker(supervise.WorkerView{Worker: status.Worker{PID: os.Getpid()}, Row: row}, reading, at, monotonic())
+	w, _ := o.worker(supervise.WorkerView{Worker: status.Worker{PID: os.Getpid()}, Row: row}, read(o.proc, os.Getpid()), reading, at, monotonic())
 	s := sample{at: at, total: *reading.Slots[0], workers: map[int]figures{w.PID: {Totals: *reading.Rows[row]}}}
 	p := status.Pool{Workers: []status.Worker{w}, Total: figuresOf(&s.total, open{})}
 	o.compare(&p, s)

@@ -43,7 +43,6 @@ func (o *Observer) Look() (status.Pool, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.remember(s)
 	o.compare(&p, s)
 	p.History = slices.Clone(o.history)
 	p.Problems = status.Problems(&p)
@@ -74,7 +73,8 @@ func (o *Observer) addReports(p *status.Pool) {
 func (o *Observer) look() (p status.Pool, s sample, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
-	view, err := o.Controller.View(ctx)
+	used := make(map[int]process)
+	view, err := o.Controller.View(ctx, func(pid int) { used[pid] = read(o.proc, pid) })
 	if err != nil {
 		return p, s, fmt.Errorf("query the pool: %w", err)
 	}
@@ -88,16 +88,12 @@ func (o *Observer) look() (p status.Pool, s sample, err error) {
 	o.addSites(&p, info)
 	s = sample{at: now, workers: make(map[int]figures)}
 	mono := monotonic()
-	spent := o.lastCPU()
 	cpu := make(map[int]float64) // of a slot's running processes
 	slotted, all := make(map[int]open), open{}
 	for _, v := range view.Workers {
-		w, holds := o.worker(v, reading, now, mono)
+		w, holds := o.worker(v, used[v.PID], reading, now, mono)
 		w.Deaths = view.Totals[v.Slot].Deaths
 		if w.PID != 0 {
-			// A process that has just exited is gone from /proc, and not yet part of
-			// the slot's past.
-			w.CPUSeconds = max(w.CPUSeconds, spent[w.PID])
 			f := figures{cpu: w.CPUSeconds}
 			if t := reading.Rows[v.Row]; t != nil {
 				f.Totals = *t
@@ -158,12 +154,11 @@ func (o open) plus(p open) open {
 }
 
 // worker describes one process, without rates and quantiles, and what it has open.
-func (o *Observer) worker(v supervise.WorkerView, reading scoreboard.Reading, now time.Time, mono int64) (w status.Worker, holds open) {
+func (o *Observer) worker(v supervise.WorkerView, is process, reading scoreboard.Reading, now time.Time, mono int64) (w status.Worker, holds open) {
 	w = v.Worker
 	if v.PID == 0 {
 		return w, holds
 	}
-	is := read(o.proc, v.PID)
 	w.CPUSeconds, w.Memory, w.Uptime = is.cpu, is.memory, is.uptime(w.Started, now)
 	if s, ok := o.Board.Look(v.Row); ok {
 		holds = open{s.Active, s.Idle, s.Streams}
@@ -301,7 +296,6 @@ func (o *Observer) sample() {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.remember(s)
 	if n := len(o.samples); n > 0 {
 		var f status.Figures
 		last := o.samples[n-1]
@@ -313,20 +307,4 @@ func (o *Observer) sample() {
 	o.samples = append(o.samples, s)
 	o.samples = slices.Delete(o.samples, 0, max(0, len(o.samples)-windowMax-1))
 	o.history = slices.Delete(o.history, 0, max(0, len(o.history)-historyMax))
-}
-
-// lastCPU returns the CPU time of processes in the last snapshot, in seconds by pid.
-func (o *Observer) lastCPU() map[int]float64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.spent // replaced by remember, never modified
-}
-
-// remember keeps the CPU times of a sample for lastCPU.
-func (o *Observer) remember(s sample) {
-	before := o.spent
-	o.spent = make(map[int]float64)
-	for pid, f := range s.workers {
-		o.spent[pid] = max(f.cpu, before[pid]) // concurrent snapshots may finish in any order
-	}
 }

@@ -56,7 +56,6 @@ type Observer struct {
 	mu      sync.Mutex
 	samples []sample // one per second, the latest last; at most windowMax + 1
 	history []status.Point
-	spent   map[int]float64 // see lastCPU
 
 	list   chan struct{} // semaphore: one list of connections at a time
 	listed time.Time     // end of the last list; guarded by the semaphore

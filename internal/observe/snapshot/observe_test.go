@@ -321,7 +321,7 @@ func TestStale(t *testing.T) {
 	mapped.Stale.Store(1)
 	for state, want := range map[string]int{status.WorkerServing: 1, status.WorkerStarting: 1, status.WorkerDraining: 0, status.WorkerKilled: 0} {
 		v := supervise.WorkerView{Worker: status.Worker{PID: os.Getpid(), State: state}, Row: row}
-		if w, _ := o.worker(v, o.Board.Read(), time.Now(), monotonic()); w.Stale != want {
+		if w, _ := o.worker(v, process{}, o.Board.Read(), time.Now(), monotonic()); w.Stale != want {
 			t.Errorf("%s: %d sites, want %d", state, w.Stale, want)
 		}
 	}
