@@ -15,12 +15,21 @@ import (
 // MustBeFree fails the test if another program could not listen on the port.
 func MustBeFree(t *testing.T, port int) {
 	t.Helper()
-	l, err := net.Listen("tcp", Loopback(port))
-	if err != nil {
+	if err := Bindable(Loopback(port)); err != nil {
 		t.Errorf("the port is not free again: %v", err)
-		return
 	}
-	l.Close()
+}
+
+// Bindable returns why another program could not listen on a TCP address. A child forked meanwhile by
+// another test would listen there until it has executed its program, even if this test has gone on.
+func Bindable(addr string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // FreePort returns a free port from 12000 to 31999. That is below the range of
@@ -35,9 +44,7 @@ func FreePort(t *testing.T) int {
 			continue
 		}
 		t.Cleanup(func() { mine.Close() })
-		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
-		if err == nil {
-			l.Close()
+		if Bindable(":"+strconv.Itoa(port)) == nil {
 			return port
 		}
 	}

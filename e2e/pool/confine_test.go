@@ -2,7 +2,6 @@ package pool
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -100,8 +99,7 @@ func TestPrivateDocumentRoot(t *testing.T) {
 func privilegedPort(t *testing.T) int {
 	t.Helper()
 	for port := 1023; port > 600; port-- {
-		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
-			l.Close()
+		if harness.Bindable(fmt.Sprintf(":%d", port)) == nil {
 			return port
 		}
 	}
