@@ -20,8 +20,9 @@ func MustBeFree(t *testing.T, port int) {
 	}
 }
 
-// Bindable returns why another program could not listen on a TCP address. A child forked meanwhile by
-// another test would listen there until it has executed its program, even if this test has gone on.
+// Bindable returns why another program could not listen on a TCP address. No other test may fork
+// meanwhile: its child would keep the listener open until it has executed its program, and this test
+// would go on before that.
 func Bindable(addr string) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

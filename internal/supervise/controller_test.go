@@ -104,6 +104,28 @@ func (r *rig) look(d *Controller) (string, View) {
 	return v.State + " " + strings.Join(all, ", "), v
 }
 
+// A worker that exits while a view is taken is reaped after that: until then /proc has what the totals
+// of its slot do not have yet.
+func TestViewBeforeReaping(t *testing.T) {
+	r := &rig{}
+	_, d := r.controller(nil)
+	runRig(t, 1, r, func(r *rig) {
+		r.hello(0)
+		v, err := (*d).View(r.t.Context(), func(int) {
+			if r.die(0, Exit{CPU: time.Second}); r.procs[0].reaped {
+				t.Error("it is reaped before the view is complete")
+			}
+		})
+		if synctest.Wait(); err != nil || v.Totals[0].CPU != 0 || !r.procs[0].reaped {
+			t.Errorf("%v, totals %+v, reaped %t", err, v.Totals[0], r.procs[0].reaped)
+		}
+		if _, v = r.look(*d); v.Totals[0].CPU != time.Second {
+			t.Errorf("then totals %+v", v.Totals[0])
+		}
+		r.stop()
+	})
+}
+
 // The view of a pool has the state of the pool and its workers, and the totals of its slots.
 func TestView(t *testing.T) {
 	r := &rig{tweak: busy}

@@ -35,11 +35,12 @@ type fake struct {
 	noRights bool // it cannot be sent a descriptor
 	broken   bool // it has ended, but the pool does not know yet
 	kept     Kept // nil: nothing is kept of it
+	reaped   bool
 }
 
 func (f *fake) PID() int     { return f.pid }
 func (f *fake) Kept() Kept   { return f.kept }
-func (f *fake) Close() error { return nil }
+func (f *fake) Close() error { f.reaped = true; return nil }
 func (f *fake) Wait() Exit   { return <-f.dead }
 
 func (f *fake) Handle() Handle { return Handle{PID: f.pid} }
