@@ -10,7 +10,7 @@ import (
 )
 
 // layout is the number of this layout of a [Memory].
-const layout = 0x5048_4c58_0008
+const layout = 0x5048_4c58_0009
 
 const (
 	headerSize = 4096
@@ -81,10 +81,11 @@ type record struct {
 
 // The states of a record.
 const (
-	stateOpen    = iota // the connection stays open after the batch
-	stateEnding         // nothing is sent after the batch and the file that follows it
-	stateFixed          // the connection cannot move: a listing, several ranges, or a request's body
-	stateClosing        // the connection is being closed
+	stateAccepted = iota // the connection is not counted as accepted yet
+	stateOpen            // the connection stays open after the batch
+	stateEnding          // nothing is sent after the batch and the file that follows it
+	stateFixed           // the connection cannot move: a listing, several ranges, or a request's body
+	stateClosing         // the connection is being closed
 	numStates
 )
 

@@ -15,6 +15,7 @@ type Found struct {
 	Tries   int    // crashes of workers that were serving the connection
 	Current bool   // the worker was serving the connection when it died
 	New     bool   // nothing has been received or sent
+	Counted bool   // the worker had counted it as accepted, or taken it over
 	Unused  bool   // no received byte has been used, and nothing has been sent
 	Client  []byte // from [Writer.Client]; empty: nothing
 }
@@ -81,7 +82,7 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 		return f.but(WasClosing) // another worker has used it since: this one died before it recorded the end of the handover
 	}
 	switch rec.state {
-	case stateOpen, stateEnding:
+	case stateAccepted, stateOpen, stateEnding:
 		if rec.sealing != 0 {
 			return f.but(Fixed)
 		}
@@ -93,6 +94,7 @@ func (r Reader) Find(fd int, received, sent uint64) Found {
 		return f.but(Inconsistent)
 	}
 	f.Ending, f.New = rec.state == stateEnding, received == 0 && sent == 0
+	f.Counted = rec.state != stateAccepted
 	f.Unused = rec.used == 0 && sent == 0
 	if n := int(rec.client); n > 0 && n <= clientSize {
 		f.Client = append([]byte(nil), r.m.clientBytes(fd)[:n]...)

@@ -27,8 +27,11 @@ func memory(t testing.TB) *Memory {
 func TestFreshConnection(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
+	if f := r.Find(20, 0, 0); f.Verdict != GoesOn || f.Counted {
+		t.Errorf("killed before it counted the connection: %+v", f)
+	}
 	w.Opened(20)
-	if f := r.Find(20, 0, 0); f.Verdict != GoesOn || len(f.Held) > 0 || len(f.Unsent) > 0 {
+	if f := r.Find(20, 0, 0); f.Verdict != GoesOn || !f.Counted || len(f.Held) > 0 || len(f.Unsent) > 0 {
 		t.Errorf("%+v", f)
 	}
 	w.Receiving(20, 0)

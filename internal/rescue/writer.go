@@ -36,11 +36,15 @@ func (w *Writer) Send() []byte {
 // has reports whether there is a record for the descriptor number.
 func (w *Writer) has(fd int) bool { return w != nil && fd < w.m.FDs }
 
-// Opened records a new connection, before anything is received.
+// Opened records a new connection that has been counted, before anything is received.
 func (w *Writer) Opened(fd int) {
-	if w.has(fd) && fd > int(w.h.highest) {
+	if !w.has(fd) {
+		return
+	}
+	if fd > int(w.h.highest) {
 		w.h.highest = int32(fd)
 	}
+	store(&w.m.record(fd).state, stateOpen)
 }
 
 // Serving records which connection is served from now on; -1: none.

@@ -73,8 +73,8 @@ func (p *peer) undelivered() (began []time.Duration) {
 func (l *Loop) newPeer(fd int, client *clientip.Addr, from serve.Listener) *peer {
 	rescue.Point("accepted")
 	p := l.register(fd, client)
-	l.cfg.Records.Opened(fd)
 	l.cfg.Row.Accepted.Add(1)
+	l.cfg.Records.Opened(fd)
 	p.log.Event("connection opened")
 	switch {
 	case client != nil && l.cfg.Proxied.Contains(*client):

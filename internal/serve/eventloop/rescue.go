@@ -285,6 +285,9 @@ func (r *rescuer) count(p *peer, err error, k ipc.Kept, f rescue.Found) {
 	}
 	l.cfg.Records.Tried(k.Socket, f.Tries)
 	p.log.Event("connection rescued")
+	if !f.Counted {
+		l.cfg.Row.Accepted.Add(1)
+	}
 	l.rescued = append(l.rescued, p)
 	if f.New || p.header != headerNone {
 		l.nascent = append(l.nascent, p)

@@ -13,6 +13,7 @@ import (
 	"phalanx/internal/clientip"
 	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
+	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
@@ -243,6 +244,30 @@ func loopback(t testing.TB) *clientip.Networks {
 		t.Fatal(err)
 	}
 	return clientip.NewNetworks([]clientip.Network{n})
+}
+
+// A connection is counted as accepted once, even if its worker is killed between accept(2) and counting it.
+func TestRescuedConnectionIsCounted(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Noise(t, dir+"/small", 100)
+	listener, addr := servetest.Listen(t)
+	defer unix.Close(listener)
+	for _, counted := range []uint64{0, 1} {
+		cfg := relayConfig(uncachedFiles(t, dir))
+		cfg.Row = new(scoreboard.Row)
+		r := newRelay(t, cfg, listener, addr, servetest.Get("/small"))
+		if cfg.Row.Accepted.Store(counted); counted == 0 {
+			r.cfg.Records.Closed(r.fd) // the state of a record right after accept(2)
+		}
+		for range 2 {
+			r.kill()
+			r.finish()
+			if n := cfg.Row.Accepted.Load(); n != 1 {
+				t.Errorf("counted %d times before the death, a connection is counted %d times after it", counted, n)
+			}
+		}
+		r.close()
+	}
 }
 
 // A worker that is killed before it notes that it has handed a connection over leaves a record of it. If the other worker
