@@ -84,7 +84,8 @@ func TestResumption(t *testing.T) {
 	})
 }
 
-// New credentials apply to new connections; open connections keep theirs.
+// New credentials apply to new connections; open connections keep theirs, but have the new challenges, because a
+// proxy may use one connection for all requests.
 func TestNewCredentials(t *testing.T) {
 	dir := withFile(t, 100)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
@@ -110,6 +111,9 @@ func TestNewCredentials(t *testing.T) {
 			})
 			if status, _ := askTLS(t, old, r, "/f"); status != 200 {
 				t.Errorf("the old connection: status %d, want 200", status)
+			}
+			if status, body := askTLS(t, old, r, "/.well-known/acme-challenge/token"); status != 200 || string(body) != "key" {
+				t.Errorf("ACME challenge on the old connection: status %d, %q; want 200 with the key", status, body)
 			}
 		}
 		old.Close()

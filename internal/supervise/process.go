@@ -228,9 +228,9 @@ func (p *process) Wait() Exit {
 	if p.log != nil {
 		p.log.Drain() // so that its last lines are logged before its death
 	}
+	p.readAll()
 	linger := lingerTime
 	if p.kept != nil {
-		p.readAll()
 		linger = 0
 	}
 	// Setting a deadline fails only on a closed file, which ends the reading too.

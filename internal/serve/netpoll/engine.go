@@ -23,7 +23,7 @@ type Engine struct {
 	recvBuffers sync.Pool                         // of *[]byte, Recv bytes long
 	outBuffers  sync.Pool                         // of *[]byte, serve.OutSize bytes large
 	secures     sync.Pool                         // of *secure
-	credentials atomic.Pointer[serve.Credentials] // for new connections
+	credentials atomic.Pointer[serve.Credentials] // certificates for new connections, challenges for all
 
 	listeners []*os.File    // of Run
 	ended     chan struct{} // capacity 1: a session has ended

@@ -82,9 +82,6 @@ func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, count
 	s.raw, _ = s.file.SyscallConn() // nil only if the file is closed
 	e.cfg.Row.Accepted.Add(1)
 	s.log = serve.NewJournal(&e.cfg, &s.tally, client, fd)
-	if c := e.credentials.Load(); c != nil {
-		s.cfg.Challenges = c.Challenges
-	}
 	s.conn = &s.http1
 	s.local, s.client, s.counted = from.Shared, client, counted
 	s.expects, s.secured = e.cfg.Proxied.Contains(*client), from.Secure
@@ -308,6 +305,9 @@ func (s *session) recvNow(fd uintptr) bool {
 		}
 	}
 	if s.err == nil && s.n > 0 {
+		if c := s.engine.credentials.Load(); c != nil {
+			s.cfg.Challenges = c.Challenges // those of now: a proxy may use one connection for all requests
+		}
 		return true
 	}
 	s.engine.recvBuffers.Put(s.buf)
