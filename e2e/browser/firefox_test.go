@@ -30,7 +30,7 @@ type firefox struct {
 }
 
 // preferences keep Firefox from fetching anything by itself and from asking questions, and make it
-// save downloads.
+// save downloads. A connection that takes long is not tried twice.
 const preferences = `
 user_pref("marionette.port", 0);
 user_pref("app.update.enabled", false);
@@ -46,6 +46,7 @@ user_pref("extensions.update.enabled", false);
 user_pref("media.autoplay.default", 0);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
+user_pref("network.http.connection-retry-timeout", 0);
 user_pref("network.proxy.type", 0);
 user_pref("services.settings.server", "http://127.0.0.1:1/");
 user_pref("toolkit.telemetry.enabled", false);
@@ -167,7 +168,7 @@ func (f *firefox) console() []string {
 func TestSiteInFirefox(t *testing.T) {
 	t.Parallel()
 	site := harness.SiteDir(t)
-	s := harness.Serve(t, site)
+	s := harness.Serve(t, site, "--keepalive", "5m")
 	f := openFirefox(t)
 	f.console()
 	for _, file := range harness.FilesOf(t, site) {

@@ -14,7 +14,7 @@ import (
 // that the browser accepts.
 func TestSiteOverHTTPS(t *testing.T) {
 	base := harness.SiteDir(t)
-	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--listen", "https://127.0.0.1:0", "--tls-self-signed", "-v"}})
+	s := harness.ServeAs(t, harness.Plan{Args: []string{"--base", base, "--listen", "https://127.0.0.1:0", "--tls-self-signed", "--keepalive", "5m", "-v"}})
 	w := open(t, accepting(t, s))
 	for _, file := range harness.FilesOf(t, base) {
 		if path.Ext(file) == ".html" {

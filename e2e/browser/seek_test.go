@@ -54,7 +54,7 @@ func TestSeekInBrowser(t *testing.T) {
 			for _, page := range pages {
 				w.navigate(s.URL("/" + page + ".html"))
 				got := evaluate[[]float64](w, seek, chromedp.EvalAwaitPromise)
-				if len(got) != 3 || got[0] != seconds || got[1] < 0.9 || got[1] > 0.91 || got[2] < 0.3 || got[2] > 0.31 {
+				if len(got) != 3 || got[0] != seconds || got[1] < 0.9 || got[1] > 0.95 || got[2] < 0.3 || got[2] > 0.35 {
 					t.Errorf("%s: duration and positions are %v, want %d, 0.9 and 0.3", page, got, seconds)
 				}
 			}

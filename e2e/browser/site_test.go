@@ -48,7 +48,7 @@ func TestSiteInBrowser(t *testing.T) {
 	base := harness.SiteDir(t)
 	for _, model := range harness.Models() {
 		t.Run(model, func(t *testing.T) {
-			s := harness.Serve(t, base, "--model", model)
+			s := harness.Serve(t, base, "--model", model, "--keepalive", "5m")
 			w := open(t)
 			for _, file := range harness.FilesOf(t, base) {
 				if path.Ext(file) == ".html" {

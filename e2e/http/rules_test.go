@@ -187,6 +187,7 @@ func TestRulesOutliveWorkers(t *testing.T) {
 		func(int) { s.Signal(syscall.SIGUSR2) },
 		func(old int) { harness.Kill(t, old, syscall.SIGKILL) },
 	} {
+		d.Renew()
 		if err := d.Take(8 << 20); err != nil {
 			t.Fatal(err)
 		}
@@ -195,6 +196,7 @@ func TestRulesOutliveWorkers(t *testing.T) {
 		s.AwaitWorkers(1, old...)
 	}
 	s.MustComplete(d)
+	d.Renew()
 	for target, want := range map[string]string{"/old": "301 /new", "/latest": "200 7"} {
 		r, err := d.Ask(harness.Request("HEAD", target))
 		if err != nil {

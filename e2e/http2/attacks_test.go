@@ -78,7 +78,7 @@ func TestAttacks(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			path := harness.SocketPath(t)
-			s := serve(t, base, way, "--workers", "1", "--admin", path)
+			s := serve(t, base, way, "--workers", "1", "--admin", path, "--keepalive", "5m")
 			admin := harness.EndpointAt(t, path)
 			visitor := newClient(t, 2)
 			counted := func(reason string) {

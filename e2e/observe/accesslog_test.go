@@ -146,7 +146,7 @@ type logClients struct {
 }
 
 // startClients starts n clients. Each makes a few requests on each of its connections, until stop is called:
-// at most so many that workers can keep the lines if the master gets no CPU for a second.
+// at most so many that workers can keep the lines if the master gets no CPU for some seconds.
 func startClients(port, n int) *logClients {
 	c := &logClients{port: port, quit: make(chan struct{}), replies: make([]int, n)}
 	for i := range n {
@@ -156,7 +156,7 @@ func startClients(port, n int) *logClients {
 }
 
 func (c *logClients) run(i int) {
-	tick := time.NewTicker(3 * time.Millisecond)
+	tick := time.NewTicker(8 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		conn, err := harness.Connect(c.port)

@@ -186,6 +186,7 @@ func takeSlowly(d *harness.Download, taken sync.Locker, quit <-chan struct{}) er
 		default:
 		}
 		taken.Lock()
+		d.Renew()
 		err := d.Take(128 << 10)
 		taken.Unlock()
 		if err != nil {
@@ -197,7 +198,7 @@ func takeSlowly(d *harness.Download, taken sync.Locker, quit <-chan struct{}) er
 // TestTopConnections shows the connections of a worker while one of its clients downloads slowly.
 func TestTopConnections(t *testing.T) {
 	t.Parallel()
-	const size = 200 << 20
+	const size = 600 << 20
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Sparse(t, filepath.Join(base, "big.iso"), size)
 	s, e := harness.ServeWithAdmin(t, base, "--workers", "1", "--keepalive", "10m")
@@ -211,7 +212,7 @@ func TestTopConnections(t *testing.T) {
 	p.press("Enter")
 	p.awaitText("2 connections")
 	go func() { done <- takeSlowly(slow, &taken, quit) }()
-	row := regexp.MustCompile(regexp.QuoteMeta(slow.LocalAddr().String()) + ` +send +/big\.iso\S* +\S*[░▏▎▍▌▋▊▉█]+ +(\d+)% +\S+/210M +([0-9.]+[kMG]?) +(\S+) +([0-9.]+)s`)
+	row := regexp.MustCompile(regexp.QuoteMeta(slow.LocalAddr().String()) + ` +send +/big\.iso\S* +\S*[░▏▎▍▌▋▊▉█]+ +(\d+)% +\S+/629M +([0-9.]+[kMG]?) +(\S+) +([0-9.]+)s`)
 	last, before := -1, 0.0
 	for range 4 { // the progress has to advance four times
 		screen := p.await("progress beyond "+strconv.Itoa(last)+"%", func(screen string) bool {

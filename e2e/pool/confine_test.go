@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -99,6 +100,11 @@ func TestPrivateDocumentRoot(t *testing.T) {
 func privilegedPort(t *testing.T) int {
 	t.Helper()
 	for port := 1023; port > 600; port-- {
+		mine, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port)) // keeps other tests away, like FreePort
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { mine.Close() })
 		if harness.Bindable(fmt.Sprintf(":%d", port)) == nil {
 			return port
 		}

@@ -128,7 +128,7 @@ func serveSeveral(t *testing.T, engine string) {
 	dir := harness.Copies(t, "master", "worker")
 	s := harness.Launch(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
 		"--base", base, "--listen", "http://127.0.0.1:0", "--listen", "http://127.0.0.1:0", "--listen", "unix:" + path,
-		"--workers", "2", "--engine", engine, "-v", "--log-format", "json",
+		"--workers", "2", "--keepalive", "10m", "--engine", engine, "-v", "--log-format", "json",
 	}})
 	all := listenAddresses(t, s)
 	if len(all) != 3 || all[0].url == all[1].url || all[2].url != "unix:"+path {
@@ -188,7 +188,7 @@ func TestSeveralHTTPSAddresses(t *testing.T) {
 	dir := harness.Copies(t, "master", "worker")
 	s := harness.Launch(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: []string{
 		"--base", base, "--listen", "https://127.0.0.1:0", "--listen", "https://127.0.0.1:0",
-		"--listen", "unix:" + filepath.Join(harness.OpenDir(t), "http.sock"), "--tls-self-signed", "--workers", "2", "-v", "--log-format", "json",
+		"--listen", "unix:" + filepath.Join(harness.OpenDir(t), "http.sock"), "--tls-self-signed", "--workers", "2", "--keepalive", "10m", "-v", "--log-format", "json",
 	}})
 	all := listenAddresses(t, s)
 	stop := requestAll(all)

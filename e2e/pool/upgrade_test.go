@@ -18,7 +18,7 @@ func TestUpgrade(t *testing.T) {
 	base := harness.Tree(t, map[string]string{"index.html": "front"})
 	harness.Write(t, filepath.Join(base, "big"), pattern(16<<20))
 	dir := harness.Copies(t, "master", "worker")
-	s := harness.ServeAs(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: append(harness.Verbosely(base), "--workers", "2")})
+	s := harness.ServeAs(t, harness.Plan{Binary: filepath.Join(dir, "master"), Args: append(harness.Verbosely(base), "--workers", "2", "--keepalive", "10m")})
 	idle := s.OneForEach()
 	download := s.DialNarrow(64 << 10)
 	s.MustSend(download, harness.Request("GET", "/big"))

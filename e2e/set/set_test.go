@@ -17,7 +17,7 @@ import (
 
 // content returns the files of the nodes: pages, and a film that is larger than all buffers on its way.
 func content() (files map[string]string, pages []page, film page) {
-	film = page{"/film.mp4", harness.Noise("film.mp4", 32<<20)}
+	film = page{"/film.mp4", harness.Noise("film.mp4", 64<<20)}
 	files = map[string]string{"film.mp4": string(film.want)}
 	for name, size := range map[string]int{"index.html": 8 << 10, "style.css": 2 << 10, "photo.jpg": 512 << 10} {
 		p := page{"/" + name, harness.Noise(name, size)}

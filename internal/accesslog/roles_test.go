@@ -171,11 +171,11 @@ func actFullDisk(path string) {
 	for len(alerted.all()) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	before, err := os.ReadFile(path)
+	closeErr := w.suspend(20 * time.Second)
+	before, err := os.ReadFile(path) // while nothing is written
 	if err != nil {
 		panic(err)
 	}
-	closeErr := w.suspend(20 * time.Second)
 	w.Resume()
 	limit.Cur = unix.RLIM_INFINITY
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {

@@ -25,12 +25,13 @@ func beforeDrain(t *testing.T, s *servetest.Server) (c *h2client, n int) {
 	return c, n
 }
 
-// some receives a frame, returns the window of its content, and the number of bytes.
+// some receives a frame, returns the window of its content, and the number of bytes. The server may
+// have closed the connection if this client's kernel has received everything.
 func (h *h2client) some() int {
 	h.t.Helper()
 	_, n := h.content()
 	if n > 0 {
-		h.must(h.WriteWindowUpdate(0, uint32(n)))
+		_ = h.WriteWindowUpdate(0, uint32(n))
 	}
 	return n
 }

@@ -97,7 +97,9 @@ func TestLimitWithoutIdleConnections(t *testing.T) {
 	dir := withFile(t, 10)
 	servetest.Sparse(t, dir+"/large", large)
 	eachEngine(t, func(t *testing.T, run servetest.Run) {
-		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.MaxConnections = 2 })
+		fd, addr := servetest.Listen(t)
+		servetest.Defer(t, fd)
+		s := servetest.StartOn(t, dir, fd, addr, run, func(cfg *serve.Config) { cfg.MaxConnections = 2 })
 		var busy []*net.TCPConn
 		for range 2 {
 			c := s.Dial()

@@ -21,6 +21,7 @@ func several(t *testing.T, dir string, n int, run servetest.Run, change func(*se
 	var listeners []serve.Listener
 	for range n {
 		fd, addr := servetest.Listen(t)
+		servetest.Defer(t, fd)
 		servers = append(servers, servetest.At(t, addr))
 		listeners = append(listeners, serve.Listener{FD: fd})
 	}

@@ -240,6 +240,9 @@ func TestLogMoves(t *testing.T) {
 	}
 	close(stop)
 	work.Wait()
+	for end := time.Now().Add(time.Minute); log.Left() > 0 && time.Now().Before(end); { // Close waits for a second only
+		time.Sleep(time.Millisecond)
+	}
 	log.Close()
 	checkLines(t, paths, written[:])
 }

@@ -93,6 +93,15 @@ func Listen(t testing.TB) (int, string) {
 	return ListenOn(t, "127.0.0.1:0")
 }
 
+// Defer makes a listening socket accept a connection once its client has sent something, as those of
+// the product do. One that has sent nothing is idle, and is closed at the limit of connections.
+func Defer(t testing.TB, fd int) {
+	t.Helper()
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 10); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ListenOn is Listen on a given address.
 func ListenOn(t testing.TB, address string) (int, string) {
 	t.Helper()

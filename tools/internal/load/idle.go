@@ -60,7 +60,7 @@ func hold(ctx context.Context, address, path string, secure bool) *client {
 	if secure {
 		return c.holdSecure(path)
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(time.Second)) // a failure shows in the read
+	_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // a failure shows in the read
 	err = c.get(path)
 	if err == nil {
 		err = c.head()
