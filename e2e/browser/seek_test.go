@@ -37,10 +37,10 @@ const seek = `(async () => {
 	return [media.duration, ...places];
 })()`
 
-// TestSeekInBrowser seeks in a recording of ten minutes in Chromium: it plays at each position, and
+// TestSeekInBrowser seeks in a recording of an hour in Chromium: it plays at each position, and
 // only a part of the file is sent.
 func TestSeekInBrowser(t *testing.T) {
-	const seconds = 600
+	const seconds = 3600 // so that it may play on for half a minute on a slow machine
 	base := harness.Tree(t, map[string]string{"audio.html": playerPage("audio"), "video.html": playerPage("video")})
 	size := recording(t, filepath.Join(base, "long.wav"), seconds)
 	for _, model := range harness.Models() {
@@ -54,7 +54,7 @@ func TestSeekInBrowser(t *testing.T) {
 			for _, page := range pages {
 				w.navigate(s.URL("/" + page + ".html"))
 				got := evaluate[[]float64](w, seek, chromedp.EvalAwaitPromise)
-				if len(got) != 3 || got[0] != seconds || got[1] < 0.9 || got[1] > 0.95 || got[2] < 0.3 || got[2] > 0.35 {
+				if len(got) != 3 || got[0] != seconds || got[1] < 0.9 || got[1] > 0.91 || got[2] < 0.3 || got[2] > 0.31 {
 					t.Errorf("%s: duration and positions are %v, want %d, 0.9 and 0.3", page, got, seconds)
 				}
 			}

@@ -143,7 +143,7 @@ func (w *window) ended(id network.RequestID, failure string) {
 	delete(w.requests, id)
 	w.changed = time.Now()
 	complete := f.status != 0 && (f.kind == network.ResourceTypeMedia || f.method == "HEAD")
-	late := strings.HasSuffix(f.URL, "/status.json") // the status page gives up after 5 s, and asks again
+	late := strings.HasSuffix(f.URL, "/status.json") // the status page aborts it after 5 s, and asks again
 	if failure != "" && !((complete || late) && failure == "net::ERR_ABORTED") {
 		w.addProblem("%s %s: %s", f.method, f.URL, failure)
 	}

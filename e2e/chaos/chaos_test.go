@@ -41,7 +41,6 @@ const (
 var (
 	notReplaced = regexp.MustCompile(`; (worker \d+ \(pid \d+\) is not replaced|keeping the current workers)$`)
 	lastStays   = regexp.MustCompile(`^phalanx: at least one worker is needed;`)
-	stillWaits  = regexp.MustCompile(`^phalanx: upgrade: still waiting, because `) // after half a minute
 	gaveUp      = regexp.MustCompile(`^phalanx: worker \d+( \(pid \d+\))? died: .*; slot quarantined until SIGHUP$`)
 	lost        = regexp.MustCompile(`rescued .*; | connections of .* closed: `)
 	admitted    = regexp.MustCompile(`; (\d+) closed (` + cannotContinue + `|` + cannotRescue + `)`)
@@ -262,7 +261,7 @@ func (c *chaos) checkLines() {
 	}
 	named, closed := map[int]bool{}, map[string]int{}
 	for i, line := range lines {
-		explained := lastStays.MatchString(line) || stillWaits.MatchString(line) || notReplaced.MatchString(line) && c.brokenAt(i)
+		explained := lastStays.MatchString(line) || notReplaced.MatchString(line) && c.brokenAt(i)
 		for _, m := range admitted.FindAllStringSubmatch(line, -1) {
 			closed[m[2]] += harness.Atoi(m[1])
 		}

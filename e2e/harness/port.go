@@ -33,19 +33,24 @@ func Bindable(addr string) error {
 	return l.Close()
 }
 
-// FreePort returns a free port from 12000 to 31999. That is below the range of
-// ephemeral ports, so no client connection can take it before the master does. A UDP
-// socket on the port keeps it from other tests until the test ends.
+// Reserve reports whether a TCP port is free. If so, a UDP socket on it keeps it from other tests
+// until the test ends.
+func Reserve(t *testing.T, port int) bool {
+	t.Helper()
+	mine, err := net.ListenPacket("udp", ":"+strconv.Itoa(port))
+	if err != nil {
+		return false
+	}
+	t.Cleanup(func() { mine.Close() })
+	return Bindable(":"+strconv.Itoa(port)) == nil
+}
+
+// FreePort reserves a free port from 12000 to 31999. That is below the range of
+// ephemeral ports, so no client connection can take it before the master does.
 func FreePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		port := 12000 + rand.IntN(20000)
-		mine, err := net.ListenPacket("udp", ":"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		t.Cleanup(func() { mine.Close() })
-		if Bindable(":"+strconv.Itoa(port)) == nil {
+		if port := 12000 + rand.IntN(20000); Reserve(t, port) {
 			return port
 		}
 	}

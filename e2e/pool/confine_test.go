@@ -2,7 +2,6 @@ package pool
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -96,16 +95,11 @@ func TestPrivateDocumentRoot(t *testing.T) {
 	}
 }
 
-// privilegedPort returns a free port below 1024.
+// privilegedPort reserves a free port below 1024.
 func privilegedPort(t *testing.T) int {
 	t.Helper()
 	for port := 1023; port > 600; port-- {
-		mine, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port)) // keeps other tests away, like FreePort
-		if err != nil {
-			continue
-		}
-		t.Cleanup(func() { mine.Close() })
-		if harness.Bindable(fmt.Sprintf(":%d", port)) == nil {
+		if harness.Reserve(t, port) {
 			return port
 		}
 	}

@@ -58,7 +58,7 @@ type header struct {
 	givenReceived, givenSent uint64
 }
 
-// record describes a connection. The zero record describes one that has just been accepted.
+// record describes a connection. The zero record describes one that has just been accepted, and is not counted yet.
 type record struct {
 	state  uint32 // one of the states below
 	file   int32  // descriptor number of the file that follows the batch

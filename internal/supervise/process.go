@@ -59,7 +59,7 @@ type Exit struct {
 }
 
 // lingerTime limits how long a dead worker's pipe and channel are still read, in case a child of
-// it in another process group keeps them open.
+// it in another process group goes on to write.
 const lingerTime = 500 * time.Millisecond
 
 // process is a running worker.
@@ -198,7 +198,7 @@ func (p *process) Kept() Kept {
 }
 
 // readAll waits until everything that a dead worker wrote has been read from its pipe and
-// channel. They have no end-of-file while its keeper has them open.
+// channel. They have no end-of-file while its keeper or a child has them open.
 func (p *process) readAll() {
 	for _, f := range []syscall.Conn{p.output, p.channel} {
 		raw, err := f.SyscallConn()
@@ -229,13 +229,9 @@ func (p *process) Wait() Exit {
 		p.log.Drain() // so that its last lines are logged before its death
 	}
 	p.readAll()
-	linger := lingerTime
-	if p.kept != nil {
-		linger = 0
-	}
 	// Setting a deadline fails only on a closed file, which ends the reading too.
-	_ = p.output.SetReadDeadline(time.Now().Add(linger))
-	_ = p.channel.SetReadDeadline(time.Now().Add(linger))
+	_ = p.output.SetReadDeadline(time.Now())
+	_ = p.channel.SetReadDeadline(time.Now())
 	<-p.outputRead
 	e := Exit{
 		LastWords: p.tail.String(), Crash: p.tail.Crash(), Err: err,

@@ -97,7 +97,7 @@ func Listen(t testing.TB) (int, string) {
 // the product do. One that has sent nothing is idle, and is closed at the limit of connections.
 func Defer(t testing.TB, fd int) {
 	t.Helper()
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 10); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(serve.Deferred/time.Second)); err != nil {
 		t.Fatal(err)
 	}
 }
