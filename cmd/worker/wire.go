@@ -239,7 +239,7 @@ func config(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		Conn:   website.Config(opts.Options),
 		Recv:   int(opts.Recv),
 		Report: c.Report, QueuesEmpty: c.QueuesEmpty,
-		Verbose: opts.Verbose > 0, SiteNames: sites.Names, Copies: opts.Compress,
+		Verbose: opts.Verbose > 0, SiteNames: sites.Names,
 
 		MaxConnections: int(opts.MaxConnections), MaxPerClient: int(opts.MaxPerClient), Slot: opts.Slot,
 		Rate:    serve.Rate{Bytes: int64(opts.Rate), After: int64(opts.RateAfter)},

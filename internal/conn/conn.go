@@ -24,6 +24,7 @@ type File interface {
 	Settled() bool       // whether any further change will give it another time
 	ContentType() string // with charset
 	Coding() proto.Coding
+	Copied() bool // whether it is a compressed copy from the cache directory
 	// Digest returns the SHA-256 digest of the content, nil until it is known, and whether
 	// the entity tag is made of it.
 	Digest() (sum []byte, tagged bool)

@@ -36,6 +36,7 @@ func (f *fakeFile) Modified() proto.Time   { return f.modified }
 func (f *fakeFile) Settled() bool          { return f != f.site.files["/young"] }
 func (f *fakeFile) ContentType() string    { return "text/plain" }
 func (f *fakeFile) Coding() proto.Coding   { return f.coding }
+func (f *fakeFile) Copied() bool           { return false }
 func (f *fakeFile) Vary() string           { return "" }
 func (f *fakeFile) Entity() *proto.Entity  { return &f.entity }
 func (f *fakeFile) Digest() ([]byte, bool) { return f.sum, f.tagged }

@@ -272,8 +272,7 @@ func (c *Control) Report(connections int, bytes int64) {
 	_ = c.channel.Send(ipc.Remaining{Connections: connections, Bytes: bytes})
 }
 
-// QueuesEmpty tells the master that no connection waits for this worker any more. An
-// error means that the master is gone.
+// QueuesEmpty tells the master that no connection waits for this worker any more.
 func (c *Control) QueuesEmpty() { _ = c.channel.Send(ipc.QueuesEmpty{}) }
 
 // announce tells the master that this worker drains, so that another takes its slot, and

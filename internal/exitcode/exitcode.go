@@ -8,7 +8,7 @@ import "errors"
 // fails too.
 const (
 	Failure = 1   // failed at run time
-	Usage   = 64  // EX_USAGE: a flag, its value, a unexpected argument
+	Usage   = 64  // EX_USAGE: a flag, its value, an unexpected argument
 	Config  = 78  // EX_CONFIG: well formed, but this machine cannot do it
 	Forced  = 130 // stopped immediately, as by SIGINT
 )

@@ -313,16 +313,10 @@ func (s *server) sent(p []byte) {
 // name returns the quoted name of an open file in the root, as the kernel has it, or what the
 // file is instead.
 func (s *server) name(f conn.File) string {
-	if copied(f) {
+	if f.Copied() {
 		return "the compressed copy in --cache-dir"
 	}
 	return strconv.Quote(s.root.RealName(f.Fd()))
-}
-
-// copied reports whether a file is a compressed copy from the cache directory.
-func copied(f conn.File) bool {
-	c, ok := f.(*site.File)
-	return ok && c.Copied()
 }
 
 // parts describes the parts of the body.

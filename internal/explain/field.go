@@ -88,7 +88,7 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	if x.File.CacheControl() != "" {
 		whys["cache-control"] = s.rule
 	}
-	if copied(x.File) {
+	if x.File.Copied() {
 		whys["content-encoding"] = "the compressed copy that is sent is in this coding"
 	}
 	whys["vary"] = "files of this type may have sidecars in other codings"

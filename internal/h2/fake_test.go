@@ -32,6 +32,7 @@ func (f *fakeFile) Modified() proto.Time   { return proto.Time{Sec: unixNow - 10
 func (f *fakeFile) Settled() bool          { return true }
 func (f *fakeFile) ContentType() string    { return "text/plain" }
 func (f *fakeFile) Coding() proto.Coding   { return 0 }
+func (f *fakeFile) Copied() bool           { return false }
 func (f *fakeFile) Vary() string           { return "" }
 func (f *fakeFile) Entity() *proto.Entity  { return &f.entity }
 func (f *fakeFile) Digest() ([]byte, bool) { return nil, false }

@@ -29,7 +29,6 @@ type Config struct {
 	Log       zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	SiteNames []string       // by the numbers of sites; nil: there is one for all hosts
 	Verbose   bool           // Log is written
-	Copies    bool           // files may be compressed copies from the cache, which are counted
 	Flush     func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether log lines remain
 	// Tick, if not nil, is called by an event loop every few seconds while it returns true or
 	// there is traffic.

@@ -23,8 +23,6 @@ type Tally struct {
 	Clock *Clock
 	Alone bool // the only Tally of this row
 	Sites bool // there are several sites, which are counted separately
-	// Copies: files may be compressed copies from the cache, which are counted.
-	Copies bool
 	// Limits alerts the operator about clients below the minimum rate; nil: no alerts.
 	Limits *Limits
 
@@ -51,10 +49,8 @@ func (t *Tally) Decided(x *conn.Exchange) {
 	if t.Sites {
 		t.Row.Sites[x.Site].Requests[min(x.Status/100, 5)].Add(1)
 	}
-	if t.Copies && x.Source == conn.SourceFile {
-		if f, ok := x.File.(interface{ Copied() bool }); ok && f.Copied() {
-			t.Row.Copied.Add(1)
-		}
+	if x.Source == conn.SourceFile && x.File.Copied() {
+		t.Row.Copied.Add(1)
 	}
 }
 

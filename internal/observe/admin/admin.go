@@ -127,9 +127,8 @@ func (s *Server) start() {
 	}
 }
 
-// Serve serves the connections of l, which comes from [Listen] or [Inherit], in a
-// goroutine until [Server.Close], which closes l.
-func (s *Server) Serve(l net.Listener) {
+// Serve serves the connections of l in a goroutine until [Server.Close], which closes l.
+func (s *Server) Serve(l *Listener) {
 	g := newGate(l, maxClients)
 	if s.limits.evict > 0 {
 		g.evictAfter = s.limits.evict
@@ -173,7 +172,7 @@ func (s *Server) Resume() {
 	s.gates = nil
 	s.start()
 	for _, g := range gates {
-		_ = g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{}) // Serve reports a closed listener
+		_ = g.SetDeadline(time.Time{}) // Serve reports a closed listener
 		s.Serve(g.Listener)
 	}
 }

@@ -20,7 +20,7 @@ const evictAfter = 500 * time.Millisecond
 // and silent clients cannot lock others out. If all connections have requests in progress, the next
 // one waits.
 type gate struct {
-	net.Listener
+	*Listener
 	max        int
 	evictAfter time.Duration
 
@@ -32,7 +32,7 @@ type gate struct {
 	once      sync.Once
 }
 
-func newGate(l net.Listener, max int) *gate {
+func newGate(l *Listener, max int) *gate {
 	return &gate{Listener: l, max: max, evictAfter: evictAfter, room: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
@@ -96,7 +96,7 @@ func (g *gate) suspend() error {
 	g.mu.Lock()
 	g.suspended = true
 	g.mu.Unlock()
-	return g.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Unix(1, 0))
+	return g.SetDeadline(time.Unix(1, 0))
 }
 
 // admit admits c, or returns a timer after which to retry; nil means wait for g.room.

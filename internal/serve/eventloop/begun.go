@@ -48,6 +48,7 @@ func (f *begun) Modified() proto.Time   { return proto.Time{} }
 func (f *begun) Settled() bool          { return false }
 func (f *begun) ContentType() string    { return "" }
 func (f *begun) Coding() proto.Coding   { return proto.Identity }
+func (f *begun) Copied() bool           { return false }
 func (f *begun) Vary() string           { return "" }
 func (f *begun) Digest() ([]byte, bool) { return nil, false }
 func (f *begun) CacheControl() string   { return "" }

@@ -120,7 +120,7 @@ func New(cfg serve.Config) (*Loop, error) {
 		l.cfg.Row = new(scoreboard.Row)
 	}
 	l.limits, l.names, l.unix = serve.NewLimits(&l.cfg), l.cfg.NamesClients(), clientip.Unix()
-	l.tally = serve.Tally{Row: l.cfg.Row, Copies: l.cfg.Copies, Clock: &l.clock, Alone: true, Sites: cfg.SiteNames != nil, Limits: l.limits}
+	l.tally = serve.Tally{Row: l.cfg.Row, Clock: &l.clock, Alone: true, Sites: cfg.SiteNames != nil, Limits: l.limits}
 	l.now = l.clock.Now()
 	l.beatAt = l.now.Mono + cfg.BeatEvery
 	l.ready.init()

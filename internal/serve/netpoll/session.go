@@ -77,7 +77,7 @@ type session struct {
 // sessions are served one by one in the order of accept, and ended is closed when this one has
 // ended.
 func (e *Engine) start(fd int, from serve.Listener, client *clientip.Addr, counted bool) (s *session, ended <-chan struct{}) {
-	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Copies: e.cfg.Copies, Sites: e.cfg.SiteNames != nil, Clock: &e.clock, Limits: e.limits}}
+	s = &session{engine: e, cfg: e.cfg.Conn, file: os.NewFile(uintptr(fd), "client"), tally: serve.Tally{Row: e.cfg.Row, Sites: e.cfg.SiteNames != nil, Clock: &e.clock, Limits: e.limits}}
 	s.cfg.Alone = true
 	s.raw, _ = s.file.SyscallConn() // nil only if the file is closed
 	e.cfg.Row.Accepted.Add(1)
