@@ -34,7 +34,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 		return err
 	}
 	defer out.close()
-	orphans, stop := orphanNews(os.Getpid())
+	exits, stop := childExits(os.Getpid())
 	defer stop()
 	sockets, err := s.open(o, o.Slots(runtime.GOMAXPROCS(0)), before)
 	if err != nil {
@@ -55,7 +55,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	pool := supervise.Config{
 		Settings: supervise.Settings{Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Shares: o.Shares()},
 		Version:  options.Version, Reattach: spawner.Reattach, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
-		Signals: signals.C, Orphans: orphans, Log: out.log, HungUp: hungUp,
+		Signals: signals.C, ChildExits: exits, Log: out.log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
 		OnServing: func(workers int) { announce(out.log, o, sockets.Addresses(), workers); certs.announce(o, before, out) },
 		OnDrain:   func() { refuse(out.log, sockets) }, OnQueuesEmpty: func() { sockets.Close() }, OnReopen: monitor.Log.Reopen, OnProgress: func(all []supervise.Progress) bool { return out.status.Show(describe(all)) },

@@ -46,9 +46,9 @@ func open(o options.Options, slots int, before *upgrade.Carried) (*listen.Set, e
 	return set, err
 }
 
-// orphanNews returns notifications of exited children if this process is PID 1 of a container,
+// childExits returns notifications of exited children if this process is PID 1 of a container,
 // which adopts all orphans; else nil.
-func orphanNews(pid int) (news <-chan os.Signal, stop func()) {
+func childExits(pid int) (news <-chan os.Signal, stop func()) {
 	if pid != 1 {
 		return nil, func() {}
 	}

@@ -12,18 +12,18 @@ const module = "phalanx/"
 // row matches a row of the table in docs/design.md: a package and its imports.
 var row = regexp.MustCompile("(?m)^\\| `(internal/[^`]+)` \\|.*\\| ([^|]*) \\|$")
 
-// rooms reads the packages and their imports from the table in docs/design.md.
-func rooms(t *testing.T) map[string][]string {
+// plan reads the packages and their imports from the table in docs/design.md.
+func plan(t *testing.T) map[string][]string {
 	t.Helper()
 	text := read(t, "../../docs/design.md")
-	plan := map[string][]string{}
+	imports := map[string][]string{}
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
-		plan[m[1]] = strings.Split(m[2], ", ")
+		imports[m[1]] = strings.Split(m[2], ", ")
 		if m[2] == "std" {
-			plan[m[1]] = nil
+			imports[m[1]] = nil
 		}
 	}
-	return plan
+	return imports
 }
 
 // banned lists packages of the standard library: those with which a package could do I/O
@@ -47,18 +47,18 @@ var excepted = map[string][]string{
 	"internal/serve/servetest": {"net/http"},
 }
 
-func TestImportsPointDown(t *testing.T) { PointDown(t, module, rooms(t)) }
+func TestImportsPointDown(t *testing.T) { PointDown(t, module, plan(t)) }
 
 func TestBannedImports(t *testing.T) {
 	for _, p := range Packages(t, module) {
-		room := strings.TrimPrefix(p.ImportPath, module)
-		bans := banned[room]
-		if strings.HasPrefix(room, "internal/") || room == "cmd/master" || room == "cmd/worker" {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		bans := banned[name]
+		if strings.HasPrefix(name, "internal/") || name == "cmd/master" || name == "cmd/worker" {
 			bans = append(slices.Clone(bans), banned[""]...)
 		}
 		for _, b := range bans {
-			if slices.Contains(p.Imports, b) && !slices.Contains(excepted[room], b) {
-				t.Errorf("%s imports %s", room, b)
+			if slices.Contains(p.Imports, b) && !slices.Contains(excepted[name], b) {
+				t.Errorf("%s imports %s", name, b)
 			}
 		}
 	}

@@ -1,5 +1,5 @@
-// Package archtest holds the house's plan (docs/design.md): imports point
-// down its table, never up, and what must not know the world does not.
+// Package archtest checks that packages import only what the table in docs/design.md
+// lists, and that documents, the Makefile and the sizes of files follow the rules.
 package archtest
 
 import (
@@ -41,19 +41,19 @@ func Packages(t *testing.T, module string) []Package {
 	}
 }
 
-// PointDown holds the packages beneath a module's internal folder to a plan:
-// for each of them the packages of the house and the libraries that it imports,
-// each by the end of its path or, for a library, by a part of it. The standard
+// PointDown checks the imports of the packages beneath a module's internal directory.
+// plan lists for each of them the packages of this repository and the libraries that it
+// imports, each by the end of its path or, for a library, by a part of it. The standard
 // library is open to all.
-func PointDown(t *testing.T, module string, rooms map[string][]string) {
+func PointDown(t *testing.T, module string, plan map[string][]string) {
 	t.Helper()
 	seen := 0
 	for _, p := range Packages(t, module) {
-		room, ok := strings.CutPrefix(p.ImportPath, module)
-		if !ok || !strings.HasPrefix(room, "internal/") {
+		name, ok := strings.CutPrefix(p.ImportPath, module)
+		if !ok || !strings.HasPrefix(name, "internal/") {
 			continue
 		}
-		allowed, planned := rooms[room]
+		allowed, planned := plan[name]
 		if !planned {
 			t.Errorf("%s is in no plan", p.ImportPath)
 			continue
@@ -71,8 +71,8 @@ func PointDown(t *testing.T, module string, rooms map[string][]string) {
 			}
 		}
 	}
-	if seen != len(rooms) {
-		t.Errorf("%d of the %d planned rooms exist", seen, len(rooms))
+	if seen != len(plan) {
+		t.Errorf("%d of the %d planned packages exist", seen, len(plan))
 	}
 }
 
@@ -84,8 +84,8 @@ func names(name, path string) bool {
 	return strings.Contains("/"+path+"/", "/"+name+"/")
 }
 
-// ours reports whether a package is of the house or one of its libraries, and
-// not of the standard library, none of whose paths begin with a host's name.
+// ours reports whether a package is of this repository or one of its libraries. No path of
+// the standard library begins with a host name.
 func ours(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return first == "phalanx" || strings.Contains(first, ".")

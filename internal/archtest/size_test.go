@@ -16,9 +16,6 @@ const (
 	mostInFile     = 400
 )
 
-// longer lists the functions that may be longer, each with its reason.
-var longer = map[string]string{}
-
 func TestSizes(t *testing.T) {
 	root := filepath.Join("..", "..")
 	seen := 0
@@ -55,10 +52,8 @@ func checkSizes(t *testing.T, path string) {
 		if !ok {
 			continue
 		}
-		n := files.Position(f.End()).Line - files.Position(f.Pos()).Line + 1
-		name := filepath.ToSlash(filepath.Dir(path)) + "." + f.Name.Name
-		if _, excepted := longer[strings.TrimPrefix(name, "../../")]; excepted != (n > mostInFunction) {
-			t.Errorf("%s: %s has %d lines, want at most %d (or an exception that is needed)", path, f.Name.Name, n, mostInFunction)
+		if n := files.Position(f.End()).Line - files.Position(f.Pos()).Line + 1; n > mostInFunction {
+			t.Errorf("%s: %s has %d lines, want at most %d", path, f.Name.Name, n, mostInFunction)
 		}
 	}
 }

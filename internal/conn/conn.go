@@ -31,9 +31,8 @@ type File interface {
 	Vary() string          // request fields that select among responses for the path; empty: none
 	CacheControl() string  // from the rule for its path; empty: the default
 	Entity() *proto.Entity // cache of the file's header fields, filled by the connection
-	// Body and Fd say where the bytes are: in memory if Body is not nil, otherwise in the
-	// file of a descriptor that is open for reading. Only the caller uses them, not the
-	// Conn.
+	// Body and Fd tell the caller where the bytes are: in memory if Body is not nil,
+	// otherwise in the file of a descriptor that is open for reading.
 	Body() []byte
 	Fd() int // may be -1 if Body is not nil
 	Close()

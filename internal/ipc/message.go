@@ -226,7 +226,7 @@ func valid(m Message) bool {
 func Encode(m Message) []byte {
 	kind := slices.IndexFunc(kinds(), func(known Message) bool { return reflect.TypeOf(known) == reflect.TypeOf(m) })
 	if kind < 0 {
-		panic(fmt.Sprintf("ipc: %T is no message", m))
+		panic(fmt.Sprintf("ipc: %T is not a message", m))
 	}
 	p := []byte{byte(kind)}
 	for _, field := range reflect.ValueOf(m).Fields() {

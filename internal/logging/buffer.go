@@ -97,8 +97,8 @@ func (b *Buffer) compact() {
 
 // Close writes what is left, for at most a second.
 func (b *Buffer) Close() {
-	const patience, pause = time.Second, 5 * time.Millisecond
-	for waited := time.Duration(0); b.Flush() && waited < patience; waited += pause {
+	const limit, pause = time.Second, 5 * time.Millisecond
+	for waited := time.Duration(0); b.Flush() && waited < limit; waited += pause {
 		time.Sleep(pause)
 	}
 	b.out.Close()

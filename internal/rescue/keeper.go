@@ -29,7 +29,7 @@ func Keep(lifeline int) error {
 		return fmt.Errorf("start keeper: %w", err)
 	}
 	defer unix.Close(started)
-	pid, errno := cloneKeeper(unix.CLONE_PARENT, lifeline, started, newDesk(), arguments())
+	pid, errno := cloneKeeper(unix.CLONE_PARENT, lifeline, started, newKeeperBuffer(), arguments())
 	if errno != 0 {
 		return fmt.Errorf("start keeper: %w", errno)
 	}
@@ -76,9 +76,9 @@ func arguments() []byte {
 	return unsafe.Slice((*byte)(first), n)
 }
 
-// desk is the memory in which a keeper writes its answers. All pointers are set before the keeper
-// is started, because it has no runtime for the write barrier of a pointer.
-type desk struct {
+// keeperBuffer is the memory in which a keeper writes its answers. All pointers are set before the
+// keeper is started, because it has no runtime for the write barrier of a pointer.
+type keeperBuffer struct {
 	name   [16]byte
 	one    uint64 // 1, to write to an eventfd
 	answer unix.Msghdr
@@ -88,8 +88,8 @@ type desk struct {
 	asked  [ipc.MaxRights]int32 // descriptor numbers of a question, then of its answer
 }
 
-func newDesk() *desk {
-	d := &desk{one: 1}
+func newKeeperBuffer() *keeperBuffer {
+	d := &keeperBuffer{one: 1}
 	copy(d.name[:], keeperName)
 	d.parts[0].Base = (*byte)(unsafe.Pointer(&d.status))
 	d.parts[0].SetLen(int(unsafe.Sizeof(d.status)))
@@ -107,7 +107,7 @@ func newDesk() *desk {
 //go:nosplit
 //go:norace
 //go:noinline
-func cloneKeeper(flags uintptr, lifeline, started int, d *desk, args []byte) (pid uintptr, errno syscall.Errno) {
+func cloneKeeper(flags uintptr, lifeline, started int, d *keeperBuffer, args []byte) (pid uintptr, errno syscall.Errno) {
 	flags |= unix.CLONE_FILES | uintptr(unix.SIGCHLD)
 	all, old := ^uint64(0), uint64(0)
 	var own [16]byte // this thread's name; the child must have its name from the start
@@ -139,7 +139,7 @@ func cloneKeeper(flags uintptr, lifeline, started int, d *desk, args []byte) (pi
 // shares returns why no process can share this one's table of descriptors: emulators of
 // Linux may know nothing between threads and forks. It starts one that exits at once.
 func shares() error {
-	pid, errno := cloneKeeper(0, -1, -1, newDesk(), nil)
+	pid, errno := cloneKeeper(0, -1, -1, newKeeperBuffer(), nil)
 	switch errno {
 	case syscall.EINVAL, syscall.ENOSYS, syscall.EPERM:
 		return fmt.Errorf("start keeper: %w", errno)
@@ -156,7 +156,7 @@ func shares() error {
 //
 //go:nosplit
 //go:norace
-func (d *desk) serve(lifeline int) {
+func (d *keeperBuffer) serve(lifeline int) {
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(lifeline), uintptr(unsafe.Pointer(&d.asked)), unsafe.Sizeof(d.asked))
 		if errno == syscall.EINTR {
@@ -183,7 +183,7 @@ func (d *desk) serve(lifeline int) {
 //
 //go:nosplit
 //go:norace
-func (d *desk) send(lifeline, n int) bool {
+func (d *keeperBuffer) send(lifeline, n int) bool {
 	for d.status = 0; ; n = 0 {
 		d.parts[1].Len = uint64(4 * n)
 		d.answer.Controllen = 0

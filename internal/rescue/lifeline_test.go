@@ -153,15 +153,15 @@ func TestBadAnswers(t *testing.T) {
 	} {
 		l := answering(t, answer)
 		before := openDescriptors(t)
-		patience := time.Minute
+		timeout := time.Minute
 		if what == "nothing" {
-			patience = 20 * time.Millisecond
+			timeout = 20 * time.Millisecond
 		}
 		for range 2 { // the second time at once
-			if all, err := l.take([]int{4, 5, 6}, time.Now().Add(patience)); !errors.Is(err, ErrKeeperGone) {
+			if all, err := l.take([]int{4, 5, 6}, time.Now().Add(timeout)); !errors.Is(err, ErrKeeperGone) {
 				t.Errorf("%s: %v, %v", what, all, err)
 			}
-			patience = time.Hour
+			timeout = time.Hour
 		}
 		if what == "its end" {
 			before--

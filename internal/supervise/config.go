@@ -12,9 +12,9 @@ import (
 // Config is what a pool needs. Signals, Spawn and Version are required.
 type Config struct {
 	Settings
-	Version string           // version that each worker must have
-	Signals <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU, USR1, USR2; see signals.go
-	Orphans <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
+	Version    string           // version that each worker must have
+	Signals    <-chan os.Signal // INT, TERM, HUP, TTIN, TTOU, USR1, USR2; see signals.go
+	ChildExits <-chan os.Signal // CHLD, for a process that inherits orphans; else nil
 
 	// Check makes the master's new program check the settings before an upgrade. It runs in a
 	// goroutine of its own until ctx ends; nil: no check.

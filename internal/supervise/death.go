@@ -147,7 +147,7 @@ func (p *pool) diedInDrain(w *worker, was state, e Exit) {
 		p.cutShort++
 	case p.err != nil:
 	case was == starting: // it had no requests
-		p.blame(p.startError(w, e))
+		p.setError(p.startError(w, e))
 	default:
 		p.err = exitcode.New(exitcode.Failure, p.cutShortLine(w, e), e.Err)
 		p.cutShort = 1

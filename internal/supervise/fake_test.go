@@ -110,17 +110,17 @@ func (f *fake) die(e Exit) {
 
 // rig is a pool of fakes in a synctest bubble.
 type rig struct {
-	t        *testing.T
-	procs    []*fake // in the order of their start
-	slots    []int   // the slot of each
-	signals  chan os.Signal
-	orphans  chan os.Signal
-	done     chan error
-	reported []string // OnServing, OnDrain and alerts, in order
-	spawn    func(slot int) error
-	change   func(*Config) // of the pool's settings
-	tweak    func(*fake)
-	reap     func(ours func(int) bool) error
+	t          *testing.T
+	procs      []*fake // in the order of their start
+	slots      []int   // the slot of each
+	signals    chan os.Signal
+	childExits chan os.Signal
+	done       chan error
+	reported   []string // OnServing, OnDrain and alerts, in order
+	spawn      func(slot int) error
+	change     func(*Config) // of the pool's settings
+	tweak      func(*fake)
+	reap       func(ours func(int) bool) error
 
 	// Written by the goroutine of the pool; see pass.
 	mu  sync.Mutex
@@ -140,7 +140,7 @@ func runRig(t *testing.T, slots int, r *rig, test func(*rig)) {
 		r.t = t
 		r.signals = make(chan os.Signal)
 		if r.reap != nil {
-			r.orphans = make(chan os.Signal)
+			r.childExits = make(chan os.Signal)
 		}
 		r.done = make(chan error, 1)
 		go func() { r.done <- Run(r.config(slots)) }()
@@ -158,7 +158,7 @@ func (r *rig) config(slots int) Config {
 	cfg := Config{
 		Settings: Settings{Slots: slots, Worker: "/bin/worker", Spawn: r.start}, Version: "1", Signals: r.signals,
 		OnServing: func(int) { note("serving") }, OnDrain: func() { note("drain") }, Alert: note,
-		Orphans: r.orphans, Reap: r.reap, Log: zerolog.New(&r.log),
+		ChildExits: r.childExits, Reap: r.reap, Log: zerolog.New(&r.log),
 		Chance: func() float64 { return 0 }, OOMKills: func() int { return 0 },
 	}
 	if r.change != nil {
@@ -257,7 +257,7 @@ func (r *rig) stopBefore(i int) {
 
 // orphan tells the pool that a child has ended.
 func (r *rig) orphan() {
-	r.orphans <- syscall.SIGCHLD
+	r.childExits <- syscall.SIGCHLD
 	synctest.Wait()
 }
 

@@ -172,7 +172,7 @@ func (p *pool) giveUp(o *orphaned, why string) {
 		return
 	}
 	if p.err == nil {
-		p.blame(exitcode.New(exitcode.Failure, line, nil))
+		p.setError(exitcode.New(exitcode.Failure, line, nil))
 	}
 }
 

@@ -129,7 +129,7 @@ func (p *pool) run() {
 			p.signal(sig)
 		case <-p.CredentialsChanged:
 			p.sendCredentialsToAll()
-		case <-p.Orphans:
+		case <-p.ChildExits:
 			p.reap()
 		case <-p.alarm():
 			p.expire()
@@ -330,14 +330,14 @@ func (p *pool) fail(err *exitcode.Error) {
 		return
 	}
 	served := p.phase == serving
-	p.blame(err)
+	p.setError(err)
 	p.drain()
 	if !served {
 		p.killAll("another worker failed")
 	}
 }
 
-func (p *pool) blame(err *exitcode.Error) {
+func (p *pool) setError(err *exitcode.Error) {
 	p.err = exitcode.New(err.Code, oneLine(err.Text), err.Cause)
 }
 
@@ -352,7 +352,7 @@ func (p *pool) reap() {
 // reapBehind reaps after a child of the pool has been reaped: Reap stops at such a child, and there
 // may be others behind it.
 func (p *pool) reapBehind() {
-	if p.Orphans != nil {
+	if p.ChildExits != nil {
 		p.reap()
 	}
 }

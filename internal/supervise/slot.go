@@ -32,7 +32,7 @@ type slot struct {
 	unready bool // its last worker with the settings in force died before it was ready
 
 	kills     int       // replacements in a row that were killed from outside
-	orphaned  int       // replacements in a row for the connections of a dead worker
+	rescuers  int       // replacements in a row that took over connections of a dead worker
 	replaceAt time.Time // when the next replacement may be started
 }
 
@@ -53,10 +53,10 @@ func (s *slot) delay(w *worker, now time.Time, chance float64) time.Duration {
 // without a pause.
 func (s *slot) replaceForOrphans(now time.Time) {
 	if now.Sub(s.replaceAt) >= healthyTime {
-		s.orphaned = 0
+		s.rescuers = 0
 	}
-	s.orphaned++
-	s.replaceAt = now.Add(backoffAfter(s.orphaned))
+	s.rescuers++
+	s.replaceAt = now.Add(backoffAfter(s.rescuers))
 }
 
 // backoffAfter returns the backoff after so many deaths in a row: 0 after the first, firstDelay

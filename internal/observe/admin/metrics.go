@@ -134,7 +134,7 @@ func workerMetrics() []metric {
 	}
 	return []metric{
 		queue("accept_queue_length", "Connections waiting in the fullest accept queue; each address has one.", func(w *status.Worker) int { return w.Queue }),
-		queue("accept_queue_limit", "Limit of this accept queue.", func(w *status.Worker) int { return w.QueueMax }),
+		queue("accept_queue_limit", "Limit of the fullest accept queue.", func(w *status.Worker) int { return w.QueueMax }),
 		{"worker_resident_memory_bytes", gauge, "Resident memory of the slot's workers, draining ones included.", func(x *exposition, p *status.Pool) {
 			memory := map[int]int64{}
 			for i := range p.Workers {

@@ -154,7 +154,7 @@ func (e *Engine) makeRoom(newest *session) bool {
 func (e *Engine) longestWaiting(newest *session) (longest *session, staying int) {
 	var head *session
 	var since, headSince time.Duration
-	patience := e.clock.Mono() - serve.HeadPatience
+	latest := e.clock.Mono() - serve.HeadPatience
 	spared := 0
 	for s := range e.sessions {
 		if s.unwanted.Load() {
@@ -172,7 +172,7 @@ func (e *Engine) longestWaiting(newest *session) (longest *session, staying int)
 				continue
 			}
 			longest, since = s, began
-		case state == conn.Receiving && began < patience && (head == nil || began < headSince):
+		case state == conn.Receiving && began < latest && (head == nil || began < headSince):
 			head, headSince = s, began
 		}
 	}
