@@ -168,7 +168,7 @@ func TestQuarterFullIsWritten(t *testing.T) {
 
 // A worker that filled a quarter of its ring before it was asked to ring for that, and
 // does not ring again, is noticed.
-func TestPressed(t *testing.T) {
+func TestQuarterFullRingIsNoticed(t *testing.T) {
 	ring, _ := newRing(t, MinRing)
 	w := &Writer{sources: []*source{{rest: make([]byte, MinRing)}, {ring: ring}}}
 	ring.ringAt(1)

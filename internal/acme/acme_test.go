@@ -237,7 +237,7 @@ func (r *running) failures() int {
 
 // An authority with a rate limit says when the next request may come. The time is kept
 // across a restart.
-func TestLimited(t *testing.T) {
+func TestRateLimitOfAuthority(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
 	a, cfg := stopped(t, w)
@@ -338,7 +338,7 @@ func TestOtherChallenge(t *testing.T) {
 
 // A client that is stopped in the middle of an order leaves nothing behind that prevents
 // the next order.
-func TestAbandoned(t *testing.T) {
+func TestInterruptedOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorkers(t)
 	a := acmetest.Start(t, acmetest.Options{HTTP: w.http, TLS: w.tls})

@@ -55,7 +55,7 @@ func TestNamedTestsExist(t *testing.T) {
 }
 
 // Every file that a document links to exists, and so does the heading.
-func TestLinksLead(t *testing.T) {
+func TestLinkTargetsExist(t *testing.T) {
 	link := regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"#: ]*)(?:#([^)" ]*))?[)"]`)
 	for _, document := range slices.Concat(glob(t, "docs/*.md"), glob(t, "README.md"), glob(t, "CONTRIBUTING.md"), glob(t, "CHANGELOG.md")) {
 		for _, m := range link.FindAllSubmatch(read(t, document), -1) {

@@ -141,7 +141,7 @@ func TestEvict(t *testing.T) {
 // A partial copy of a killed helper is removed as soon as another helper starts. While it
 // cannot be removed, because a helper that shares the directory is writing it or another
 // user owns it, it is counted. Files of others stay.
-func TestAbandoned(t *testing.T) {
+func TestPartialCopiesAreRemoved(t *testing.T) {
 	s, dir := stored(t, 1<<20)
 	size := int64(100 << 10)
 	const name = "801-1a-1388-6a0b-0-6a0b-1f"

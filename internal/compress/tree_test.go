@@ -138,7 +138,7 @@ func must(b []byte, err error) []byte {
 }
 
 // A copy that somebody else made is kept. It is served unless it is older than its file.
-func TestForeign(t *testing.T) {
+func TestForeignCopyIsKept(t *testing.T) {
 	dir := t.TempDir()
 	grow(t, dir, map[string][]byte{"a.html": text(5000), "b.html": text(5000), "a.html.gz": []byte("A"), "b.html.gz": []byte("B"), "c.html.gz": []byte("C")})
 	if err := os.Chtimes(dir+"/b.html.gz", old, old.Add(-time.Second)); err != nil {
@@ -155,7 +155,7 @@ func TestForeign(t *testing.T) {
 
 // An interrupted run leaves complete copies, and the next run makes the others. A killed run
 // leaves a temporary file, which the next run removes.
-func TestEnded(t *testing.T) {
+func TestInterruptedRun(t *testing.T) {
 	dir := t.TempDir()
 	files := make(map[string][]byte)
 	for i := range 20 {

@@ -108,7 +108,7 @@ func TestMemory(t *testing.T) {
 
 // A connection that shares its configuration with no other keeps the memory of a few of its streams, however
 // many it has had.
-func TestAlone(t *testing.T) {
+func TestMemoryOfUnsharedConnection(t *testing.T) {
 	http := newConfig()
 	http.Alone = true
 	c := newClient(t, http, nil)

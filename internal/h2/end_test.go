@@ -106,7 +106,7 @@ func TestErrorBehindTheFinalGoAway(t *testing.T) {
 }
 
 // Each timer ends what it is for.
-func TestTimes(t *testing.T) {
+func TestTimers(t *testing.T) {
 	for _, r := range []struct {
 		name  string
 		do    func(c *client)
@@ -165,7 +165,7 @@ func TestTimes(t *testing.T) {
 }
 
 // The time in which the server waited is not the client's, whichever deadline applies.
-func TestWaited(t *testing.T) {
+func TestServerWaitIsNotCounted(t *testing.T) {
 	for name, do := range map[string]func(c *client){
 		"idle":         func(c *client) {},
 		"half a frame": func(c *client) { c.send.WriteString("\x00\x00") },

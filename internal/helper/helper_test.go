@@ -218,7 +218,7 @@ func TestStuckHelper(t *testing.T) {
 }
 
 // Descriptors of other kinds of files are not used, and everything is closed in the end.
-func TestStrange(t *testing.T) {
+func TestSpecialFilesAreNotUsed(t *testing.T) {
 	done := make(chan Job, 10)
 	s := &starter{idle: time.Minute, do: func(_ context.Context, j Job) ipc.JobDone { done <- j; return ipc.JobDone{} }}
 	r := NewRunner(Config{Start: s.start, Log: func(string) {}})
@@ -267,7 +267,7 @@ func TestStartFails(t *testing.T) {
 }
 
 // A helper that died or could not be started is not started again at once.
-func TestDeath(t *testing.T) {
+func TestDeadHelperIsNotRestartedAtOnce(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Unix(1e9, 0)
 	log := &lines{}

@@ -149,7 +149,7 @@ func TestDiscardResets(t *testing.T) {
 }
 
 // After Empty this side reads EOF, and the other side cannot send.
-func TestEmptyShuts(t *testing.T) {
+func TestEmptyClosesBothDirections(t *testing.T) {
 	master, worker := pair(t)
 	send(t, worker, Alive{})
 	master.Empty()

@@ -95,7 +95,7 @@ func TestReplacedByKubernetes(t *testing.T) {
 
 // An invalid certificate is reported once, and the previous one stays in use until there is a
 // valid one.
-func TestRefused(t *testing.T) {
+func TestInvalidCertificateIsReportedOnce(t *testing.T) {
 	src := issue(t, "a.test", start, 90*day)
 	p := files(t, src)
 	r := newRing(t, Settings{Pairs: []Pair{p}}, nil)
@@ -217,7 +217,7 @@ func TestAuthorityReplaced(t *testing.T) {
 }
 
 // A reload uses other files, and does not refuse a certificate in use because it has expired.
-func TestUse(t *testing.T) {
+func TestReloadUsesOtherFiles(t *testing.T) {
 	old := files(t, issue(t, "old.test", start.Add(-10*day), 11*day))
 	r := newRing(t, Settings{Pairs: []Pair{old}, SelfSigned: true}, nil)
 	r.now = start.Add(2 * day)
@@ -268,7 +268,7 @@ func TestPermissions(t *testing.T) {
 }
 
 // The files are polled until the keyring stops.
-func TestStart(t *testing.T) {
+func TestFilesArePolled(t *testing.T) {
 	p := files(t, issue(t, "a.test", time.Now(), 90*day))
 	loaded, err := Load(Settings{Pairs: []Pair{p}}, time.Now())
 	if err != nil {

@@ -12,7 +12,7 @@ const begin = `{"level":"info","slot":1,"pid":7`
 
 // Only lines that a worker's logger writes are accepted from a worker, and none in the name
 // of another worker.
-func TestSaid(t *testing.T) {
+func TestForgedLinesAreRefused(t *testing.T) {
 	g := newChecker(1, 7, 1)
 	for line, want := range map[string]bool{
 		begin + `}`: true,

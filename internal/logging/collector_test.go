@@ -74,7 +74,7 @@ func TestCollects(t *testing.T) {
 
 // On a console, lines become rows, and alerts of a silent worker become plain lines that name
 // the worker.
-func TestCollectsForEyes(t *testing.T) {
+func TestCollectsForConsole(t *testing.T) {
 	for _, tt := range []struct {
 		format  string
 		verbose int

@@ -48,7 +48,7 @@ func TestWriterNeverWaits(t *testing.T) {
 }
 
 // After an upgrade the new program writes lines that were not read yet.
-func TestWriterLeaves(t *testing.T) {
+func TestUnreadLinesAreLeft(t *testing.T) {
 	r, w := pipe(t)
 	before, after := NewWriter(w, Auto), NewWriter(w, Auto)
 	line := strings.Repeat("x", 999) + "\n"

@@ -269,7 +269,7 @@ func TestQueue(t *testing.T) {
 
 // Clients that guess do not delay others: the client with the fewest attempts comes first, and
 // replaces one with more attempts in a full queue.
-func TestTurns(t *testing.T) {
+func TestGuessersDoNotDelayOthers(t *testing.T) {
 	gate := make(chan struct{})
 	f := newFixture(t, gate)
 	release := sync.OnceFunc(func() { close(gate) })

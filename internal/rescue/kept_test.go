@@ -27,7 +27,7 @@ func TestForeignKeeper(t *testing.T) {
 }
 
 // No process is left of a worker that dies before it is ready, whatever its keeper was doing.
-func TestDiscard(t *testing.T) {
+func TestDiscardLeavesNoProcess(t *testing.T) {
 	server, _ := connected(t)
 	defer unix.Close(server)
 	k, worker, end := startKept(t, server)

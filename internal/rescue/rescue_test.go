@@ -128,7 +128,7 @@ func TestTakeReusedNumber(t *testing.T) {
 }
 
 // The bytes of a connection from another worker are in its own area from the beginning.
-func TestTake(t *testing.T) {
+func TestBytesOfTakenConnection(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
 	if f := r.Find(20, 1000, 500); f.Verdict != Inconsistent {
@@ -156,7 +156,7 @@ func TestTake(t *testing.T) {
 
 // The description of an exchange is that of the committed batch, whatever was being written for
 // the next one.
-func TestAbout(t *testing.T) {
+func TestDescriptionOfCommittedBatch(t *testing.T) {
 	m := memory(t)
 	w, r := NewWriter(m), NewReader(m)
 	b := Batch{File: 30, Rest: 10}

@@ -2,10 +2,12 @@ package serve_test
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"testing"
 	"time"
 
+	"phalanx/internal/conn"
 	"phalanx/internal/ipc"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
@@ -175,4 +177,72 @@ func (c *afterHello) Write(p []byte) (int, error) {
 	}
 	c.begun = true
 	return c.Conn.Write(p)
+}
+
+// A drain completes downloads, gives idle connections a grace period for one more request, and serves the accept queue.
+func TestDrain(t *testing.T) {
+	dir := t.TempDir()
+	servetest.Sparse(t, dir+"/f", large)
+	servetest.Noise(t, dir+"/small", 10)
+	eachEngineAtOnce(t, func(t *testing.T, run servetest.Run) {
+		clock := held{times: 1}
+		s := servetest.Start(t, dir, run, func(cfg *serve.Config) { cfg.Clock = clock.read })
+		active, idle, taken, gone := s.Dial(), s.Dial(), s.Dial(), s.Dial()
+		for _, c := range []net.Conn{idle, taken, gone} {
+			servetest.Send(t, c, servetest.Get("/small"))
+			servetest.Receive(t, bufio.NewReader(c))
+		}
+		res, _ := servetest.Begin(t, active, "/f", 1000)
+		began := time.Now()
+		drains := make(chan struct{})
+		s.Order(serve.Drain{}, serve.Confirm(func() { close(drains) }))
+		<-drains
+		servetest.Send(t, taken, servetest.Get("/small"))
+		if res, body := servetest.Receive(t, bufio.NewReader(taken)); !res.Close || len(body) != 10 {
+			t.Errorf("a request in the grace period: %s, close %v", res.Status, res.Close)
+		}
+		clock.release() // only now does the grace period pass
+		taken.Close()
+		gone.Close()
+		if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the idle connection: %d bytes, error %v; want EOF", n, err)
+		}
+		s.UntilRefused()
+		if took := time.Since(began); took < conn.DrainGrace/2 || took > conn.DrainGrace+8*time.Second {
+			t.Errorf("the grace period was %v, want about %v", took, conn.DrainGrace)
+		}
+		select {
+		case <-s.Done:
+			t.Fatal("the engine ended before the download")
+		default:
+		}
+		if n, err := io.Copy(io.Discard, res.Body); n != large-1000 || err != nil {
+			t.Errorf("the download: %d bytes more, error %v", n, err)
+		}
+		active.Close()
+		s.Wait()
+	})
+}
+
+// A drain serves the connections that are in the accept queue when it begins.
+func TestDrainServesAcceptQueue(t *testing.T) {
+	dir := withFile(t, 10)
+	eachEngine(t, func(t *testing.T, run servetest.Run) {
+		fd, addr := servetest.Listen(t)
+		waiting := servetest.At(t, addr)
+		var clients []*net.TCPConn
+		for range 20 {
+			c := waiting.DialWith(servetest.Get("/f"))
+			clients = append(clients, c)
+		}
+		s := servetest.StartOn(t, dir, fd, addr, run, nil)
+		s.Order(serve.Drain{})
+		for i, c := range clients {
+			if res, body := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 || len(body) != 10 {
+				t.Errorf("client %d: %s, want 200", i, res.Status)
+			}
+			c.Close()
+		}
+		s.Wait()
+	})
 }

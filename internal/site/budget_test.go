@@ -160,7 +160,7 @@ func TestListingCost(t *testing.T) {
 }
 
 // Several roots have one budget.
-func TestBeside(t *testing.T) {
+func TestRootsShareBudget(t *testing.T) {
 	one, two := listingRoot(t, t.TempDir()), listingRoot(t, t.TempDir())
 	two.ShareBounds(one)
 	one.listings.max = listingCost + listingCost/2

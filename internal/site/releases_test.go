@@ -164,7 +164,7 @@ func TestNotFollowed(t *testing.T) {
 }
 
 // If the releases are in a directory of their own, the sandbox needs no other one.
-func TestReach(t *testing.T) {
+func TestSandboxOfReleases(t *testing.T) {
 	dir := plantReleases(t)
 	plant(t, dir, "flat -> releases", "sub -> releases/1", "releases/..data -> 1")
 	same := func(fd int, path string) bool {
@@ -220,7 +220,7 @@ func TestStaleBase(t *testing.T) {
 }
 
 // A failure is reported again only after a minute.
-func TestReminder(t *testing.T) {
+func TestFailureIsReportedOnceAMinute(t *testing.T) {
 	var now time.Time
 	n := 0
 	rs := &Releases{tell: func(News) { n++ }}

@@ -214,7 +214,7 @@ func TestFullChannel(t *testing.T) {
 }
 
 // A death is one line of the log, with fields, and so is a clean exit.
-func TestLog(t *testing.T) {
+func TestDeathIsOneLine(t *testing.T) {
 	r := &rig{}
 	r.change = func(c *Config) { c.Deaths = &c.Log }
 	runRig(t, 1, r, func(r *rig) {

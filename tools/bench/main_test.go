@@ -58,7 +58,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-func TestQuickLooksAreNotWhole(t *testing.T) {
+func TestQuickRunIsNotWhole(t *testing.T) {
 	if !(scope{Seconds: 60}).whole() || (scope{Seconds: 5}).whole() || (scope{Seconds: 60, Levels: []int{1}}).whole() {
 		t.Error("a quick or partial run counts as whole, or a full run does not")
 	}

@@ -57,7 +57,7 @@ func TestHalfRequestEnds(t *testing.T) {
 
 // When all connections are in use by requests under way, the next one waits until one is
 // free.
-func TestFullHouse(t *testing.T) {
+func TestBusyConnectionsAreNotEvicted(t *testing.T) {
 	s := start(t, ample)
 	var inside sync.WaitGroup
 	inside.Add(maxClients)

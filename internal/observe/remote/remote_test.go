@@ -77,7 +77,7 @@ func pool(pid int) *http.ServeMux {
 	return mux
 }
 
-func TestLooksAndOrders(t *testing.T) {
+func TestQueriesAndOrders(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			addr, _ := endpoint(t, network, pool(4711))
@@ -155,7 +155,7 @@ func closed(t *testing.T) string {
 	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
 }
 
-func TestNobody(t *testing.T) {
+func TestNoServerListens(t *testing.T) {
 	dir := t.TempDir()
 	stale := filepath.Join(dir, "stale.sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
@@ -294,7 +294,7 @@ func TestPoolDoesNotRespond(t *testing.T) {
 	expect(t, err, "admin endpoint "+addr+": the pool did not respond; it hangs, or is about to exit")
 }
 
-func TestSlowLook(t *testing.T) {
+func TestSlowResponse(t *testing.T) {
 	release := make(chan struct{})
 	addr, _ := endpoint(t, "unix", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-release }))
 	defer close(release)

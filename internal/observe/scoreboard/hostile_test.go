@@ -56,7 +56,7 @@ func TestHostileWorker(t *testing.T) {
 }
 
 // A note with a false length is ignored.
-func TestNoteOfAnEnemy(t *testing.T) {
+func TestHostileNote(t *testing.T) {
 	var n Note
 	n.Set([]byte("GET /"), 1)
 	n.length = noteSize + 1

@@ -66,7 +66,7 @@ func (r repeated) Read(p []byte) (n int, err error) {
 }
 
 // A hostile worker's list costs the master a bounded amount of memory, and is refused.
-func TestListOfAnEnemy(t *testing.T) {
+func TestHostileList(t *testing.T) {
 	const head = `{"total":1}` + "\n"
 	for name, file := range map[string]io.Reader{
 		"nothing":             strings.NewReader(""),

@@ -131,7 +131,7 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-func TestListTroubles(t *testing.T) {
+func TestListErrors(t *testing.T) {
 	list := []status.Connection{{Client: "192.0.2.1:1", State: status.ConnIdle}}
 	b := listBench(t, &list, 80, 24)
 	b.src.connections = func(slot, pid int) (status.Connections, error) {

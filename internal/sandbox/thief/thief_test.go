@@ -9,7 +9,7 @@ import (
 )
 
 // docs/security.md lists exactly the attempts.
-func TestTable(t *testing.T) {
+func TestAttemptsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ func patiently(t *testing.T, last time.Duration, measure func(last time.Duration
 	}
 }
 
-func TestGreedy(t *testing.T) {
+func TestWholeFiles(t *testing.T) {
 	const size = 3_000_000
 	patiently(t, 200*time.Millisecond, func(last time.Duration) error {
 		out, err := Crowd{Address: server(t, size, never), Path: "/", Clients: 3, Last: last, Sample: last / 4}.Run(t.Context())

@@ -48,7 +48,7 @@ func TestFloors(t *testing.T) {
 }
 
 // A quick run has the same experiments and takes less than three minutes.
-func TestQuick(t *testing.T) {
+func TestQuickRun(t *testing.T) {
 	servers := []string{"process", "goroutine", "serial", "process-netpoll"}
 	kinds := func(axes []Axis) (all []record.Experiment) {
 		for _, a := range axes {
