@@ -62,7 +62,7 @@ func TestETagContent(t *testing.T) {
 	curl(nodes[0], "206", "--http2-prior-knowledge", "-r", "5-6")
 
 	out, err := exec.Command(harness.Binary("master"), "explain", "--base", filepath.Dir(part), "--etag", "content", "--cache-dir", filepath.Join(harness.OpenDir(t), "cache"), "/film.bin").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "no ETag yet: it is made of the content") {
+	if err != nil || !strings.Contains(string(out), "no ETag yet: it is made from the content") {
 		t.Errorf("explain: error %v, output %s", err, out)
 	}
 }

@@ -30,11 +30,11 @@ func TestHostileAuthority(t *testing.T) {
 	}{
 		"an error page": {directory: func(out http.ResponseWriter, _ *http.Request) {
 			http.Error(out, "<html>\n"+strings.Repeat("x", 10_000), http.StatusBadGateway)
-		}, want: "(account) not obtained, problem of "},
+		}, want: "(account) not obtained because of an error at "},
 		"no JSON": {directory: func(out http.ResponseWriter, _ *http.Request) {
 			out.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(out, "<html>")
-		}, want: "(account) not obtained, problem of "},
+		}, want: "(account) not obtained because of an error at "},
 		"endless": {directory: func(out http.ResponseWriter, r *http.Request) {
 			out.Header().Set("Content-Type", "application/json")
 			for r.Context().Err() == nil {
@@ -42,20 +42,20 @@ func TestHostileAuthority(t *testing.T) {
 					return
 				}
 			}
-		}, want: "(account) not obtained, problem of "},
+		}, want: "(account) not obtained because of an error at "},
 		"not a directory": {directory: func(out http.ResponseWriter, _ *http.Request) {
 			out.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(out, "{}")
-		}, want: "(account) not obtained, problem of "},
+		}, want: "(account) not obtained because of an error at "},
 		"hangs up": {directory: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, want: "(account) not obtained from "},
 		"control characters": {
 			post: problem(403, `{"type": "urn:ietf:params:acme:error:unauthorized", "detail": "no\n\u001b[31m\u202e`+strings.Repeat("y", 2000)+`"}`),
 			want: "(account) refused by ",
 		},
-		"a problem that is none": {post: problem(400, "]"), want: "(account) not obtained, problem of "},
+		"a problem that is none": {post: problem(400, "]"), want: "(account) not obtained because of an error at "},
 		"an empty problem":       {post: problem(400, "{}"), want: "(account) refused by "},
 		"bad nonces for ever":    {post: problem(400, `{"type": "urn:ietf:params:acme:error:badNonce", "detail": "again"}`), want: "again (badNonce)"},
-		"its own trouble":        {post: problem(503, `{"detail": "maintenance"}`), want: "(account) not obtained, problem of "},
+		"its own trouble":        {post: problem(503, `{"detail": "maintenance"}`), want: "(account) not obtained because of an error at "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

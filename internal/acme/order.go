@@ -252,7 +252,7 @@ func (c *Client) ask(ctx context.Context, h *host) {
 	defer c.mu.Unlock()
 	h.askAt = c.Now().Add(delay)
 	if err != nil {
-		c.Log.Info().Str("host", h.name).Err(err).Msg("renewal window unknown; a third of the certificate's lifetime decides")
+		c.Log.Info().Str("host", h.name).Err(err).Msg("renewal window unknown; renewing when a third of the lifetime is left")
 		return
 	}
 	before := h.window

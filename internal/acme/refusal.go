@@ -53,9 +53,9 @@ func (r *refusal) text(host, authority string) string {
 	case unreachable:
 		verb = "not obtained from"
 	case broken, useless:
-		verb = "not obtained, problem of"
+		verb = "not obtained because of an error at"
 	case limited:
-		verb = "put off by"
+		verb = "rate-limited by"
 	}
 	what := ""
 	if r.what != "certificate" {
@@ -116,7 +116,7 @@ func (r *refusal) fromError(err error) {
 	call, ok := errors.AsType[*url.Error](err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		r.detail = "it did not answer in time"
+		r.detail = "it did not respond in time"
 	case ok:
 		r.detail = call.Err.Error()
 	default:

@@ -16,7 +16,7 @@ const (
 )
 
 // Delays are the delays after failures. Each doubles with every consecutive failure up to its
-// limit, and is randomized by a quarter, so that many servers do not retry at once.
+// limit, and is randomised by a quarter, so that many servers do not retry at once.
 type Delays struct {
 	Refused, MostRefused         time.Duration // the authority said no
 	Limited, MostLimited         time.Duration // rate limited

@@ -162,9 +162,9 @@ func (s *server) validatorsWhy(f conn.File) string {
 
 // contentTagWhy describes the validators of a file whose entity tag is made of its content.
 func contentTagWhy(e *proto.Entity, sum []byte) string {
-	why := "no ETag yet: it is made of the content (--etag), once the file has not changed for two seconds and, if it is larger than 8 KiB, its SHA-256 digest is in --cache-dir, where a server puts it in the background"
+	why := "no ETag yet: it is made from the content (--etag), once the file has not changed for two seconds and, if it is larger than 8 KiB, its SHA-256 digest is in --cache-dir, where a server puts it in the background"
 	if sum != nil {
-		why = "ETag " + string(e.Tag) + ", made of the content (--etag), whose SHA-256 digest is " + hex.EncodeToString(sum)
+		why = "ETag " + string(e.Tag) + ", made from the content (--etag), whose SHA-256 digest is " + hex.EncodeToString(sum)
 	}
 	if e.Undated {
 		return why + "; no Last-Modified: build tools give this modification time to every version of a file"

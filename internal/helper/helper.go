@@ -1,10 +1,10 @@
-// Package helper is the pool's process for what takes long and is in no hurry: it has the
+// Package helper is the pool's process for work that takes long and is not urgent: it has the
 // lowest priority, and does one job after the other on files that workers send.
 //
 // A worker opens the file, and sends its descriptor to the master, which passes it on
-// without a look ([Runner]). So the helper needs no path, may open nothing of the site, and
-// gets no file that the worker could not read itself. It treats what it is sent as an
-// enemy's: no more jobs than it has room for, fairly among workers, each once ([Work]).
+// without touching the file ([Runner]). So the helper needs no path, may open nothing of the site, and
+// gets no file that the worker could not read itself. It does not trust what it is
+// sent: its queue is bounded and without duplicates, and serves workers in turn ([Work]).
 package helper
 
 import (

@@ -144,5 +144,5 @@ func TestSelfSignedNames(t *testing.T) {
 	if err := r.Use(r.load(more)); err != nil || !slices.Contains(r.SelfSigned().Names, "c.example") {
 		t.Errorf("after a reload the certificate is for %q: %v", r.SelfSigned().Names, err)
 	}
-	r.expectAlerts(fmt.Sprintf("self-signed certificate made for more names, SHA-256 fingerprint %v; browsers warn again", r.SelfSigned().Fingerprint))
+	r.expectAlerts(fmt.Sprintf("self-signed certificate generated for more names, SHA-256 fingerprint %v; browsers warn again", r.SelfSigned().Fingerprint))
 }

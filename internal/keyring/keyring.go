@@ -162,7 +162,7 @@ func (k *Keyring) Use(loaded *Loaded) error {
 		}
 	})
 	if own := k.SelfSigned(); widened && err == nil && own != nil {
-		k.Alert(fmt.Sprintf("self-signed certificate made for more names, SHA-256 fingerprint %v; browsers warn again", own.Fingerprint))
+		k.Alert(fmt.Sprintf("self-signed certificate generated for more names, SHA-256 fingerprint %v; browsers warn again", own.Fingerprint))
 	}
 	k.warnPermissions()
 	k.warnExpiry()

@@ -1,7 +1,7 @@
 // Package readme turns the Markdown of a README into HTML that is safe to show
-// beneath a directory listing. A worker lets a process of its own do that (the
-// master's program, which has this package): what parses text from anywhere can
-// neither stop nor bring down what serves, and costs nothing where it is not used.
+// beneath a directory listing. A separate process of the master's program does that for a
+// worker: a parser of untrusted text must not block or crash a worker, and costs nothing
+// where it is not used.
 package readme
 
 import (

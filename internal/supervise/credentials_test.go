@@ -45,7 +45,7 @@ func TestCredentials(t *testing.T) {
 		r.hello(0, 1)
 		r.told(0, ipc.Credentials{}, ipc.Serve{})
 		r.send(ipc.CredentialsRefused{Reason: "damaged\ncredentials"}, 1)
-		r.expect(2, "serving", "worker 1 (pid 102): certificates not taken: damaged; credentials; the current ones stay in use")
+		r.expect(2, "serving", "worker 1 (pid 102): certificates refused: damaged; credentials; the current ones stay in use")
 		changed()
 		r.told(0, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})
 		r.told(1, ipc.Credentials{}, ipc.Serve{}, ipc.Credentials{})

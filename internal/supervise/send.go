@@ -91,7 +91,7 @@ func (p *pool) credentialsRefused(w *worker, m ipc.CredentialsRefused) {
 		return
 	}
 	w.offered--
-	p.Alert(fmt.Sprintf("%v: certificates not taken: %s; the current ones stay in use", w, oneLine(m.Reason)))
+	p.Alert(fmt.Sprintf("%v: certificates refused: %s; the current ones stay in use", w, oneLine(m.Reason)))
 }
 
 // resendTime is the delay before sending credentials is retried.

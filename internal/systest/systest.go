@@ -1,4 +1,4 @@
-// Package systest has what tests of several rooms need to know or change about the system.
+// Package systest has what tests of several packages need to know or change about the system.
 package systest
 
 import (

@@ -144,7 +144,7 @@ func workerMetrics() []metric {
 				x.add(float64(memory[slot]), "slot", strconv.Itoa(slot))
 			}
 		}},
-		{"workers", gauge, "Workers by state; killed ones have not exited yet; in backoff and quarantined there is no process.", func(x *exposition, p *status.Pool) {
+		{"workers", gauge, "Workers by state; killed ones have not exited yet; those in backoff and quarantined have no process.", func(x *exposition, p *status.Pool) {
 			for _, state := range []string{status.WorkerStarting, status.WorkerServing, status.WorkerDraining, status.WorkerKilled, status.WorkerBackoff, status.WorkerQuarantined} {
 				x.add(float64(p.Count(func(w *status.Worker) bool { return w.State == state })), "state", state)
 			}
@@ -209,7 +209,7 @@ func tlsMetrics() []metric {
 		slot("tls_sessions_resumed_total", "TLS handshakes completed with an earlier session.", func(x *exposition, s *status.TLS, label string) {
 			x.add(float64(s.Resumed), "slot", label)
 		}),
-		slot("tls_failures_total", "TLS handshakes, and connections later, that failed, by reason.", func(x *exposition, s *status.TLS, label string) {
+		slot("tls_failures_total", "Failed TLS handshakes, and TLS connections that failed later, by reason.", func(x *exposition, s *status.TLS, label string) {
 			x.addEach(s.Failed, "reason", label)
 		}),
 	}
