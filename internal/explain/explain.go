@@ -331,7 +331,7 @@ func (s *server) parts(method string) (parts []string) {
 	case s.source == conn.SourceArchive && method != "HEAD":
 		parts = append(parts, "an archive of the directory, made while it is sent")
 	case s.made > 0 && s.source == conn.SourceListing:
-		kind := "the list of the directory"
+		kind := "the directory listing"
 		if bytes.Contains(s.head, []byte("\r\nTransfer-Encoding: chunked\r\n")) {
 			kind += " in chunks"
 		}

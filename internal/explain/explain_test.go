@@ -120,7 +120,7 @@ func TestContentTagIsExplained(t *testing.T) {
 		{true, "/a b.txt", later, []string{"made from the content (--etag), whose SHA-256 digest is 84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882", "128 bits of the SHA-256", "the SHA-256 digest of the whole file as it is sent"}},
 		{true, "/a b.txt", fixed, []string{"no ETag yet: it is made from the content"}},
 		{false, "/built.txt", later, []string{"made from the content (--etag), whose", "no Last-Modified: build tools"}},
-		{false, "/a b.txt", later, []string{"the file's time of change in ns"}},
+		{false, "/a b.txt", later, []string{"the file's modification time in ns"}},
 	} {
 		cfg, root := open(t, dir, nil)
 		root.Digests = site.NewDigests(-1, c.all, nil)

@@ -95,11 +95,11 @@ func (s *server) fileWhys(x *conn.Exchange, whys map[string]string) {
 	if strings.Contains(x.File.Vary(), "Sec-Fetch-Mode") {
 		whys["vary"] = "only navigation gets the fallback, and these fields distinguish it; Accept-Encoding is for sidecars"
 	}
-	whys["last-modified"] = "when the file was changed"
+	whys["last-modified"] = "when the file was modified"
 	if s.future(x.File) {
-		whys["last-modified"] = "now, because the file's own time is in the future (RFC 9110 §8.8.2.1)"
+		whys["last-modified"] = "now, because the file's modification time is in the future (RFC 9110 §8.8.2.1)"
 	}
-	whys["etag"] = "the file's time of change in ns and its size, in hexadecimal"
+	whys["etag"] = "the file's modification time in ns and its size, in hexadecimal"
 	if x.File.Coding() != proto.Identity {
 		whys["etag"] += ", and its coding"
 	}
@@ -133,7 +133,7 @@ func pageWhys(x *conn.Exchange, whys map[string]string) {
 	whys["content-length"] = "the size of the built-in page"
 	whys["content-range"] = "the file's size, so that the client can request a range within it (RFC 9110 §15.5.17)"
 	if x.File != nil {
-		whys["last-modified"] = "when the requested file was changed (RFC 9110 §8.8.2)"
+		whys["last-modified"] = "when the requested file was modified (RFC 9110 §8.8.2)"
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *server) opened(f site.Finding) string {
 	if changed == "" {
 		changed = fmt.Sprintf("%d s after the Unix epoch", modified.Sec)
 	}
-	why := fmt.Sprintf("%q is a regular file of size %d, changed %s", f.Name, f.File.Size(), changed)
+	why := fmt.Sprintf("%q is a regular file of size %d, modified %s", f.Name, f.File.Size(), changed)
 	if real := s.root.RealName(f.File.Fd()); real != "" && real != f.Name {
 		why += fmt.Sprintf("; through a symbolic link it is %q", real)
 	}

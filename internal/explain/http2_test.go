@@ -44,7 +44,7 @@ func TestHTTP2IsTheSame(t *testing.T) {
 			if got.Request[0] != strings.TrimSuffix(want.Request[0], "1.1")+"2" {
 				t.Errorf("the request is %q", got.Request[0])
 			}
-			if !slices.Contains(got.Steps, Step{"request", "a well-formed header list: " + strings.Fields(want.Request[0])[0] + " by HTTP/2.0"}) && len(got.Steps) > 1 {
+			if !slices.Contains(got.Steps, Step{"request", "a well-formed header list: " + strings.Fields(want.Request[0])[0] + ", HTTP/2.0"}) && len(got.Steps) > 1 {
 				t.Errorf("the steps are %v", got.Steps)
 			}
 			chunked := false
@@ -75,7 +75,7 @@ func TestHTTP2IsNamed(t *testing.T) {
 	text := k.report(t, plant(t), fixed).String()
 	for _, part := range []string{
 		"\n  GET /app.js HTTP/2\n  host: localhost\n  accept-encoding: br\n", "\n  HTTP/2 200\n", "\n  content-encoding: br\n",
-		"a well-formed header list: GET by HTTP/2.0\n", "\n  2 bytes of \"app.js.br\" from offset 0\n", "It stays open for the next request",
+		"a well-formed header list: GET, HTTP/2.0\n", "\n  2 bytes of \"app.js.br\" from offset 0\n", "It stays open for the next request",
 	} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is missing from\n%s", part, text)

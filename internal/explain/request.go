@@ -42,7 +42,7 @@ func NewRequest(method, url string, fields []string) (Request, error) {
 	}
 	r.Target = string(proto.AppendEscaped(nil, target, inTarget))
 	if r.Target != target {
-		r.Notes = append(r.Notes, fmt.Sprintf("No target may hold a space or a control character: %q was encoded, as browsers do.", target))
+		r.Notes = append(r.Notes, fmt.Sprintf("No target may contain a space or a control character: %q was encoded, as browsers do.", target))
 	}
 	if strings.ContainsFunc(r.Target, func(c rune) bool { return c >= 0x80 }) {
 		r.Notes = append(r.Notes, "Bytes beyond ASCII are sent as they are, as curl does; browsers encode them, which names the same file.")

@@ -28,7 +28,7 @@ func (s *server) requestSteps(x *conn.Exchange) {
 		if x.Version == conn.HTTP2 {
 			head = "a well-formed header list" // which is compressed
 		}
-		s.say("request", fmt.Sprintf("%s: %s by %v", head, x.Method(), x.Version))
+		s.say("request", fmt.Sprintf("%s: %s, %v", head, x.Method(), x.Version))
 		s.clientSteps(x)
 		if x.Denied {
 			return
@@ -214,10 +214,10 @@ var ignoredWhys = map[proto.RangeOutcome]string{
 	proto.IfRangeWeak:      "If-Range has a weak tag",
 	proto.IfRangeTags:      "If-Range has more than one tag",
 	proto.IfRangeNoTag:     "If-Range has a tag, and the file has none",
-	proto.IfRangeOtherTag:  "If-Range has another tag than the file",
+	proto.IfRangeOtherTag:  "If-Range has a different tag from the file",
 	proto.IfRangeMalformed: "If-Range is neither a tag nor a date",
 	proto.IfRangeNoDate:    "If-Range has a date, and the file has none",
-	proto.IfRangeOtherDate: "If-Range has another date than the file",
+	proto.IfRangeOtherDate: "If-Range has a different date from the file",
 	proto.IfRangeYoung:     "If-Range has the file's date, which is less than a second old and therefore weak",
 	proto.RangeUnit:        "its unit is not bytes",
 	proto.RangeEmpty:       "the file is empty",

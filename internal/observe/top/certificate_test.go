@@ -66,5 +66,5 @@ func TestHTTP2Shown(t *testing.T) {
 	if got := Snapshot(p, 80); !strings.Contains(got, "http/2      1,234 requests, 5 open, 3 connection errors\n") {
 		t.Errorf("got\n%s", got)
 	}
-	newBench(t, p, 160, 30).expect("1,234 by HTTP/2, 3 connection errors")
+	newBench(t, p, 160, 30).expect("1,234 over HTTP/2, 3 connection errors")
 }

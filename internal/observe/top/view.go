@@ -235,7 +235,7 @@ func streams(f status.Figures) string {
 	if f.HTTP2 == nil {
 		return ""
 	}
-	text := human.Count(f.Versions["2"]) + " by HTTP/2"
+	text := human.Count(f.Versions["2"]) + " over HTTP/2"
 	if n := f.HTTP2.Endings(); n > 0 {
 		text += ", " + human.Plural(int(n), "connection error", "connection errors")
 	}
