@@ -45,7 +45,7 @@ func runShare(c *options.Command, args []string, stdout, stderr *os.File) error 
 	}
 	read, write, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("make a pipe: %w", err)
+		return fmt.Errorf("create pipe: %w", err)
 	}
 	s.log = write
 	out := logging.NewWriter(stdout, logging.Auto)

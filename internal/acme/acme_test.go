@@ -252,7 +252,7 @@ func TestRateLimitOfAuthority(t *testing.T) {
 	client := run(t, cfg, a.RootFile)
 	w.wait(t, "a line", func() bool { return len(w.lines) > 0 })
 	client.stop()
-	want := "certificate for one.test (account) rate-limited by " + client.authority() + ": too many registrations (rateLimited); next attempt in 3 h"
+	want := "certificate for one.test (account) rate-limited by " + client.authority() + ": too many registrations (rateLimited); next attempt in 3 h 0 min"
 	if w.lines[0] != want {
 		t.Errorf("%q, want %q", w.lines[0], want)
 	}

@@ -3,9 +3,10 @@ package acme
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"phalanx/internal/human"
 )
 
 // Time limits of an attempt.
@@ -124,13 +125,5 @@ func fraction(c *held) float64 {
 	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
 }
 
-// when formats a delay: "in 5 min".
-func when(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("in %d s", max(1, int(d.Round(time.Second)/time.Second)))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("in %d min", int(d.Round(time.Minute)/time.Minute))
-	}
-	return fmt.Sprintf("in %d h", int(d.Round(time.Hour)/time.Hour))
-}
+// when formats a delay: "in 5 min 0 s".
+func when(d time.Duration) string { return "in " + human.Age(max(1, d.Round(time.Second).Seconds())) }

@@ -161,8 +161,7 @@ func TestAgain(t *testing.T) {
 
 func TestWhen(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "in 1 s", 1400 * time.Millisecond: "in 1 s", 59 * time.Second: "in 59 s", 90 * time.Second: "in 2 min",
-		119 * time.Minute: "in 119 min", 12 * time.Hour: "in 12 h",
+		0: "in 1 s", 1400 * time.Millisecond: "in 1 s", 59900 * time.Millisecond: "in 1 min 0 s", 12 * time.Hour: "in 12 h 0 min",
 	} {
 		if got := when(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)

@@ -55,7 +55,7 @@ func (m *Moving) waiting() (cookies []uint64, err error) {
 			cookies = append(cookies, cookie(socket))
 			ipc.Discard(socket, file)
 		case !isEmpty(err):
-			return nil, fmt.Errorf("look into a handover channel: %w", err)
+			return nil, fmt.Errorf("inspect a handover channel: %w", err)
 		}
 	}
 	return cookies, nil

@@ -148,7 +148,7 @@ func (t *transfer) pass(all []ipc.Kept) error {
 	elsewhere := false
 	if err == nil {
 		if elsewhere, err = t.moving.delivered(given.Socket, t.reader.sealed(given.Number)); err != nil {
-			err = fmt.Errorf("look for a connection that was being handed over: %w", err)
+			err = fmt.Errorf("search for a connection that was being handed over: %w", err)
 		}
 	}
 	if err != nil || elsewhere {

@@ -31,5 +31,5 @@ var headerCures = [proxyproto.NumReasons]string{
 	proxyproto.ReasonMalformed: "sent a malformed PROXY header; check the proxies between it and this server",
 	proxyproto.ReasonTooLong:   "sent a PROXY header of more than 107 bytes (version 1) or 4096 (version 2); configure it to leave out optional fields (TLVs)",
 	proxyproto.ReasonChecksum:  "sent a PROXY header whose checksum is wrong; check the proxies between it and this server",
-	proxyproto.ReasonTimeout:   "did not complete a PROXY header in time; look at its load, or take it out of --proxy-protocol",
+	proxyproto.ReasonTimeout:   "did not complete a PROXY header in time; check its load, or take it out of --proxy-protocol",
 }

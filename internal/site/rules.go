@@ -91,7 +91,7 @@ func (r *Root) readRules(seen [2]stamp) error {
 			case errors.Is(err, unix.EXDEV):
 				return fmt.Errorf("%s: is a symbolic link that leads out of the document root", t.Name)
 			case errors.Is(err, unix.ELOOP) && r.policy.Symlinks == LinksNone:
-				return fmt.Errorf("%s: is a symbolic link, and --symlinks none follows none", t.Name)
+				return fmt.Errorf("%s: is a symbolic link, and links are not followed", t.Name)
 			case err != nil:
 				return fmt.Errorf("%s: %w", t.Name, err)
 			}

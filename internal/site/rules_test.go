@@ -191,7 +191,7 @@ func TestRulesThatCannotBeRead(t *testing.T) {
 		t.Error(err)
 	}
 	none := openWith(t, dir, Policy{Rules: true, Symlinks: LinksNone})
-	if err := none.ReadRules(nil); err == nil || err.Error() != "_headers: is a symbolic link, and --symlinks none follows none" {
+	if err := none.ReadRules(nil); err == nil || err.Error() != "_headers: is a symbolic link, and links are not followed" {
 		t.Error(err)
 	}
 }

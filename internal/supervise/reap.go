@@ -60,7 +60,7 @@ func peek() (int, error) {
 	case nil, unix.ECHILD: // no children at all
 		return int(e.child.pid), nil
 	}
-	return 0, fmt.Errorf("look for ended children: %w", err)
+	return 0, fmt.Errorf("look for exited children: %w", err)
 }
 
 // collect reaps one child.
