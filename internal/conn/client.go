@@ -32,7 +32,7 @@ func (c *Conn) FromProxy() bool {
 }
 
 // forwardedScheme is the field, in lower case, with the scheme of the client's request, from
-// proxies that name the client in another field than Forwarded.
+// proxies that name the client in a field other than Forwarded.
 const forwardedScheme = "x-forwarded-proto"
 
 // believe applies what a trusted proxy says about the client.

@@ -78,7 +78,7 @@ func (cfg *Config) NewSecond(unix int64) *Second {
 	return s
 }
 
-// noSniff keeps browsers from treating a file as another type than it is served as (Fetch
+// noSniff keeps browsers from treating a file as a type other than the one it is served as (Fetch
 // standard, §3.6).
 const noSniff = "X-Content-Type-Options: nosniff"
 

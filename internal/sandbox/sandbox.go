@@ -17,7 +17,7 @@ import (
 
 // Confine restricts this process: it can read files below the directories, given by
 // descriptors, and open nothing else by path; it cannot connect, bind, listen or execute.
-// Another system call than those of a running server kills it with SIGSYS. What the kernel
+// A system call that a running server does not need kills it with SIGSYS. What the kernel
 // does not support is in the error, one line each; the rest is in force.
 func Confine(directories ...int) error { return confine(directories, reading, calls()) }
 
