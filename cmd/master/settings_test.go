@@ -28,7 +28,7 @@ func TestRereadChecksHTTPS(t *testing.T) {
 	}{
 		{"--expires 1h", false, ""},
 		{"--tls-self-signed", true, ""},
-		{"--tls-self-signed", false, "certificates: no HTTPS address"},
+		{"--tls-self-signed", false, "--tls-self-signed: no HTTPS address"},
 		{"--hsts 1h", false, "--hsts: "},
 		{"--plain serve", false, "--plain serve: "},
 		{"--expires 1h", true, "https: no certificate"},

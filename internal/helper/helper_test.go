@@ -258,7 +258,7 @@ func TestStartFails(t *testing.T) {
 	r := NewRunner(Config{Start: s.start, Log: log.add, Now: func() time.Time { return now }})
 	for _, delay := range []string{"1s", "2s", "4s", "8s", "16s", "32s", "1m0s", "1m0s"} {
 		r.Give(1, ipc.Job{Kind: ipc.JobGzip}, file(t, 1))
-		want := "helper not started: permission denied; the next one in " + delay + " at the earliest"
+		want := "helper not started: permission denied; next start in " + delay + " at the earliest"
 		if text := log.text(); !strings.HasSuffix(text, want) {
 			t.Errorf("log %q, want %q at its end", text, want)
 		}
@@ -293,7 +293,7 @@ func TestDeadHelperIsNotRestartedAtOnce(t *testing.T) {
 	if s.count() != 2 || r.Status().Dropped != 2 {
 		t.Errorf("%d started, %+v", s.count(), r.Status())
 	}
-	want := "helper (pid 100) died: killed; the next one in 1s at the earliest\nhelper not started: permission denied; the next one in 2s at the earliest"
+	want := "helper (pid 100) died: killed; next start in 1s at the earliest\nhelper not started: permission denied; next start in 2s at the earliest"
 	if text := log.text(); text != want {
 		t.Errorf("log %q\nwant %q", text, want)
 	}

@@ -109,7 +109,7 @@ func (r *Runner) runs() bool {
 // later puts off the next start.
 func (r *Runner) later(line string) {
 	r.retry = r.Now().Add(r.backoff)
-	r.Log(fmt.Sprintf("%s; the next one in %v at the earliest", line, r.backoff))
+	r.Log(fmt.Sprintf("%s; next start in %v at the earliest", line, r.backoff))
 	r.backoff = min(2*r.backoff, maxBackoff)
 }
 

@@ -58,7 +58,7 @@ func TestACMEOptions(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"--listen https://:443 --acme a.test":           "--acme a.test: needs a place to keep keys and certificates; add --state DIR",
-		"--listen http://:80 --state /s --acme a.test":  "certificates: no HTTPS address; add --listen https://:443",
+		"--listen http://:80 --state /s --acme a.test":  "--acme: no HTTPS address; add --listen https://:443",
 		"--acme-email a@b.test":                         "--acme-email, --acme-directory, --acme-profile, --acme-eab: have no effect without --acme; name the hosts with --acme HOST",
 		"--listen https://:443 --acme * --state /state": "--acme *: must be the name of a host",
 	} {

@@ -38,13 +38,27 @@ func (o Options) CheckHTTPS(secure bool) error {
 	case secure && !certified:
 		return usage("https: no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed")
 	case !secure && (certified || o.TLSClientCA != ""):
-		return usage("certificates: no HTTPS address; add --listen https://:443")
+		return usage(o.certificateFlag() + ": no HTTPS address; add --listen https://:443")
 	case !secure && o.HSTS > 0 && len(o.TrustedProxies) == 0:
 		return usage("--hsts: browsers obey it over HTTPS only, and no address uses HTTPS; add --listen https://:443, or name the proxy that terminates TLS with --trusted-proxies")
 	case !secure && o.Plain != PlainRedirect:
 		return usage("--plain " + string(o.Plain) + ": has no effect without an HTTPS address; add --listen https://:443, or leave it out")
 	}
 	return nil
+}
+
+// certificateFlag returns the first flag given that needs an HTTPS address.
+func (o Options) certificateFlag() string {
+	switch {
+	case len(o.TLSCert) > 0:
+		return "--tls-cert"
+	case o.TLSSelfSigned:
+		return "--tls-self-signed"
+	case len(o.ACME) > 0:
+		return "--acme"
+	default:
+		return "--tls-client-ca"
+	}
 }
 
 // KeyFile returns the file with the private key of the i-th certificate.

@@ -16,8 +16,8 @@ func TestCertificatePairs(t *testing.T) {
 		"--tls-cert=a --tls-key=k --tls-key=l":    "--tls-cert, --tls-key: 1 certificate and 2 keys; give each certificate its key, in the same order",
 		"--listen=https://:443":                   "https: no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed",
 		"--listen=https://:443 --tls-client-ca=a": "https: no certificate; add --tls-cert FILE --tls-key FILE, --acme HOST or, to try it, --tls-self-signed",
-		"--listen=http://:80 --tls-self-signed":   "certificates: no HTTPS address; add --listen https://:443",
-		"--listen=http://:80 --tls-client-ca=a":   "certificates: no HTTPS address; add --listen https://:443",
+		"--listen=http://:80 --tls-self-signed":   "--tls-self-signed: no HTTPS address; add --listen https://:443",
+		"--listen=http://:80 --tls-client-ca=a":   "--tls-client-ca: no HTTPS address; add --listen https://:443",
 	} {
 		_, err := parseMaster(strings.Fields(args), noEnv)
 		if err == nil || err.Error() != want || exitcode.Code(err) != exitcode.Usage {

@@ -27,9 +27,9 @@ func (t *Tally) Unproxied(reason proxyproto.Reason, peer clientip.Addr) {
 
 // headerCures has the end of the alert for each reason: what happened and what to do.
 var headerCures = [proxyproto.NumReasons]string{
-	proxyproto.ReasonMissing:   "began a connection without a PROXY header; let it send one, or take it out of --proxy-protocol",
+	proxyproto.ReasonMissing:   "began a connection without a PROXY header; configure it to send one, or remove it from --proxy-protocol",
 	proxyproto.ReasonMalformed: "sent a malformed PROXY header; check the proxies between it and this server",
 	proxyproto.ReasonTooLong:   "sent a PROXY header of more than 107 bytes (version 1) or 4096 (version 2); configure it to leave out optional fields (TLVs)",
 	proxyproto.ReasonChecksum:  "sent a PROXY header whose checksum is wrong; check the proxies between it and this server",
-	proxyproto.ReasonTimeout:   "did not complete a PROXY header in time; check its load, or take it out of --proxy-protocol",
+	proxyproto.ReasonTimeout:   "did not complete a PROXY header in time; check its load, or remove it from --proxy-protocol",
 }
