@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/systest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -107,7 +109,7 @@ func TestReaderIsGone(t *testing.T) {
 	ring.Write([]byte("one\n"))
 	ring.Write([]byte("two\n"))
 	w.Attach(0, ring)
-	until(t, "an alert", func() bool { return len(alerted.all()) == 1 })
+	systest.Await(t, "an alert", func() bool { return len(alerted.all()) == 1 })
 	if want := "access log: write standard output: broken pipe; 2 lines lost so far"; alerted.all()[0] != want {
 		t.Errorf("alert %q, want %q", alerted.all()[0], want)
 	}
@@ -133,7 +135,7 @@ func TestAlertsOnceAMinute(t *testing.T) {
 		}
 		return fmt.Sprintf(`access log: write "/dev/full": no space left on device; %d lines lost so far`, lost)
 	}
-	until(t, "an alert", func() bool { return len(alerted.all()) == 1 })
+	systest.Await(t, "an alert", func() bool { return len(alerted.all()) == 1 })
 	now.Store(1059)
 	for range 10 {
 		ring.Write(make([]byte, MinRing))
@@ -149,7 +151,7 @@ func TestAlertsOnceAMinute(t *testing.T) {
 		t.Errorf("%d alerts within a minute, want 1", n)
 	}
 	now.Store(1060)
-	until(t, "another alert", func() bool { return len(alerted.all()) == 2 })
+	systest.Await(t, "another alert", func() bool { return len(alerted.all()) == 2 })
 	if got := alerted.all(); got[0] != line(0) || got[1] != line(10) {
 		t.Errorf("alert %q", got)
 	}

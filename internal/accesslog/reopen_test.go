@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/systest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -20,11 +22,11 @@ func TestReopen(t *testing.T) {
 	ring, _ := newRing(t, MinRing)
 	w.Attach(0, ring)
 	write(ring, w.cfg.Doorbell.Out, "one\n")
-	until(t, "one", func() bool { return content(t, path) == "one\n" })
+	systest.Await(t, "one", func() bool { return content(t, path) == "one\n" })
 	noError(t, os.Rename(path, path+".1"))
 	noError(t, w.reopen())
 	write(ring, w.cfg.Doorbell.Out, "two\n")
-	until(t, "two", func() bool { return content(t, path) == "two\n" })
+	systest.Await(t, "two", func() bool { return content(t, path) == "two\n" })
 
 	// If the new file cannot be opened, the old one stays in use.
 	noError(t, os.Rename(path, path+".2"))
@@ -71,7 +73,7 @@ func TestNoFile(t *testing.T) {
 	for _, step := range []struct{ to, line string }{{path, "one\n"}, {"", "two\n"}, {path, "three\n"}} {
 		noError(t, w.Use(step.to))
 		write(ring, w.cfg.Doorbell.Out, step.line)
-		until(t, step.line, func() bool { a, _ := ring.Readable(); return len(a) == 0 })
+		systest.Await(t, step.line, func() bool { a, _ := ring.Readable(); return len(a) == 0 })
 	}
 	closed(t, w)
 	if got := content(t, path); got != "one\nthree\n" || w.Lost() != 0 {
@@ -153,10 +155,10 @@ func TestReopenAfterHalfALine(t *testing.T) {
 	line := strings.Repeat("z", 200_000) + "\n"
 	ring.Write([]byte(line + "next\n"))
 	w.Attach(0, ring)
-	until(t, "half a line", func() bool { return ring.Waiting() < len(line) })
+	systest.Await(t, "half a line", func() bool { return ring.Waiting() < len(line) })
 	noError(t, os.Rename(path, path+".1"))
 	noError(t, w.reopen())
-	until(t, "the new file", func() bool { return content(t, path) == "next\n" })
+	systest.Await(t, "the new file", func() bool { return content(t, path) == "next\n" })
 	if w.Lost() != 1 {
 		t.Errorf("%d lines lost", w.Lost())
 	}

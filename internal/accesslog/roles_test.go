@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/systest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -103,7 +105,7 @@ func TestKilledWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	noError(t, cmd.Start())
-	until(t, "lines by the doorbell", func() bool { return content(t, path) != "" })
+	systest.Await(t, "lines by the doorbell", func() bool { return content(t, path) != "" })
 	n := killAfter(t, cmd, reported, 300)
 	w.Detach(0)
 	closed(t, w)

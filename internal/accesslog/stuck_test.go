@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/logging"
+	"phalanx/internal/systest"
 )
 
 // A stuck reader blocks no worker: rings fill up, lost lines are counted, and when it reads
@@ -81,7 +82,7 @@ func TestNextWriterGoesOn(t *testing.T) {
 	long.Write([]byte(first))
 	w := open(t, path, Config{Doorbell: bell, Lost: 5})
 	w.Attach(0, long)
-	until(t, "half a line", func() bool { return long.Waiting() < len(first) })
+	systest.Await(t, "half a line", func() bool { return long.Waiting() < len(first) })
 	other.Write([]byte("other\n"))
 	w.Attach(1, other)
 	if err := w.reopen(); err != nil { // it is the same FIFO
@@ -136,7 +137,7 @@ func TestLeftOfExitedWorkers(t *testing.T) {
 	}
 	w.Attach(0, exited)
 	w.Detach(0)
-	until(t, "the first lines", func() bool { return w.Left() < lines })
+	systest.Await(t, "the first lines", func() bool { return w.Left() < lines })
 	if err := w.suspend(20 * time.Millisecond); err == nil {
 		t.Fatal("more lines were written than a pipe holds")
 	}
@@ -158,7 +159,7 @@ func TestSuspendOnSilentDisk(t *testing.T) {
 		ring.Write([]byte(line))
 	}
 	w.Attach(0, ring)
-	until(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fd, unix.SIOCINQ); return err == nil && n > 0 })
+	systest.Await(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fd, unix.SIOCINQ); return err == nil && n > 0 })
 	if err := w.suspend(time.Millisecond); !errors.Is(err, errSilent) {
 		t.Errorf("Suspend: %v, want %v", err, errSilent)
 	}
@@ -235,7 +236,7 @@ func TestSilentDiskIsReported(t *testing.T) {
 	if _, err := io.CopyN(io.Discard, reader, 100*100); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "no fault", func() bool { return w.Fault() == "" })
+	systest.Await(t, "no fault", func() bool { return w.Fault() == "" })
 	closed(t, w)
 }
 
@@ -262,7 +263,7 @@ func TestLostOnSilentDisk(t *testing.T) {
 	}
 	w.Attach(0, ring)
 	fd := int(reader.Fd())
-	until(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fd, unix.SIOCINQ); return err == nil && n > 0 })
+	systest.Await(t, "the first lines", func() bool { n, err := unix.IoctlGetInt(fd, unix.SIOCINQ); return err == nil && n > 0 })
 	ahead.Add(int64(time.Hour))
 	w.silent()
 	next()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"phalanx/internal/systest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -90,16 +92,6 @@ func closed(t *testing.T, w *Writer) {
 	noError(t, w.close(time.Minute))
 }
 
-// until waits until ok returns true.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
 func content(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -125,7 +117,7 @@ func TestLinesComeWithinASecond(t *testing.T) {
 		want := fmt.Sprintf("line %d %d\n", soon, late)
 		began := time.Now()
 		write(ring, w.cfg.Doorbell.Out, want)
-		until(t, want, func() bool { return strings.HasSuffix(content(t, path), want) })
+		systest.Await(t, want, func() bool { return strings.HasSuffix(content(t, path), want) })
 		if took := time.Since(began); took > 4*time.Second {
 			late++
 		} else {
@@ -186,15 +178,15 @@ func TestQuarterFullRingIsNoticed(t *testing.T) {
 func TestIdleWriterSleeps(t *testing.T) {
 	path, w, ring := attached(t, MinRing)
 	want, asleep := "x\n", func() bool { return ring.bell.Load() == 1 }
-	for until(t, "asleep", asleep); len(want) < 20 && ring.Write([]byte("x\n")) && !ring.Due(); until(t, "asleep", asleep) {
-		until(t, want, func() bool { return content(t, path) == want }) // it was only about to sleep
+	for systest.Await(t, "asleep", asleep); len(want) < 20 && ring.Write([]byte("x\n")) && !ring.Due(); systest.Await(t, "asleep", asleep) {
+		systest.Await(t, want, func() bool { return content(t, path) == want }) // it was only about to sleep
 		want += "x\n"
 	}
 	if ring.Write([]byte("y\n")); ring.Due() {
 		t.Error("the second line rings too")
 	}
 	Wake(w.cfg.Doorbell.Out)
-	until(t, "asleep again", func() bool { return content(t, path) == want+"y\n" && asleep() })
+	systest.Await(t, "asleep again", func() bool { return content(t, path) == want+"y\n" && asleep() })
 }
 
 // A FIFO without a reader blocks neither the start nor the end.
@@ -331,7 +323,7 @@ func TestSuspend(t *testing.T) {
 		t.Errorf("%q, %d bytes wait", got, ring.Waiting())
 	}
 	w.Resume()
-	until(t, "two", func() bool { return content(t, path) == "one\ntwo\n" })
+	systest.Await(t, "two", func() bool { return content(t, path) == "one\ntwo\n" })
 	noError(t, w.suspend(20*time.Second))
 	ring.Write([]byte("three\n"))
 	closed(t, w)

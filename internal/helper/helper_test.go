@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/ipc"
+	"phalanx/internal/systest"
 )
 
 // maxJobs is the limit of waiting jobs in tests.
@@ -154,15 +155,6 @@ func (l *lines) text() string {
 	return strings.Join(l.all, "\n")
 }
 
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for until := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("no %s", what)
-		}
-	}
-}
-
 // A helper is started with the first job, counts its work, exits when there is none, and is
 // started again.
 func TestRunner(t *testing.T) {
@@ -181,7 +173,7 @@ func TestRunner(t *testing.T) {
 		r.Give(9, ipc.Job{Kind: ipc.JobGzip}, file(t, 100+size))
 	}
 	close(given) // before that the helper does not exit
-	await(t, "end of all jobs", func() bool { return r.Status().Failed == 1 })
+	systest.Await(t, "end of all jobs", func() bool { return r.Status().Failed == 1 })
 	got := *r.Status()
 	if got.Made != 1 || got.Useless != 1 || got.Before != 100 || got.After != 5 || got.Kept != 7 || got.Deaths+got.Dropped != 0 {
 		t.Errorf("%+v", got)
@@ -189,9 +181,9 @@ func TestRunner(t *testing.T) {
 	if text := log.text(); text != "helper: write: disk full" {
 		t.Errorf("log %q", text)
 	}
-	await(t, "idle exit", func() bool { return r.Status().PID == 0 })
+	systest.Await(t, "idle exit", func() bool { return r.Status().PID == 0 })
 	r.Give(9, ipc.Job{Kind: ipc.JobGzip}, file(t, 0))
-	await(t, "second helper", func() bool { return s.count() == 2 && r.Status().Made == 2 })
+	systest.Await(t, "second helper", func() bool { return s.count() == 2 && r.Status().Made == 2 })
 }
 
 // A helper that is stuck in the kernel holds up neither an upgrade nor the end of the server.
@@ -205,7 +197,7 @@ func TestStuckHelper(t *testing.T) {
 		close(suspended)
 	}()
 	<-p.kill
-	await(t, "end of Suspend", func() bool {
+	systest.Await(t, "end of Suspend", func() bool {
 		select {
 		case <-suspended:
 			return true
@@ -214,7 +206,7 @@ func TestStuckHelper(t *testing.T) {
 		}
 	})
 	p.ended <- errors.New("killed") // the disk responds again
-	await(t, "end of the helper", func() bool { return r.Status().PID == 0 })
+	systest.Await(t, "end of the helper", func() bool { return r.Status().PID == 0 })
 }
 
 // Descriptors of other kinds of files are not used, and everything is closed in the end.
@@ -278,7 +270,7 @@ func TestDeadHelperIsNotRestartedAtOnce(t *testing.T) {
 	give := func() { r.Give(1, ipc.Job{Kind: ipc.JobGzip}, file(t, 1)) }
 	give()
 	s.started[0].Kill()
-	await(t, "death", func() bool { return r.Status().Deaths == 1 })
+	systest.Await(t, "death", func() bool { return r.Status().Deaths == 1 })
 	give()
 	pass(minBackoff)
 	s.mu.Lock()
@@ -334,7 +326,7 @@ func TestMasterIsBusy(t *testing.T) {
 		}
 		f.Close()
 		if i < room {
-			await(t, "the job", func() bool { return did.Load() > int64(i) })
+			systest.Await(t, "the job", func() bool { return did.Load() > int64(i) })
 		}
 	}
 	for i := range jobs {

@@ -136,13 +136,3 @@ func refusing(s one, slots int) (n int) {
 	}
 	return n
 }
-
-// awaitTrue waits until ok returns true.
-func awaitTrue(t *testing.T, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the condition does not become true in time")
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/exitcode"
+	"phalanx/internal/systest"
 )
 
 // local returns the address of a unix socket in a directory of the test.
@@ -251,7 +252,7 @@ func TestSeveralAddresses(t *testing.T) {
 			dial(t, a.Host, a.Port)
 		}
 		waits := func() bool { n, most := s.Queue(1 - i); return n == 5 && most > 5 }
-		awaitTrue(t, waits)
+		systest.Await(t, "five connections in the queue", waits)
 	}
 	if err := s.Shrink(); err != nil {
 		t.Fatal(err)
@@ -276,7 +277,7 @@ func TestFullestQueue(t *testing.T) {
 			dial(t, s.Addresses()[i].Host, s.Addresses()[i].Port)
 		}
 	}
-	awaitTrue(t, func() bool { n, _ := s.all[1].queue(0); return n == 5 })
+	systest.Await(t, "five connections in the queue", func() bool { n, _ := s.all[1].queue(0); return n == 5 })
 	_, limit := s.all[1].queue(0)
 	if n, most := s.Queue(0); n != 5 || most != limit {
 		t.Errorf("%d of %d wait, want 5 of %d", n, most, limit)

@@ -52,7 +52,7 @@ func TestAddressOfLostClient(t *testing.T) {
 				c.Close()
 				access, logged := logTo(t, accesslog.Combined)
 				s.Serve(dir, fd, run, func(cfg *serve.Config) { cfg.Access = access })
-				servetest.Await(t, "a line of the access log", func() bool { return bytes.HasSuffix(logged(), []byte("\n")) })
+				systest.Await(t, "a line of the access log", func() bool { return bytes.HasSuffix(logged(), []byte("\n")) })
 				if line := logged(); !bytes.HasPrefix(line, []byte(tt.want+" - - [")) {
 					t.Errorf("the line is %q, want client %s", line, tt.want)
 				}

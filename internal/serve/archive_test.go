@@ -12,6 +12,7 @@ import (
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
+	"phalanx/internal/systest"
 	"phalanx/internal/website"
 )
 
@@ -114,7 +115,7 @@ func TestArchivesOfSlowClients(t *testing.T) {
 		for _, c := range slow {
 			c.Close()
 		}
-		servetest.Await(t, "room for another archive", func() bool { code, _ := status(); return code == 200 })
+		systest.Await(t, "room for another archive", func() bool { code, _ := status(); return code == 200 })
 		s.Stop()
 		ended := make(chan struct{})
 		go func() { done(); close(ended) }() // waits for the goroutines that make archives

@@ -60,7 +60,7 @@ func outOfDescriptors(t *testing.T, statuses []string, meanwhile func(s *servete
 			}
 			unix.Write(fd, []byte(servetest.Get("/f", "Connection: close")))
 		}
-		servetest.Await(t, "a pause", func() bool { return pauses.Load() > 0 })
+		systest.Await(t, "a pause", func() bool { return pauses.Load() > 0 })
 		meanwhile(s)
 		time.Sleep(serve.QuietMax + 3*serve.AcceptPause)
 		if n, most := pauses.Load(), 3+time.Since(began)/serve.AcceptPause; n > int64(most) {

@@ -10,6 +10,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // beforeDrain begins a download of /f over a socket with a small buffer, and then makes the server drain. It
@@ -71,7 +72,7 @@ func lingers(t *testing.T, s *servetest.Server, clock *held) (c *h2client, n int
 	t.Helper()
 	clock.release()
 	c, n = beforeDrain(t, s)
-	servetest.Await(t, "a connection that lingers", func() bool {
+	systest.Await(t, "a connection that lingers", func() bool {
 		list := make(chan []serve.Seen, 1)
 		s.Order(serve.List{Reply: list})
 		all := <-list

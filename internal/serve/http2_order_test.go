@@ -14,6 +14,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // During a long response with open windows, the client's frames are handled at once: a PING, a more urgent
@@ -231,7 +232,7 @@ func TestHTTP2DrainDuringResponse(t *testing.T) {
 // A long response is listed as one that is being sent.
 func TestHTTP2ResponseIsListed(t *testing.T) {
 	duringResponse(t, func(t *testing.T, c *h2client, s *servetest.Server) {
-		servetest.Await(t, "the response in the list", func() bool {
+		systest.Await(t, "the response in the list", func() bool {
 			list := make(chan []serve.Seen, 1)
 			s.Order(serve.List{Reply: list})
 			all := <-list

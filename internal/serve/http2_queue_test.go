@@ -12,6 +12,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // A connection whose client opens no window for a minute gets GOAWAY, and is counted.
@@ -33,7 +34,7 @@ func TestHTTP2StalledIsCounted(t *testing.T) {
 		for c.next() != http2.FrameGoAway {
 		}
 		c.conn.Close()
-		servetest.Await(t, "a count of the stalled connection", func() bool { return row.Misused[h2.ReasonStalled].Load() == 1 })
+		systest.Await(t, "a count of the stalled connection", func() bool { return row.Misused[h2.ReasonStalled].Load() == 1 })
 		s.Stop()
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // At the limit of connections, the connections that have been idle for longest are closed, and busy ones never are:
@@ -79,7 +80,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 // awaitIdle waits until the server lists all of its connections as idle, except some that are busy.
 func awaitIdle(t *testing.T, s *servetest.Server, busy int) {
 	t.Helper()
-	servetest.Await(t, "a list of idle connections", func() bool {
+	systest.Await(t, "a list of idle connections", func() bool {
 		list := make(chan []serve.Seen, 1)
 		s.Order(serve.List{Reply: list})
 		n := 0

@@ -12,6 +12,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // several serves a directory on n sockets and returns a server for each; only the first takes orders and ends.
@@ -78,7 +79,7 @@ func TestListenersShareTheLimit(t *testing.T) {
 		for i, b := range busy {
 			before := row.Accepted.Load()
 			b.Close()
-			servetest.Await(t, "another connection accepted", func() bool { return row.Accepted.Load() > before || served() })
+			systest.Await(t, "another connection accepted", func() bool { return row.Accepted.Load() > before || served() })
 			if served() {
 				break
 			}

@@ -14,6 +14,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // dialFrom connects from a client address.
@@ -83,7 +84,7 @@ func TestPerClient(t *testing.T) {
 			t.Errorf("%d connections counted as closed, want %d; %d alerts, want 1", n, more, alerts.Load())
 		}
 		open[0].Close()
-		servetest.Await(t, "a new connection after one ended", func() bool {
+		systest.Await(t, "a new connection after one ended", func() bool {
 			return asked(t, dialFrom(t, s, "127.0.0.1"))
 		})
 		s.Stop()
@@ -134,7 +135,7 @@ func TestSmallerShareClosesIdleConnections(t *testing.T) {
 		}
 		awaitIdle(t, s, 0)
 		s.Order(serve.Share{Slots: 4})
-		servetest.Await(t, "six closed connections", func() bool { return row.Limited[scoreboard.LimitIdle].Load() == 6 })
+		systest.Await(t, "six closed connections", func() bool { return row.Limited[scoreboard.LimitIdle].Load() == 6 })
 		s.Stop()
 	})
 }

@@ -22,6 +22,7 @@ import (
 	"phalanx/internal/proxyproto"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // networks returns the networks of a list.
@@ -59,7 +60,7 @@ func TestProxied(t *testing.T) {
 			if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
 				t.Errorf("%s: %s, want 200", client, res.Status)
 			}
-			servetest.Await(t, "a line of the access log", func() bool { return bytes.HasSuffix(logged()[before:], []byte("\n")) })
+			systest.Await(t, "a line of the access log", func() bool { return bytes.HasSuffix(logged()[before:], []byte("\n")) })
 			if line := logged()[before:]; !bytes.HasPrefix(line, []byte(client+" - - [")) {
 				t.Errorf("the line is %q, want it to begin with %s", line, client)
 			}
@@ -79,11 +80,11 @@ func TestProxied(t *testing.T) {
 			before := len(logged())
 			servetest.Send(t, together, servetest.Get("/f")[5:])
 			servetest.Receive(t, bufio.NewReader(together))
-			servetest.Await(t, "a line of the access log", func() bool { return bytes.HasPrefix(logged()[before:], []byte(client+" - - [")) })
+			systest.Await(t, "a line of the access log", func() bool { return bytes.HasPrefix(logged()[before:], []byte(client+" - - [")) })
 		}
 		logs(dialFrom(t, s, "127.0.0.2"), "127.0.0.2")
 		s.DialWith(header1)
-		servetest.Await(t, "the client in the list", func() bool {
+		systest.Await(t, "the client in the list", func() bool {
 			reply := make(chan []serve.Seen, 1)
 			s.Order(serve.List{Reply: reply})
 			for _, seen := range <-reply {
@@ -112,7 +113,7 @@ func TestProxiedSecure(t *testing.T) {
 			servetest.Send(t, c, servetest.Get("/f"))
 			servetest.Receive(t, bufio.NewReader(c))
 			c.Close()
-			servetest.Await(t, "a line of "+want, func() bool { return bytes.HasPrefix(logged()[before:], []byte(want+" - - [")) })
+			systest.Await(t, "a line of "+want, func() bool { return bytes.HasPrefix(logged()[before:], []byte(want+" - - [")) })
 		}
 		for header, want := range map[string]string{header1: "203.0.113.7", header2: "203.0.113.8"} {
 			c := s.DialWith(header)
@@ -135,7 +136,7 @@ func TestProxiedSecure(t *testing.T) {
 		h.ask(1, "/f")
 		h.whole(1)
 		c.Close()
-		servetest.Await(t, "a line of the HTTP/2 request", func() bool { return bytes.HasPrefix(logged()[before:], []byte("203.0.113.7 - - [")) })
+		systest.Await(t, "a line of the HTTP/2 request", func() bool { return bytes.HasPrefix(logged()[before:], []byte("203.0.113.7 - - [")) })
 		s.Stop()
 	})
 }
@@ -176,7 +177,7 @@ func TestProxiedLocal(t *testing.T) {
 		if res, _ := servetest.Receive(t, bufio.NewReader(c)); res.StatusCode != 200 {
 			t.Errorf("%s, want 200: the proxy decides about TLS", res.Status)
 		}
-		servetest.Await(t, "a line of the access log", func() bool { return bytes.HasPrefix(logged(), []byte("203.0.113.8 - - [")) })
+		systest.Await(t, "a line of the access log", func() bool { return bytes.HasPrefix(logged(), []byte("203.0.113.8 - - [")) })
 		s.Stop()
 	})
 }
@@ -209,7 +210,7 @@ func TestProxiedRefused(t *testing.T) {
 			if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("the response to %q is %q, error %v; want none", tt.sent, got, err)
 			}
-			servetest.Await(t, "a count of "+tt.want.String(), func() bool { return row.Unproxied[tt.want].Load() == 1 })
+			systest.Await(t, "a count of "+tt.want.String(), func() bool { return row.Unproxied[tt.want].Load() == 1 })
 		}
 		if n := alerts.Load(); n != 1 {
 			t.Errorf("%d alerts, want 1", n)
@@ -239,14 +240,14 @@ func TestProxiedTimesOut(t *testing.T) {
 		})
 		silent, half := s.Dial(), s.Dial()
 		servetest.Send(t, half, header1[:20])
-		servetest.Await(t, "two connections", func() bool { return row.Accepted.Load() == 2 })
+		systest.Await(t, "two connections", func() bool { return row.Accepted.Load() == 2 })
 		for _, c := range []net.Conn{silent, half} {
 			c.SetReadDeadline(time.Now().Add(time.Minute))
 			if got, err := c.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("%d bytes, error %v; want a close", got, err)
 			}
 		}
-		servetest.Await(t, "a count of both", func() bool { return row.Unproxied[proxyproto.ReasonTimeout].Load() == 2 })
+		systest.Await(t, "a count of both", func() bool { return row.Unproxied[proxyproto.ReasonTimeout].Load() == 2 })
 		s.Stop()
 	})
 }
@@ -278,7 +279,7 @@ func TestProxiedPerClient(t *testing.T) {
 			t.Errorf("%d connections counted as limited, want 1", n)
 		}
 		open[0].Close()
-		servetest.Await(t, "a new connection after one ended", func() bool { return asked(t, dial(header1)) })
+		systest.Await(t, "a new connection after one ended", func() bool { return asked(t, dial(header1)) })
 		s.Stop()
 	})
 }
@@ -302,13 +303,13 @@ func TestTrustedProxies(t *testing.T) {
 				t.Fatal("the proxy's connections are limited like a client's")
 			}
 		}
-		servetest.Await(t, "three lines", func() bool { return bytes.Count(logged(), []byte("\n")) == 3 })
+		systest.Await(t, "three lines", func() bool { return bytes.Count(logged(), []byte("\n")) == 3 })
 		h := dialHTTP2(t, s)
 		for i, client := range []string{"203.0.113.7", "203.0.113.8", "203.0.113.9"} {
 			h.ask(uint32(2*i+1), "/f", hpack.HeaderField{Name: "x-forwarded-for", Value: "6.6.6.6, " + client})
 			h.whole(uint32(2*i + 1))
 		}
-		servetest.Await(t, "six lines", func() bool { return bytes.Count(logged(), []byte("\n")) == 6 })
+		systest.Await(t, "six lines", func() bool { return bytes.Count(logged(), []byte("\n")) == 6 })
 		lines := strings.Split(string(logged()), "\n")
 		for i, want := range []string{"127.0.0.1", "127.0.0.1", "127.0.0.1", "203.0.113.7", "203.0.113.8", "203.0.113.9"} {
 			if status := map[bool]string{false: `" 200 `, true: `" 403 `}[i == 5]; !strings.HasPrefix(lines[i], want+" - - [") || !strings.Contains(lines[i], status) {

@@ -15,6 +15,7 @@ import (
 	"phalanx/internal/proto"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // The scoreboard row equals what clients received, to the last request and byte.
@@ -83,7 +84,7 @@ func TestTruncatedResponseIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Close()
-		servetest.Await(t, "a truncated response", func() bool { return row.Truncated.Load() == 1 })
+		systest.Await(t, "a truncated response", func() bool { return row.Truncated.Load() == 1 })
 		s.Stop()
 		if read := row.Read(); read.Requests[2] != 1 || read.Latency.Total() != 0 {
 			t.Errorf("requests %v, %d latencies; want one request and no latency", read.Requests, read.Latency.Total())
@@ -113,7 +114,7 @@ func TestConnectionStates(t *testing.T) {
 		}
 		var all []serve.Seen
 		// A response may have been received before it is counted, and a request sent before it is received.
-		servetest.Await(t, "a list with all three in their states", func() bool {
+		systest.Await(t, "a list with all three in their states", func() bool {
 			answer := make(chan []serve.Seen, 1)
 			s.Order(serve.List{Reply: answer})
 			all = <-answer
@@ -127,8 +128,8 @@ func TestConnectionStates(t *testing.T) {
 		if v := all[2]; v.Size != 32<<20 || v.Sent >= v.Size || v.Age <= 0 || v.Age > time.Minute {
 			t.Errorf("the download is listed with %d of %d bytes in %v", v.Sent, v.Size, v.Age)
 		}
-		servetest.Await(t, "a row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
-		servetest.Await(t, "the oldest request in the row", func() bool {
+		systest.Await(t, "a row with all three", func() bool { return row.Active.Load() == 3 && row.Idle.Load() == 1 })
+		systest.Await(t, "the oldest request in the row", func() bool {
 			text, at := row.Oldest.Get()
 			return at != 0 && (len(text) == 0 || strings.HasPrefix(string(text), "GET /large"))
 		})
@@ -137,7 +138,7 @@ func TestConnectionStates(t *testing.T) {
 		}
 		half.Close()
 		busy.Close()
-		servetest.Await(t, "a row with the idle connection only", func() bool {
+		systest.Await(t, "a row with the idle connection only", func() bool {
 			_, at := row.Oldest.Get()
 			return row.Active.Load() == 1 && row.Idle.Load() == 1 && at == 0
 		})
@@ -153,7 +154,7 @@ func TestSilentClientIsIdle(t *testing.T) {
 		credentials, _ := servetest.Credentials(t, nil)
 		s := servetest.StartSecure(t, dir, run, credentials, nil)
 		silent, begun := s.Dial(), s.DialWith("\x16")
-		servetest.Await(t, "an idle and a busy connection", func() bool {
+		systest.Await(t, "an idle and a busy connection", func() bool {
 			answer := make(chan []serve.Seen, 1)
 			s.Order(serve.List{Reply: answer})
 			states := make(map[string]conn.State)

@@ -18,6 +18,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // When the wall clock is set, Date and the access log follow.
@@ -46,7 +47,7 @@ func TestCalendarSteps(t *testing.T) {
 				t.Errorf("Date is %v, want about %v; error %v", date, want, err)
 			}
 			var line []byte
-			servetest.Await(t, "a line of the access log", func() bool {
+			systest.Await(t, "a line of the access log", func() bool {
 				lines := bytes.Split(logged(), []byte("\n"))
 				if len(lines) < i+2 {
 					return false
@@ -170,10 +171,10 @@ func testLeastRate(t *testing.T, run servetest.Run, minRate int) {
 			clock.sleep(4 * time.Second)
 		}
 	})
-	servetest.Await(t, "two downloads", func() bool { return row.Requests[2].Load() == 2 })
+	systest.Await(t, "two downloads", func() bool { return row.Requests[2].Load() == 2 })
 	if minRate > 0 {
-		servetest.Await(t, "one disconnected client", func() bool { return row.Limited[scoreboard.LimitRate].Load() == 1 })
-		servetest.Await(t, "the alert", func() bool { return alerts.Load() > 0 })
+		systest.Await(t, "one disconnected client", func() bool { return row.Limited[scoreboard.LimitRate].Load() == 1 })
+		systest.Await(t, "the alert", func() bool { return alerts.Load() > 0 })
 	}
 	s.Order(serve.Drain{})
 	s.Wait()
@@ -205,8 +206,8 @@ func TestUnreadResponseIsTruncated(t *testing.T) {
 			servetest.Send(t, c, servetest.Get("/f"))
 		}
 		clock.release()
-		servetest.Await(t, "a timeout", func() bool { return row.TimedOut.Load() == 1 })
-		servetest.Await(t, "the end of the connection", func() bool { return row.Active.Load() == 0 })
+		systest.Await(t, "a timeout", func() bool { return row.TimedOut.Load() == 1 })
+		systest.Await(t, "the end of the connection", func() bool { return row.Active.Load() == 0 })
 		c.Close()
 		s.Stop()
 		read := row.Read()

@@ -20,6 +20,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 	"phalanx/internal/tlsconn"
 )
 
@@ -215,7 +216,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		if took := time.Since(began); took < tlsconn.HandshakeTimeout-time.Second {
 			t.Errorf("closed after %v, want %v", took, tlsconn.HandshakeTimeout)
 		}
-		servetest.Await(t, "a count of three timeouts", func() bool { return row.Unsecured[tlsconn.ReasonTimeout].Load() == 3 })
+		systest.Await(t, "a count of three timeouts", func() bool { return row.Unsecured[tlsconn.ReasonTimeout].Load() == 3 })
 		drips.Wait()
 		s.Stop()
 	})

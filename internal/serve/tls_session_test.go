@@ -15,6 +15,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 	"phalanx/internal/tlsconn"
 )
 
@@ -98,7 +99,7 @@ func TestNewCredentials(t *testing.T) {
 			next, client := servetest.Credentials(t, nil)
 			next.Challenges = map[string]string{"token": "key"}
 			s.Order(next)
-			servetest.Await(t, "a connection with the new certificate", func() bool {
+			systest.Await(t, "a connection with the new certificate", func() bool {
 				c := tls.Client(s.Dial(), client)
 				if c.HandshakeContext(t.Context()) != nil {
 					return false
@@ -157,7 +158,7 @@ func TestSecureDrain(t *testing.T) {
 		servetest.Send(t, busy, servetest.Get("/f", "Range: bytes=0-9"))
 		// All three are known to the engine: the third came last.
 		seen := make(chan []serve.Seen, 1)
-		servetest.Await(t, "three connections", func() bool {
+		systest.Await(t, "three connections", func() bool {
 			s.Order(serve.List{Reply: seen})
 			return len(<-seen) == 3
 		})

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/proto"
+	"phalanx/internal/systest"
 )
 
 // swap points a link to another target in one step.
@@ -82,15 +83,6 @@ func (rs *Releases) page(t *testing.T) string {
 	return text
 }
 
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not in time: " + what)
-		}
-	}
-}
-
 // Whatever links the base leads through, the release at its end is served.
 func TestReleases(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -134,12 +126,12 @@ func TestReleases(t *testing.T) {
 			}
 			for n := 2; n <= 3; n++ {
 				test.next(t, dir, n)
-				await(t, "the next release", func() bool { return rs.page(t) == fmt.Sprint(n) })
+				systest.Await(t, "the next release", func() bool { return rs.page(t) == fmt.Sprint(n) })
 				if _, headers := rs.Current().Rules().Size(); headers != 1 {
 					t.Errorf("release %d has %d rules", n, headers)
 				}
 			}
-			await(t, "two reports", func() bool { return strings.Count(news.String(), "\n") > 0 })
+			systest.Await(t, "two reports", func() bool { return strings.Count(news.String(), "\n") > 0 })
 			if lines := strings.Split(news.String(), "\n"); len(lines) != 2 || !strings.HasPrefix(lines[0], "0 ") || !strings.HasSuffix(lines[1], " <nil>") {
 				t.Errorf("reported:\n%s", news)
 			}
@@ -205,16 +197,16 @@ func TestStaleBase(t *testing.T) {
 			swap(t, dir+"/current", "releases/1")
 			rs, news := followed(t, dir+"/current", Policy{Rules: true, Fallback: "app.html"})
 			swap(t, dir+"/current", bad.target)
-			await(t, "the error", func() bool { return news.String() != "" })
+			systest.Await(t, "the error", func() bool { return news.String() != "" })
 			if text := news.String(); !strings.HasPrefix(text, "0 releases/1 ") || !strings.Contains(text, bad.reason) || rs.page(t) != "1" {
 				t.Errorf("reported %s, page %s", text, rs.page(t))
 			}
 			swap(t, dir+"/current", "releases/1")
-			await(t, "the recovery", func() bool { return strings.HasSuffix(news.String(), "\n1 releases/1 <nil>") })
+			systest.Await(t, "the recovery", func() bool { return strings.HasSuffix(news.String(), "\n1 releases/1 <nil>") })
 			swap(t, dir+"/current", bad.target)
-			await(t, "the error", func() bool { return strings.Count(news.String(), "\n") == 2 })
+			systest.Await(t, "the error", func() bool { return strings.Count(news.String(), "\n") == 2 })
 			swap(t, dir+"/current", "releases/2")
-			await(t, "the next release", func() bool { return rs.page(t) == "2" })
+			systest.Await(t, "the next release", func() bool { return rs.page(t) == "2" })
 		})
 	}
 }
@@ -241,7 +233,7 @@ func TestOldRelease(t *testing.T) {
 	with := descriptors(t)
 	old := rs.Acquire()
 	swap(t, dir+"/current", "releases/2")
-	await(t, "the next release", func() bool { return rs.page(t) == "2" })
+	systest.Await(t, "the next release", func() bool { return rs.page(t) == "2" })
 	if err := os.RemoveAll(dir + "/releases/3"); err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +241,7 @@ func TestOldRelease(t *testing.T) {
 		t.Errorf("the old release: %q, %d descriptors, want %d as before", text, descriptors(t), with)
 	}
 	rs.Release(old)
-	await(t, "its end", func() bool { return descriptors(t) <= with })
+	systest.Await(t, "its end", func() bool { return descriptors(t) <= with })
 }
 
 // Changed rules of a later release are read again.
@@ -258,10 +250,10 @@ func TestRulesOfLaterRelease(t *testing.T) {
 	swap(t, dir+"/current", "releases/1")
 	rs, news := followed(t, dir+"/current", Policy{Rules: true})
 	swap(t, dir+"/current", "releases/2")
-	await(t, "the next release", func() bool { return rs.page(t) == "2" })
+	systest.Await(t, "the next release", func() bool { return rs.page(t) == "2" })
 	plant(t, dir, "releases/2/_redirects: /a /b\n")
-	await(t, "its new rules", func() bool { n, _ := rs.Current().Rules().Size(); return n == 1 })
-	await(t, "the report", func() bool { return strings.HasSuffix(news.String(), "\n2 releases/2 <nil>") })
+	systest.Await(t, "its new rules", func() bool { n, _ := rs.Current().Rules().Size(); return n == 1 })
+	systest.Await(t, "the report", func() bool { return strings.HasSuffix(news.String(), "\n2 releases/2 <nil>") })
 }
 
 // While a base is swapped, goroutines acquire and release releases: none is closed while in use.
@@ -288,7 +280,7 @@ func TestReleasesUnderLoad(t *testing.T) {
 	}
 	for _, n := range []string{"2", "3", "1"} {
 		swap(t, dir+"/current", "releases/"+n)
-		await(t, "the next release", func() bool { return rs.page(t) == n })
+		systest.Await(t, "the next release", func() bool { return rs.page(t) == n })
 	}
 	close(stop)
 	work.Wait()

@@ -1,12 +1,25 @@
-// Package systest has what tests of several packages need to know or change about the system.
+// Package systest has what tests of several packages need: to wait for a condition, and to know or
+// change the system.
 package systest
 
 import (
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Await waits until ok returns true. what is for the error.
+func Await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	const limit = time.Minute
+	for end := time.Now().Add(limit); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still waiting for %s after %v", what, limit)
+		}
+	}
+}
 
 // FullTable leaves this process only free unused descriptors until restore is called.
 func FullTable(t *testing.T, free int) (restore func()) {

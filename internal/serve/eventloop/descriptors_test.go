@@ -56,7 +56,7 @@ func takeOverWith(t *testing.T, free int) {
 	last.ask() // so that the next loop has started, which needs descriptors too
 	restore := systest.FullTable(t, free)
 	l.last.Order(serve.TakeOver{FD: to})
-	servetest.Await(t, "a line in the log", func() bool { return lines.Load() > 0 })
+	systest.Await(t, "a line in the log", func() bool { return lines.Load() > 0 })
 	time.Sleep(3 * serve.AcceptPause)
 	restore()
 	for i, c := range idle {

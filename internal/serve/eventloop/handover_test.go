@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // loops is a series of loops on one listening socket, each of which takes over from the previous one. They serve a
@@ -232,8 +233,8 @@ func TestDownloadsShareTheirFile(t *testing.T) {
 	row := new(scoreboard.Row)
 	l.change = func(cfg *serve.Config) { cfg.Row = row }
 	l.replace().Wait()
-	servetest.Await(t, "fifty connections taken over", func() bool { return row.TakenOver.Load() == 50 })
-	servetest.Await(t, "one descriptor of the file", func() bool {
+	systest.Await(t, "fifty connections taken over", func() bool { return row.TakenOver.Load() == 50 })
+	systest.Await(t, "one descriptor of the file", func() bool {
 		open := 0
 		fds, err := os.ReadDir("/proc/self/fd")
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"phalanx/internal/accesslog"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 const (
@@ -54,7 +55,7 @@ func TestHandOverProxied(t *testing.T) {
 			before++
 			clients = append(clients, asked)
 		}
-		servetest.Await(t, "all connections in a list", func() bool {
+		systest.Await(t, "all connections in a list", func() bool {
 			reply := make(chan []serve.Seen, 1)
 			l.last.Order(serve.List{Reply: reply})
 			return len(<-reply) == len(clients)
@@ -72,7 +73,7 @@ func TestHandOverProxied(t *testing.T) {
 			c.ask()
 			c.Close()
 		}
-		servetest.Await(t, "an access log line for each request", func() bool { return logged() == before+len(clients) })
+		systest.Await(t, "an access log line for each request", func() bool { return logged() == before+len(clients) })
 		l.last.Stop()
 	}
 }

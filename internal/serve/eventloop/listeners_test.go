@@ -10,12 +10,13 @@ import (
 	"phalanx/internal/ipc"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // awaitEvent waits until epoll reports a descriptor.
 func awaitEvent(t *testing.T, l *Loop, what string, fd int) {
 	t.Helper()
-	servetest.Await(t, what, func() bool {
+	systest.Await(t, what, func() bool {
 		events := make([]unix.EpollEvent, 4)
 		n, _ := unix.EpollWait(l.epoll, events, 0)
 		return slices.ContainsFunc(events[:max(0, n)], func(e unix.EpollEvent) bool { return int(e.Fd) == fd })

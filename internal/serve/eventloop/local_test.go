@@ -14,6 +14,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // local is a unix socket on which loops serve a directory with one file.
@@ -109,7 +110,7 @@ func TestUnixConnectionMovesBeforeHTTP2(t *testing.T) {
 	var row scoreboard.Row
 	w := s.worker(&row)
 	c := s.dial()
-	servetest.Await(t, "the connection", func() bool { return row.Accepted.Load() == 1 })
+	systest.Await(t, "the connection", func() bool { return row.Accepted.Load() == 1 })
 	from, to := newHandover(t)
 	next := s.worker(nil)
 	next.Order(serve.TakeOver{FD: to})
@@ -146,7 +147,7 @@ func TestUnixConnectionsAreSpread(t *testing.T) {
 		rows[i] = new(scoreboard.Row)
 		workers = append(workers, s.worker(rows[i]))
 	}
-	servetest.Await(t, "a heartbeat of each loop", func() bool {
+	systest.Await(t, "a heartbeat of each loop", func() bool {
 		return rows[0].Beat.Load() != 0 && rows[1].Beat.Load() != 0 && rows[2].Beat.Load() != 0
 	})
 	least := func() uint64 { return min(rows[0].Accepted.Load(), rows[1].Accepted.Load(), rows[2].Accepted.Load()) }

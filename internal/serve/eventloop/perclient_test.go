@@ -9,6 +9,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // A connection that was handed over counts as its client's in the next loop, even above the limit, until it ends.
@@ -34,7 +35,7 @@ func TestHandOverCounts(t *testing.T) {
 		t.Errorf("a connection above the limit after the handover: %d bytes, error %v; want a close", n, err)
 	}
 	clients[0].Close()
-	servetest.Await(t, "a new connection after one ended", func() bool {
+	systest.Await(t, "a new connection after one ended", func() bool {
 		c := l.last.Dial()
 		defer c.Close()
 		io.WriteString(c, servetest.Get("/small"))
@@ -82,13 +83,13 @@ func TestLoweredLimitIsReached(t *testing.T) {
 	row := new(scoreboard.Row)
 	l.change = func(cfg *serve.Config) { cfg.MaxConnections, cfg.Row = most, row }
 	l.replace().Wait()
-	servetest.Await(t, "the old downloads in the new loop", func() bool { return row.TakenOver.Load() == most+2 })
+	systest.Await(t, "the old downloads in the new loop", func() bool { return row.TakenOver.Load() == most+2 })
 	defer download().Close() // accepted before the loop knows that it has too many connections
 	waiting := l.client()
 	waiting.send(servetest.Get("/small"))
 	for i, c := range old {
 		c.Close()
-		servetest.Await(t, "the end of a download", func() bool { return row.Truncated.Load() == uint64(i+1) })
+		systest.Await(t, "the end of a download", func() bool { return row.Truncated.Load() == uint64(i+1) })
 		if left := len(old) - i; left > most { // including the one that was accepted
 			time.Sleep(3 * serve.AcceptPause)
 			if n := row.Accepted.Load(); n != 1 {

@@ -13,6 +13,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // newDownload returns a connection whose client has requested a file larger than its socket's buffer, of which nothing
@@ -49,7 +50,7 @@ func TestFullSocket(t *testing.T) {
 	r, large := newDownload(t)
 	for range 3 { // the first time registers the peer with epoll
 		p := r.l.peers[r.fd]
-		servetest.Await(t, "a full socket", func() bool { // a late acknowledgment may make room
+		systest.Await(t, "a full socket", func() bool { // a late acknowledgment may make room
 			r.l.sendReady()
 			if p.turn.linked() || p.writable {
 				t.Fatal("the loop would send more to a full socket")
@@ -64,7 +65,7 @@ func TestFullSocket(t *testing.T) {
 			}
 			return false
 		})
-		servetest.Await(t, "a writable socket", func() bool {
+		systest.Await(t, "a writable socket", func() bool {
 			p := make([]byte, 1<<16)
 			if n, _, err := unix.Recvfrom(r.client, p, unix.MSG_DONTWAIT); err == nil {
 				r.got = append(r.got, p[:n]...)

@@ -10,6 +10,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // What a client sends after its last request is discarded, and does not end the rescue of the last response.
@@ -47,7 +48,7 @@ func TestRescueOfProxiedInClear(t *testing.T) {
 	if _, err := r.conn.Write([]byte(testHeader + servetest.Get("/"))); err != nil {
 		t.Fatal(err)
 	}
-	servetest.Await(t, "a response", func() bool {
+	systest.Await(t, "a response", func() bool {
 		r.turn()
 		_, sent, err := rescue.Count(r.fd)
 		if err != nil {

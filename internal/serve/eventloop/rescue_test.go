@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // relay is a connection that is served by one loop after another. Each loop is forgotten at any point, with
@@ -60,7 +61,7 @@ func newRelayOf(t *testing.T, fds int, cfg serve.Config, listener int, addr, inp
 	if err != nil {
 		t.Fatal(err)
 	}
-	servetest.Await(t, "a connection", func() bool {
+	systest.Await(t, "a connection", func() bool {
 		fd, errno := rawAccept(listener)
 		r.fd = fd
 		return errno == 0
@@ -299,7 +300,7 @@ func TestRescueOfHandedOverConnection(t *testing.T) {
 			if _, err := unix.Write(r.client, []byte(ask)); err != nil {
 				t.Fatal(err)
 			}
-			servetest.Await(t, "a request", func() bool {
+			systest.Await(t, "a request", func() bool {
 				n, err := unix.IoctlGetInt(taken, unix.SIOCINQ)
 				return err == nil && n == len(ask)
 			})

@@ -18,6 +18,7 @@ import (
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
+	"phalanx/internal/systest"
 	"phalanx/internal/website"
 )
 
@@ -171,7 +172,7 @@ func TestIdleLoopSleeps(t *testing.T) {
 	defer c.Close()
 	ping(t, c, []byte(servetest.Get("/f")), sizeOf(t, c, servetest.Get("/f")), 20)
 	last, since := turns.Load(), time.Now()
-	servetest.Await(t, "the end of the loop's turns", func() bool {
+	systest.Await(t, "the end of the loop's turns", func() bool {
 		if n := turns.Load(); n != last {
 			last, since = n, time.Now()
 		}

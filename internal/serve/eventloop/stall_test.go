@@ -11,6 +11,7 @@ import (
 
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // stall blocks a loop as if its process were stopped, while its clock runs.
@@ -102,7 +103,7 @@ func awaitAcknowledged(t *testing.T, c *loopClient) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	servetest.Await(t, "the acknowledgement of a request", func() bool {
+	systest.Await(t, "the acknowledgement of a request", func() bool {
 		queued := 0
 		raw.Control(func(fd uintptr) { queued, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 		return queued == 0 && err == nil

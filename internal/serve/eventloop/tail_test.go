@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
 	"phalanx/internal/site"
+	"phalanx/internal/systest"
 	"phalanx/internal/website"
 )
 
@@ -89,7 +90,7 @@ func TestRescueTail(t *testing.T) {
 // inMemory waits until the cache keeps the body of a file in memory.
 func inMemory(t *testing.T, files conn.Site, path string) {
 	t.Helper()
-	servetest.Await(t, "the file in memory", func() bool {
+	systest.Await(t, "the file in memory", func() bool {
 		f, status := files.Open([]byte(path), proto.Codings{}, new(proto.Access))
 		if status != proto.StatusOK {
 			t.Fatal(status)
@@ -118,7 +119,7 @@ func TestRescueRatedFromMemory(t *testing.T) {
 	r.write(1 << 16)
 	for i, size := range sizes {
 		before := len(r.got)
-		servetest.Await(t, "a response", func() bool {
+		systest.Await(t, "a response", func() bool {
 			r.read(1 << 16)
 			return len(r.got) >= before+size // perhaps in several segments
 		})

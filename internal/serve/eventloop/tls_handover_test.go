@@ -15,6 +15,7 @@ import (
 	"phalanx/internal/observe/scoreboard"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // newSecureLoops returns loops for TLS, and the configuration of its clients.
@@ -160,7 +161,7 @@ func TestHandshakeThenMove(t *testing.T) {
 		c := tls.Client(raw, client)
 		handshake := make(chan error, 1)
 		go func() { handshake <- c.HandshakeContext(t.Context()) }()
-		servetest.Await(t, "the beginning of a handshake", func() bool {
+		systest.Await(t, "the beginning of a handshake", func() bool {
 			seen := make(chan []serve.Seen, 1)
 			l.last.Order(serve.List{Reply: seen})
 			for _, s := range <-seen {
@@ -173,7 +174,7 @@ func TestHandshakeThenMove(t *testing.T) {
 		row := new(scoreboard.Row)
 		l.change = func(cfg *serve.Config) { cfg.Row = row }
 		old := l.replace()
-		servetest.Await(t, "one connection taken over", func() bool { return row.TakenOver.Load() == 1 })
+		systest.Await(t, "one connection taken over", func() bool { return row.TakenOver.Load() == 1 })
 		raw.release(t)
 		if err := <-handshake; err != nil {
 			t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"phalanx/internal/rescue"
 	"phalanx/internal/serve"
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/systest"
 )
 
 // secureRelay is a relay whose client speaks TLS in a goroutine of its own.
@@ -58,7 +59,7 @@ func acceptedRelay(t *testing.T, dir string) *secureRelay {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.conn.Close() })
-	servetest.Await(t, "a connection", func() bool {
+	systest.Await(t, "a connection", func() bool {
 		fd, errno := rawAccept(listener)
 		r.fd = fd
 		return errno == 0
@@ -253,7 +254,7 @@ func TestSealingIsNotRescued(t *testing.T) {
 	}
 	shaken := make(chan error, 1)
 	go func() { shaken <- tls.Client(r.conn, r.client).Handshake() }()
-	servetest.Await(t, "the end of the handshake", func() bool {
+	systest.Await(t, "the end of the handshake", func() bool {
 		r.turn()
 		return !r.l.peers[r.fd].handshaking()
 	})
@@ -340,7 +341,7 @@ func TestFailedHandshakeIsNotCounted(t *testing.T) {
 		_, err = io.CopyN(io.Discard, c, 1<<20)
 		took <- err
 	}()
-	servetest.Await(t, "a download", func() bool {
+	systest.Await(t, "a download", func() bool {
 		r.turn()
 		return r.l.peers[r.fd].http().Segment().Len > 0
 	})

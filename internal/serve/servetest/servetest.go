@@ -248,17 +248,6 @@ func (s *Server) UntilRefused() {
 	s.t.Fatal("still accepting")
 }
 
-// Await waits until ok returns true. what is for the error.
-func Await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	const limit = time.Minute
-	for end := time.Now().Add(limit); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still waiting for %s after %v", what, limit)
-		}
-	}
-}
-
 // Rounds is how often FewestMallocs calls its function.
 const Rounds = 5
 
