@@ -17,8 +17,11 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	if err != nil {
 		return err
 	}
+	hungUp := hangUps(before)
+	signals := upgrade.Catch()
+	defer signals.Stop()
 	read := func() (options.Options, string, error) { return s.settings(args) }
-	o, worker, err := read()
+	o, worker, err := first(read, before != nil, signals.C, signals.Return)
 	if err != nil {
 		return err
 	}
@@ -26,9 +29,6 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 		return check(o, stdout)
 	}
 	reduced := reduce(o)
-	hungUp := hangUps(before)
-	signals := upgrade.Catch()
-	defer signals.Stop()
 	out, err := newStderr(o, s.stderr(stderr), before)
 	if err != nil {
 		return err

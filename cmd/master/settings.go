@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
+	"time"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/listen"
@@ -25,6 +27,50 @@ func settings(args []string) (o options.Options, worker string, err error) {
 		return o, "", err
 	}
 	return checked(o)
+}
+
+// patience is how long a signal to stop waits until the options have been read at a start.
+const patience = time.Second
+
+// first reads the options at a start, when no pool handles signals yet. If a disk does not respond,
+// or a pipe has no writer, a signal to stop ends the program. Signals that arrive before the options
+// have been read are given back. After an upgrade, while workers serve, all of them wait for that.
+func first(read func() (options.Options, string, error), upgraded bool, signals <-chan os.Signal, back func(os.Signal)) (o options.Options, worker string, err error) {
+	type settings struct {
+		o      options.Options
+		worker string
+		err    error
+	}
+	done := make(chan settings, 1)
+	go func() { // it may not end before the program does
+		o, worker, err := read()
+		done <- settings{o, worker, err}
+	}()
+	if upgraded {
+		signals = nil
+	}
+	var late <-chan time.Time
+	var early []os.Signal
+	for {
+		select {
+		case s := <-done:
+			for _, sig := range early {
+				back(sig)
+			}
+			return s.o, s.worker, s.err
+		case sig := <-signals:
+			early = append(early, sig)
+			if stops(sig) && late == nil {
+				late = time.After(patience)
+			}
+		case <-late:
+			return o, "", exitcode.New(exitcode.Forced, "stopped while reading the options; a file that they name, or its disk, does not respond", nil)
+		}
+	}
+}
+
+func stops(sig os.Signal) bool {
+	return sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGQUIT
 }
 
 // checked completes options and checks them, for the server and the command share.

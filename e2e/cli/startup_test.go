@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"phalanx/e2e/harness"
 )
@@ -79,6 +81,25 @@ func TestBindForeignAddress(t *testing.T) {
 		t.Errorf("exit status %d, want 1 or 78", o.Code)
 	}
 	o.Rejects(t, o.Code, "--bind", "203.0.113.7")
+}
+
+// TestStopBeforeOptions stops a server whose config file is a pipe that nobody writes to.
+func TestStopBeforeOptions(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "phalanx.conf")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := harness.Launch(t, harness.Plan{Args: []string{"--config", pipe, "--check"}})
+	comm := fmt.Sprintf("/proc/%d/comm", s.PID())
+	harness.Await(t, harness.InTime(20*time.Second), "the master to run", func() bool { return string(harness.Read(t, comm)) == "phalanx-master\n" })
+	s.Signal(syscall.SIGTERM)
+	if code := s.Wait(harness.InTime(20 * time.Second)); code != 130 {
+		t.Errorf("exit status %d, want 130", code)
+	}
+	if text := s.Log.String(); !strings.Contains(text, "stopped while reading the options; ") || strings.Count(text, "\n") != 1 {
+		t.Errorf("%q", text)
+	}
 }
 
 // impostor returns the path of a program that is not a worker and misbehaves as its name says.

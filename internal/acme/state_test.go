@@ -159,6 +159,9 @@ func TestReadBinding(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	if _, err := ReadBinding("/dev/null"); err == nil || err.Error() != "read /dev/null: it is not a regular file" { // nor a pipe without a writer
+		t.Error(err)
+	}
 }
 
 // stored is setting for a client without an authority; it also returns where the client stores its files.

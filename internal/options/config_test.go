@@ -76,6 +76,7 @@ func TestConfigFileErrors(t *testing.T) {
 		"header = \"A: b\" c\n":     ":1: header: ",
 		"header = \"A: b\n":         ":1: header: ",
 		"[Network]\nport = 80\n":    ":1: [Network]: sections are not supported; remove the line",
+		"[\x1b[31m]\n":              ":1: [\\x1b[31m]: sections are not supported; remove the line",
 		"keepalive = 30s\nnonsense": ":2: nonsense: unknown flag",
 		"port\n":                    ":1: port: needs a value; write port = VALUE",
 		"base /tmp/x;\n":            ":1: base: needs an equals sign; write base = /tmp/x",
@@ -139,5 +140,19 @@ func TestConfigFileForms(t *testing.T) {
 	quiet := func(key string) string { return map[string]string{"PHALANX_VERBOSE": "0"}[key] }
 	if o, err = parseMaster([]string{"--config", file}, quiet); err != nil || o.Verbose != 0 {
 		t.Errorf("the variable is 0: verbose %d, %v", o.Verbose, err)
+	}
+}
+
+// A file that is none of flags, or has no end, is refused with a short line, at once.
+func TestConfigFileOfAnotherKind(t *testing.T) {
+	for file, want := range map[string]string{
+		"/dev/zero": "--config /dev/zero: is larger than 16.0 MB; name a file of flags",
+		saved(t, strings.Repeat("\x00", maxConfig)):      `FILE:1: "` + strings.Repeat(`\x00`, longestName) + `… (15,999,960 bytes more)": unknown flag`,
+		saved(t, "["+strings.Repeat("é", maxConfig/2-1)): `FILE:1: [` + strings.Repeat("é", longestName-1) + "… (15,999,920 bytes more): sections are not supported; remove the line",
+	} {
+		_, err := parseMaster([]string{"--config", file}, noEnv)
+		if want = strings.ReplaceAll(want, "FILE", file); err == nil || err.Error() != want {
+			t.Errorf("%.300v\nwant %s", err, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"reflect"
@@ -32,9 +33,12 @@ type setting struct {
 func (s Start) readFile(command string, data any, file string) (lines map[string][]setting, err error) {
 	p := s.parserOf(command, reflect.New(reflect.TypeOf(data).Elem()).Interface())
 	name := "--config " + human.Quoted(file)
-	text, err := os.ReadFile(file)
-	if path, ok := errors.AsType[*fs.PathError](err); ok { // no other errors are possible
+	text, err := content(file)
+	switch path, ok := errors.AsType[*fs.PathError](err); {
+	case ok:
 		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; create it or name another", name, path.Err), err)
+	case err != nil: // no other errors are possible
+		return nil, exitcode.New(exitcode.Config, fmt.Sprintf("%s: %v; name a file of flags", name, err), err)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) {
@@ -63,6 +67,24 @@ func (s Start) readFile(command string, data any, file string) (lines map[string
 	return lines, nil
 }
 
+// content returns the content of a config file, which may be a pipe. A device such as /dev/zero has
+// no end.
+func content(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if len(text) > maxConfig {
+		return nil, errors.New("is larger than " + human.Bytes(maxConfig))
+	}
+	return text, err
+}
+
+// maxConfig is the largest size of a config file in bytes, enough for a million networks.
+const maxConfig = 16_000_000
+
 // maxErrors is the largest number of errors in a file that are reported at once.
 const maxErrors = 10
 
@@ -72,7 +94,7 @@ func fromLine(p *flags.Parser, line string) (flag, value string, err error) {
 		return "", "", nil
 	}
 	if line[0] == '[' {
-		return "", "", errors.New(line + ": sections are not supported; remove the line")
+		return "", "", errors.New(human.Visible(human.Clip(line, longestName)) + ": sections are not supported; remove the line")
 	}
 	flag, v, ok := strings.Cut(line, "=")
 	flag = strings.TrimPrefix(strings.TrimSpace(flag), "--")
@@ -83,6 +105,8 @@ func fromLine(p *flags.Parser, line string) (flag, value string, err error) {
 		lacks, example, alone = "an equals sign", human.Visible(strings.TrimSuffix(rest, ";")), strings.HasPrefix(rest, "#")
 	}
 	switch {
+	case i < 0 && len(flag) > longestName: // this is no config file
+		return "", "", errors.New(human.Quoted(human.Clip(flag, longestName)) + ": unknown flag")
 	case i < 0:
 		return "", "", errors.New(human.Quoted(flag) + ": unknown flag" + strings.ReplaceAll(suggest(p, flag), "--", ""))
 	case envName(all[i]) == "" || all[i].Field().Tag.Get("no-ini") != "":
@@ -108,6 +132,9 @@ func fromLine(p *flags.Parser, line string) (flag, value string, err error) {
 	}
 	return flag, value, err
 }
+
+// longestName is the length in bytes beyond which the name of an unknown flag is shortened.
+const longestName = 40
 
 // index returns the index of the flag with the name, or -1.
 func index(all []*flags.Option, name string) int {

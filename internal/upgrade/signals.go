@@ -103,6 +103,14 @@ func (s *Signals) next(fd uintptr) bool {
 	return true
 }
 
+// Return puts a signal that was received from C back into it, after those that are waiting.
+func (s *Signals) Return(sig os.Signal) {
+	select {
+	case s.c <- sig:
+	default: // C is full of signals to handle first
+	}
+}
+
 // Stop stops catching signals.
 func (s *Signals) Stop() {
 	signal.Stop(s.c)
