@@ -40,6 +40,13 @@ func TestNodesSnapshot(t *testing.T) {
 	}
 }
 
+// Nodes without requests in the window have no latency, and no bound of it.
+func TestIdleNodesHaveNoLatency(t *testing.T) {
+	if got := NodesSnapshot([]NodeStatus{{Name: "web-3:9090", Err: errGone}}, 100); !strings.Contains(got, ", p99 -\n") {
+		t.Error(got)
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	if err := Unreachable(three()[:2]); err != nil {
 		t.Error(err)

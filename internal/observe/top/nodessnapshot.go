@@ -25,7 +25,7 @@ func NodesSnapshot(statuses []NodeStatus, width int) string {
 	for _, problem := range nodeProblems(statuses) {
 		say(problem.Severity, "%s", problem.Text)
 	}
-	say("now", "%s requests/s, %s/s, p99 at most %s", rate(f.Rate), human.Bytes(f.Bandwidth), latency(f.P99))
+	say("now", "%s requests/s, %s/s, %s", rate(f.Rate), human.Bytes(f.Bandwidth), highest(f.P99))
 	say("connections", "%s open, %s idle", human.Count(f.Active), human.Count(f.Idle))
 	say("total", "%s, %s", human.Plural(f.Answered, "request", "requests"), human.Bytes(f.Bytes))
 	b.WriteString("\n")
@@ -36,6 +36,15 @@ func NodesSnapshot(statuses []NodeStatus, width int) string {
 	}
 	writeTable(&b, fit(nodeColumns(longest), min(width, 200)+1, ""), rows)
 	return b.String()
+}
+
+// highest describes the highest 99th percentile of several nodes, which that of all their
+// requests together does not exceed.
+func highest(p99 float64) string {
+	if !(p99 > 0) {
+		return "p99 " + latency(p99)
+	}
+	return "p99 at most " + latency(p99)
 }
 
 // writeTable writes a table as plain text. It has no cursor, and so no gap before its first

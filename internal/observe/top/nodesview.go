@@ -54,7 +54,7 @@ func (n *nodes) title(t theme, statuses []NodeStatus) string {
 		{rate(f.Rate) + " req/s", t.bold, 2},
 		{human.Bytes(f.Bandwidth) + "/s", t.bold, 3},
 		{fmt.Sprintf("%s connections, %s idle", human.Count(f.Active), human.Count(f.Idle)), t.plain, 4},
-		{"p99 at most " + latency(f.P99), t.plain, 5},
+		{highest(f.P99), t.plain, 5},
 	}, 2, n.width)
 }
 
