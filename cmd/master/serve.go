@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"runtime"
 	"time"
 
 	"phalanx/internal/listen"
@@ -36,7 +35,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	defer out.close()
 	exits, stop := childExits(os.Getpid())
 	defer stop()
-	sockets, err := s.open(o, o.Slots(runtime.GOMAXPROCS(0)), before)
+	sockets, err := s.open(o, slots(o), before)
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	defer monitor.close()
 	spawner := newSpawner(o, worker, sockets, out, monitor, reduced)
 	pool := supervise.Config{
-		Settings: supervise.Settings{Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Shares: o.Shares()},
+		Settings: poolSettings(o, spawner),
 		Version:  options.Version, Reattach: spawner.Reattach, Reload: func() (supervise.Settings, error) { return reloaded(read, o, spawner, sockets, monitor, certs) },
 		Signals: signals.C, ChildExits: exits, Log: out.log, HungUp: hungUp,
 		LameDuck: time.Duration(o.LameDuck), DrainTimeout: time.Duration(o.DrainTimeout), HangTimeout: time.Duration(o.HangTimeout),
@@ -86,14 +85,13 @@ func newSpawner(o options.Options, worker string, sockets *listen.Set, out *stan
 	if r.err != nil {
 		out.log.Info().Err(r.err).Msg("master keeps all capabilities")
 	}
-	sizes, err := records(o)
+	spawner, err := configured(supervise.Spawner{
+		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Render: m.readmes.render,
+	}, o, worker, sockets, m)
 	if err != nil {
 		out.log.Info().Err(err).Msg("connection rescue not available; connections of a killed worker will be lost")
 	}
-	return supervise.Spawner{
-		Path: worker, Args: m.named(o, workerArgs(o, sockets)), Env: environment(o),
-		Sockets: files(sockets), Log: out.workers, Board: m.board, Bell: m.bell, Records: sizes, Render: m.readmes.render, Help: m.help(o),
-	}
+	return spawner
 }
 
 // enableUpgrade lets the pool upgrade the master, and resume after an upgrade.

@@ -156,10 +156,25 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 	if err != nil {
 		return supervise.Settings{}, err
 	}
-	spawner.Path, spawner.Args, spawner.Env = worker, m.named(o, workerArgs(o, sockets)), environment(o)
-	spawner.Records, _ = records(o) // why not was logged at the start
-	spawner.Help = m.help(o)
-	return supervise.Settings{
-		Spawn: spawner.Spawn, Worker: worker, Slots: o.Slots(runtime.GOMAXPROCS(0)), Shares: o.Shares(), Applied: func() { m.apply(o); certified() },
-	}, nil
+	spawner, _ = configured(spawner, o, worker, sockets, m) // why connections are not rescued was logged at the start
+	fresh := poolSettings(o, spawner)
+	fresh.Applied = func() { m.apply(o); certified() }
+	return fresh, nil
 }
+
+// configured returns a spawner of workers with other options. The error is why connections are not
+// rescued, although the options ask for it.
+func configured(s supervise.Spawner, o options.Options, worker string, sockets *listen.Set, m *monitor) (supervise.Spawner, error) {
+	sizes, err := records(o)
+	s.Path, s.Args, s.Env = worker, m.named(o, workerArgs(o, sockets)), environment(o)
+	s.Records, s.Help = sizes, m.help(o)
+	return s, err
+}
+
+// poolSettings returns the settings of the pool for these options and the spawner configured with them.
+func poolSettings(o options.Options, spawner supervise.Spawner) supervise.Settings {
+	return supervise.Settings{Spawn: spawner.Spawn, Worker: spawner.Path, Slots: slots(o), Shares: o.Shares()}
+}
+
+// slots returns the configured number of workers on this machine.
+func slots(o options.Options) int { return o.Slots(runtime.GOMAXPROCS(0)) }

@@ -154,7 +154,7 @@ func NeedsRestart(a, b Options) string {
 	return ""
 }
 
-// RequestIDs reports whether replies have X-Request-Id, which the log of -v has too.
+// RequestIDs reports whether responses have X-Request-Id, which the log of -v has too.
 func (o Options) RequestIDs() bool {
 	return o.RequestID || o.Verbose > 0
 }
