@@ -163,3 +163,15 @@ func (c *Access) Admits(a Addr) (ok bool, by Network) {
 func SplitNetworks(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 }
+
+// Subscriber returns the network that counts as one client for limits: an IPv4 address, or the
+// first 64 bits of an IPv6 address, since a subscriber has the whole /64. It is invalid if there is
+// no address.
+func Subscriber(a netip.Addr) netip.Prefix {
+	bits := 64
+	if a = a.Unmap(); a.Is4() {
+		bits = 32
+	}
+	network, _ := a.Prefix(bits) // without a zone
+	return network
+}

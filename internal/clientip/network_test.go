@@ -158,3 +158,24 @@ func BenchmarkNetworks(b *testing.B) {
 		})
 	}
 }
+
+// An IPv4 address is a network of its own, IPv6 addresses share a /64.
+func TestSubscriber(t *testing.T) {
+	for _, c := range []struct{ address, same, want string }{
+		{"203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7/32"},
+		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::1", "2001:db8:1:2::/64"},
+		{"::1", "::1", "::/64"},
+		{"fe80::1%eth0", "fe80::2%eth1", "fe80::/64"},
+	} {
+		a, b := Subscriber(netip.MustParseAddr(c.address)), Subscriber(netip.MustParseAddr(c.same))
+		if a != b || !a.IsValid() || a.String() != c.want {
+			t.Errorf("Subscriber(%s) is %v and Subscriber(%s) is %v, want %s", c.address, a, c.same, b, c.want)
+		}
+	}
+	if a, b := Subscriber(netip.MustParseAddr("2001:db8:1:2::1")), Subscriber(netip.MustParseAddr("2001:db8:1:3::1")); a == b {
+		t.Error("two different /64 networks are equal")
+	}
+	if n := Subscriber(netip.Addr{}); n.IsValid() {
+		t.Errorf("Subscriber of no address is %v, want none", n)
+	}
+}

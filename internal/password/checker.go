@@ -10,18 +10,19 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"phalanx/internal/clientip"
 )
 
 // The limits of a Checker.
 const (
-	rememberFor  = 10 * time.Minute // how long right credentials are cached
-	maxKnown     = 1024             // cached credentials, right and wrong ones each
-	maxQueue     = 32               // waiting checks
-	maxWrong     = 10               // different wrong credentials of a client in wrongWindow
-	wrongWindow  = time.Minute
-	maxSuspects  = 4096 // clients whose wrong credentials are counted
-	busyFor      = time.Second
-	networkBits6 = 64 // of an IPv6 address: a subscriber has the whole /64
+	rememberFor = 10 * time.Minute // how long right credentials are cached
+	maxKnown    = 1024             // cached credentials, right and wrong ones each
+	maxQueue    = 32               // waiting checks
+	maxWrong    = 10               // different wrong credentials of a client in wrongWindow
+	wrongWindow = time.Minute
+	maxSuspects = 4096 // clients whose wrong credentials are counted
+	busyFor     = time.Second
 )
 
 // Outcome is the result of checking credentials.
@@ -125,7 +126,7 @@ func (c *Checker) Check(realm int, credentials []byte, client netip.Addr) (o Out
 	}
 	j := c.pending[k]
 	if j == nil {
-		from := network(client)
+		from := clientip.Subscriber(client)
 		switch {
 		case c.limited(from, now):
 			c.count(Limited)
@@ -162,17 +163,6 @@ func (c *Checker) keyOf(realm int, credentials []byte) (k key) {
 	c.mac.Write(credentials)
 	copy(k[:], c.mac.Sum(c.space[:0]))
 	return k
-}
-
-// network returns what counts as one client: an IPv4 address or an IPv6 /64.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap()
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = networkBits6
-	}
-	p, _ := a.WithZone("").Prefix(bits) // the zero address has none
-	return p
 }
 
 // limited reports whether a client has sent too many wrong credentials.

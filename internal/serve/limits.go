@@ -89,7 +89,7 @@ func (l *Limits) networkOf(client *clientip.Addr) netip.Prefix {
 	if l.clients == nil || client == nil || l.trust.Trusts(*client) {
 		return netip.Prefix{}
 	}
-	return networkOf(client.IP())
+	return clientip.Subscriber(client.IP())
 }
 
 // Admit counts an accepted connection of a client, unless the client is exempt; not ok: the

@@ -10,26 +10,6 @@ import (
 	"phalanx/internal/proxyproto"
 )
 
-// An IPv4 address is a network of its own, IPv6 addresses share a /64.
-func TestNetworkOf(t *testing.T) {
-	for _, c := range []struct{ address, same, want string }{
-		{"203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7/32"},
-		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::1", "2001:db8:1:2::/64"},
-		{"::1", "::1", "::/64"},
-	} {
-		a, b := networkOf(netip.MustParseAddr(c.address)), networkOf(netip.MustParseAddr(c.same))
-		if a != b || !a.IsValid() || a.String() != c.want {
-			t.Errorf("networkOf(%s) is %v and networkOf(%s) is %v, want %s", c.address, a, c.same, b, c.want)
-		}
-	}
-	if a, b := networkOf(netip.MustParseAddr("2001:db8:1:2::1")), networkOf(netip.MustParseAddr("2001:db8:1:3::1")); a == b {
-		t.Error("two different /64 networks are equal")
-	}
-	if n := networkOf(netip.Addr{}); n.IsValid() {
-		t.Errorf("networkOf of no address is %v, want none", n)
-	}
-}
-
 // Connections are counted per client, and counting allocates nothing.
 func TestConnectionsPerClient(t *testing.T) {
 	l := NewLimits(&Config{MaxPerClient: 3, Row: new(scoreboard.Row)})
