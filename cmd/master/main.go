@@ -25,8 +25,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		return 0
 	}
 	if info, ok := errors.AsType[*options.Info](err); ok {
-		fmt.Fprint(stdout, info.Text)
-		return 0
+		if _, err = fmt.Fprint(stdout, info.Text); err == nil {
+			return 0
+		}
 	}
 	out := logging.NewWriter(stderr, logging.Auto) // does not block if standard error is a full pipe
 	defer out.Close()

@@ -141,6 +141,24 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// A sample config file or a completion that is redirected to a full disk is an error.
+func TestInfoOnFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"config", "--sample"}, {"completion", "bash"}, {"man"}, {"--version"}} {
+		r, stderr := output(t)
+		if code := run(args, os.Stdin, full, stderr); code != 1 {
+			t.Errorf("%q: exit code %d, want 1", args, code)
+		}
+		if got, want := text(t, r, stderr), name()+": write /dev/full: no space left on device\n"; got != want {
+			t.Errorf("%q: %q, want %q", args, got, want)
+		}
+	}
+}
+
 // start runs a master whose workers are this test binary.
 func start(t *testing.T, stderr *os.File, args ...string) <-chan int {
 	t.Helper()
