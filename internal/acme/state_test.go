@@ -148,9 +148,10 @@ func TestReadBinding(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "eab")
 	for text, want := range map[string]string{
 		"kid-1 zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE=\n": "",
-		"kid-1":            "must have two words, the identifier and the key that the authority has issued",
-		"kid-1 a+b/c":      "the second word must be the key in base64url, as the authority has issued it",
-		"zWNDZM6e kid:1\n": "the second word must be the key in base64url, as the authority has issued it",
+		"kid-1":                           "must have two words, the identifier and the key that the authority has issued",
+		"kid-1 a+b/c":                     "the second word must be the key in base64url, as the authority has issued it",
+		strings.Repeat("x", maxBinding+1): "larger than 16384 bytes",
+		"zWNDZM6e kid:1\n":                "the second word must be the key in base64url, as the authority has issued it",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -159,7 +160,7 @@ func TestReadBinding(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := ReadBinding("/dev/null"); err == nil || err.Error() != "read /dev/null: it is not a regular file" { // nor a pipe without a writer
+	if _, err := ReadBinding("/dev/null"); err == nil || err.Error() != "read /dev/null: not a regular file" { // nor a pipe without a writer
 		t.Error(err)
 	}
 }

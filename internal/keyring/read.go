@@ -5,16 +5,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/certificate"
-	"phalanx/internal/human"
 	"phalanx/internal/password"
+	"phalanx/internal/smallfile"
 )
 
 // Settings are the sources of certificates and passwords.
@@ -67,7 +65,7 @@ type signature [2]struct {
 }
 
 // maxFile is the size of the largest file in bytes.
-const maxFile = 1 << 20
+const maxFile = password.MaxFile
 
 // Load reads and checks the files that s names, except whether certificates are valid now; see
 // [Loaded.Check].
@@ -149,7 +147,7 @@ func (l *Loaded) of(k kind) (list []certificate.Source) {
 // again.
 func (i *item) read() error {
 	i.at = i.sign()
-	chain, mode, err := readFile(i.Certificate)
+	chain, mode, err := smallfile.Read(i.Certificate, maxFile)
 	if i.kind == kindPasswords && errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; create it with: htpasswd -cB %s NAME", err, i.Certificate)
 	}
@@ -167,7 +165,7 @@ func (i *item) read() error {
 	}
 	key := chain
 	if i.Key != i.Certificate {
-		if key, mode, err = readFile(i.Key); err != nil {
+		if key, mode, err = smallfile.Read(i.Key, maxFile); err != nil {
 			return fmt.Errorf("key %q of certificate %q: %w", i.Key, i.Certificate, err)
 		}
 	}
@@ -204,30 +202,6 @@ func (i *item) what() string {
 		return "password file"
 	}
 	return "certificate"
-}
-
-// readFile reads a regular file of at most maxFile bytes and returns its permissions.
-func readFile(path string) (text []byte, mode fs.FileMode, err error) {
-	// O_NONBLOCK: opening a pipe would block.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, 0, human.Cause(err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, 0, human.Cause(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, errors.New("not a regular file")
-	}
-	if text, err = io.ReadAll(io.LimitReader(file, maxFile+1)); err != nil {
-		return nil, 0, human.Cause(err)
-	}
-	if len(text) > maxFile {
-		return nil, 0, fmt.Errorf("larger than %d bytes", maxFile)
-	}
-	return text, info.Mode().Perm(), nil
 }
 
 // checkAuthorities refuses a file without certificates or with an invalid one.

@@ -7,12 +7,9 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"phalanx/internal/smallfile"
 )
 
 // Token is a secret, "" for none.
@@ -30,32 +27,15 @@ const scheme = "Bearer "
 // that others can access, or that its group can write, is refused. The error is one line
 // that does not name the file.
 func Read(path string) (Token, error) {
-	// Without O_NONBLOCK, opening a FIFO would wait for a writer.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if why, ok := errors.AsType[*fs.PathError](err); ok {
-		err = why.Err // the caller names the file
-	}
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	text, mode, err := smallfile.Read(path, most)
 	switch {
 	case err != nil:
 		return "", err
-	case !info.Mode().IsRegular():
-		return "", errors.New("it is not a regular file")
-	case info.Mode().Perm()&0o027 != 0:
-		return "", fmt.Errorf("it has mode %04o, so others can read or change it; run chmod 600 %s", info.Mode().Perm(), path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return "", err
+	case mode&0o027 != 0:
+		return "", fmt.Errorf("it has mode %04o, so others can read or change it; run chmod 600 %s", mode, path)
 	}
 	t := strings.TrimSpace(string(text))
 	switch {
-	case len(text) > most:
-		return "", fmt.Errorf("it has more than %d bytes", most)
 	case len(t) < least:
 		return "", fmt.Errorf("the token has %d characters; make one of at least %d with: openssl rand -hex 32", len(t), least)
 	case strings.ContainsFunc(t, func(c rune) bool { return c <= ' ' || c > '~' }):

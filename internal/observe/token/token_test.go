@@ -26,7 +26,7 @@ func TestRead(t *testing.T) {
 		"empty":    {"", 0o600, "the token has 0 characters"},
 		"words":    {secret + " " + secret, 0o600, "spaces"},
 		"foreign":  {secret + "é", 0o600, "beyond ASCII"},
-		"long":     {strings.Repeat("x", most+1), 0o600, "more than 1024 bytes"},
+		"long":     {strings.Repeat("x", most+1), 0o600, "larger than 1024 bytes"},
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
