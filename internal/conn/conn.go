@@ -258,9 +258,9 @@ func (c *Conn) Hold() {
 	c.borrowed = false
 }
 
-// flushAt is the number of collected bytes of responses to pipelined requests at which they
-// are sent before more are made.
-const flushAt = 64 << 10
+// FlushAt is the number of collected bytes of responses to pipelined requests, or of frames, at
+// which they are sent before more are made.
+const FlushAt = 64 << 10
 
 // Next continues as far as it can without the caller, appends the bytes to send to out, and
 // returns out with the next step.
@@ -310,7 +310,7 @@ func (c *Conn) Next(out []byte, now Now) ([]byte, Step) {
 		default:
 			return out, Reset
 		}
-		if len(out) >= flushAt {
+		if len(out) >= FlushAt {
 			return out, Flush
 		}
 	}

@@ -159,9 +159,6 @@ func (c *Conn) Hold() {
 	c.borrowed = false
 }
 
-// flushAt is the number of buffered bytes above which frames are sent before more are made.
-const flushAt = 64 << 10
-
 // Next processes what was received, appends the frames to send to out, and returns out with
 // the step that the caller takes next. Send stands for a part of a file: the payload of the
 // DATA frame whose header was appended last.
@@ -188,7 +185,7 @@ func (c *Conn) Next(out []byte, now conn.Now) ([]byte, conn.Step) {
 		if out = c.work(out, now); c.phase > phaseOpen {
 			continue
 		}
-		if len(out) >= flushAt {
+		if len(out) >= conn.FlushAt {
 			return out, conn.Flush
 		}
 		s := c.choose()

@@ -99,7 +99,7 @@ func (c *Conn) decided(out []byte, s *stream, head []byte, now conn.Now) []byte 
 	case step == conn.Await && !s.hasContent():
 		c.await(s)
 		return out
-	case s.window > 0 && c.window > 0 && len(out) < flushAt:
+	case s.window > 0 && c.window > 0 && len(out) < conn.FlushAt:
 		return c.content(out, s, now)
 	}
 	c.schedule(s)

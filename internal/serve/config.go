@@ -75,9 +75,12 @@ const InlineMax = site.MaxBody
 // ReportEvery is the interval at which a draining worker reports its progress.
 const ReportEvery = time.Second
 
-// TextSize is the largest number of bytes of responses that are made at once: conn flushes at
-// 64 KiB, and one head and one small body may follow.
-const TextSize = 64<<10 + InlineMax + 8<<10
+// TextSize is the largest number of bytes of responses that are made at once: one head and one
+// small body may follow those at which conn flushes.
+const TextSize = conn.FlushAt + InlineMax + 8<<10
+
+// PieceMax is how many bytes of responses are encrypted at once, files included: four full records.
+const PieceMax = 64 << 10
 
 // OutSize is the size of an output buffer in bytes. It holds TextSize bytes as TLS records
 // (tlsconn.MaxSealed) and a few records before them.

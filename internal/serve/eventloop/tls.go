@@ -22,9 +22,6 @@ const (
 	// handshakeTime is how long a turn processes handshake records, but it processes at least
 	// one: a signature with an RSA key of 4096 bits costs several milliseconds.
 	handshakeTime = time.Millisecond
-	// pieceMax is how many bytes of responses are sealed at once, files included: four
-	// whole records.
-	pieceMax = 64 << 10
 	// spareMax is how many unused buffers for unsent records are kept.
 	spareMax = 64
 )
@@ -319,7 +316,7 @@ func (l *Loop) sealed(p *peer, out, text []byte, step conn.Step, at position) bo
 func (l *Loop) fill(p *peer, known bool) ([]byte, conn.Step) {
 	begun := p.http().Segment().Len > 0
 	text, step := l.next(p, l.tls.text[:0])
-	most := min(pieceMax, l.quota(p))
+	most := min(serve.PieceMax, l.quota(p))
 	for step == conn.Send {
 		seg := p.http().Segment()
 		n := min(most-int64(len(text)), seg.Len)
@@ -357,7 +354,7 @@ func (l *Loop) sendSealed(p *peer, most int64) (cost int64) {
 		if l.receive(p) {
 			l.serve(p)
 		}
-		return pieceMax
+		return serve.PieceMax
 	}
 	for cost < most && len(p.unsent) == 0 && p.step == conn.Send && !l.dry(p) {
 		seg := p.http().Segment()

@@ -20,9 +20,6 @@ func newSecure() *secure {
 	return &secure{make([]byte, 0, tlsconn.PlainSize), make([]byte, 0, serve.TextSize)}
 }
 
-// pieceMax is the number of bytes of a response that are encrypted at once: four full records.
-const pieceMax = 64 << 10
-
 // encrypt starts TLS.
 func (s *session) encrypt() {
 	var cfg *tlsconn.Config
@@ -187,7 +184,7 @@ func (s *session) fill(quota int64, now conn.Now) ([]byte, conn.Step) {
 	text, step := s.conn.Next(s.borrow().text[:0], now)
 	for step == conn.Send {
 		seg := s.conn.Segment()
-		n := min(min(pieceMax, quota)-int64(len(text)), seg.Len)
+		n := min(min(serve.PieceMax, quota)-int64(len(text)), seg.Len)
 		if n <= 0 {
 			break
 		}
