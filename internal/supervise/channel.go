@@ -9,25 +9,25 @@ import (
 	"phalanx/internal/rescue"
 )
 
-// channel is a handover channel from one worker to another. The pool keeps the
+// handover is a handover channel from one worker to another. The pool keeps the
 // receiving end too, so that connections in it survive both workers.
-type channel struct {
+type handover struct {
 	from, to *worker
 	end      int
 }
 
-// tendChannels passes the channel of a dead worker to another worker, and closes channels that
+// tendHandovers passes the channel of a dead worker to another worker, and closes channels that
 // are no longer needed. During a transfer of a dead worker's connections, which searches them, it
 // does nothing.
-func (p *pool) tendChannels() {
+func (p *pool) tendHandovers() {
 	if p.transfers > 0 {
 		return
 	}
-	latest := make(map[*worker]*channel) // of the workers that hand over
-	for _, c := range p.channels {
+	latest := make(map[*worker]*handover) // of the workers that hand over
+	for _, c := range p.handovers {
 		latest[c.from] = c
 	}
-	p.channels = slices.DeleteFunc(p.channels, func(c *channel) bool {
+	p.handovers = slices.DeleteFunc(p.handovers, func(c *handover) bool {
 		if p.isOrphaned(c.from) || p.isOrphaned(c.to) {
 			return false
 		}
@@ -53,14 +53,14 @@ func (p *pool) tendChannels() {
 // handover that is under way may move a connection on while the transfer looks for it.
 func (p *pool) moving(w *worker) (m rescue.Moving) {
 	m.Lock = &p.looking
-	m.Out = p.channelsOf(w, &m)
-	for _, c := range p.channels {
+	m.Out = p.handoversOf(w, &m)
+	for _, c := range p.handovers {
 		if c.to == w {
 			m.In = append(m.In, c.end)
 		}
 	}
 	for _, other := range p.inOrder(w) {
-		o := rescue.Other{Out: p.channelsOf(other, &m)}
+		o := rescue.Other{Out: p.handoversOf(other, &m)}
 		if len(o.Out) > 0 {
 			m.Blind = true
 		}
@@ -76,9 +76,9 @@ func (p *pool) moving(w *worker) (m rescue.Moving) {
 	return m
 }
 
-// channelsOf returns the channels on which a worker hands over.
-func (p *pool) channelsOf(w *worker, m *rescue.Moving) (out []rescue.Out) {
-	for _, c := range p.channels {
+// handoversOf returns the channels on which a worker hands over.
+func (p *pool) handoversOf(w *worker, m *rescue.Moving) (out []rescue.Out) {
+	for _, c := range p.handovers {
 		if c.from != w {
 			continue
 		}
@@ -104,7 +104,7 @@ func (p *pool) inOrder(but *worker) (order []*worker) {
 			return
 		}
 		seen[w] = true
-		for _, c := range p.channels {
+		for _, c := range p.handovers {
 			if c.to == w {
 				add(c.from)
 			}
@@ -120,20 +120,20 @@ func (p *pool) inOrder(but *worker) (order []*worker) {
 	for _, o := range p.orphans {
 		add(o.of)
 	}
-	for _, c := range p.channels { // channels outlive both of their workers
+	for _, c := range p.handovers { // channels outlive both of their workers
 		add(c.to)
 	}
 	return order
 }
 
-func (p *pool) closeChannels() {
-	for _, c := range p.channels {
+func (p *pool) closeHandovers() {
+	for _, c := range p.handovers {
 		ipc.Empty(c.end)
 		unix.Close(c.end)
 	}
 }
 
-func (c *channel) state() ChannelState {
+func (c *handover) state() ChannelState {
 	s := ChannelState{End: c.end, Version: c.from.version}
 	if !c.from.exited {
 		s.From = c.from.pid
@@ -144,9 +144,9 @@ func (c *channel) state() ChannelState {
 	return s
 }
 
-// resumeChannel takes over a channel from before an upgrade. If one of its workers is dead, or
+// resumeHandover takes over a channel from before an upgrade. If one of its workers is dead, or
 // was lost in the upgrade, a placeholder stands for it.
-func (p *pool) resumeChannel(s ChannelState) {
+func (p *pool) resumeHandover(s ChannelState) {
 	unix.CloseOnExec(s.End)
 	find := func(pid int) *worker {
 		for _, w := range p.workers() {
@@ -156,9 +156,9 @@ func (p *pool) resumeChannel(s ChannelState) {
 		}
 		return &worker{slot: &slot{}, exited: true, movable: true, version: s.Version}
 	}
-	c := &channel{from: find(s.From), to: find(s.To), end: s.End}
+	c := &handover{from: find(s.From), to: find(s.To), end: s.End}
 	if !c.to.exited {
 		c.from.successor = c.to
 	}
-	p.channels = append(p.channels, c)
+	p.handovers = append(p.handovers, c)
 }

@@ -101,11 +101,11 @@ func TestBlindSearch(t *testing.T) {
 		}
 	}
 	a, b := &worker{slot: &slot{}, exited: true}, &worker{slot: &slot{}, exited: true}
-	p := &pool{channels: []*channel{{from: dead, to: a}, {from: a, to: b}}}
+	p := &pool{handovers: []*handover{{from: dead, to: a}, {from: a, to: b}}}
 	if !p.moving(dead).Blind {
 		t.Error("not blind although a connection may have moved on from the worker that received it")
 	}
-	if p := (&pool{channels: p.channels[:1]}); p.moving(dead).Blind {
+	if p := (&pool{handovers: p.handovers[:1]}); p.moving(dead).Blind {
 		t.Error("blind although no connection can have moved on")
 	}
 }
@@ -117,9 +117,9 @@ func TestMovingInOrder(t *testing.T) {
 	orphan := &worker{exited: true}
 	third.rescuing = &orphaned{of: orphan}
 	p := &pool{
-		detached: []*worker{third, second, first, dead}, // not in their order
-		orphans:  []*orphaned{third.rescuing},
-		channels: []*channel{{from: second, to: third, end: 3}, {from: first, to: second, end: 2}, {from: dead, to: first, end: 1}},
+		detached:  []*worker{third, second, first, dead}, // not in their order
+		orphans:   []*orphaned{third.rescuing},
+		handovers: []*handover{{from: second, to: third, end: 3}, {from: first, to: second, end: 2}, {from: dead, to: first, end: 1}},
 	}
 	if got, want := p.inOrder(dead), []*worker{first, second, orphan, third}; !slices.Equal(got, want) {
 		t.Errorf("the order is %p, want %p", got, want)
@@ -143,21 +143,21 @@ func TestChannelsDuringSearch(t *testing.T) {
 		}
 		defer unix.Close(from)
 		dead, giver := &worker{slot: &slot{}, exited: true}, &worker{movable: true, exited: true}
-		if len(p.channels) > 0 {
+		if len(p.handovers) > 0 {
 			if err := ipc.SendConnection(from, []byte("state"), from, -1); err != nil {
 				t.Fatal(err)
 			}
 		}
-		p.channels = append(p.channels, &channel{from: giver, to: dead, end: to})
+		p.handovers = append(p.handovers, &handover{from: giver, to: dead, end: to})
 	}
-	if p.tendChannels(); len(p.channels) != 2 || len(next.sent) > 0 {
-		t.Errorf("during the search: %d channels, want 2; sent %v, want nothing", len(p.channels), next.sent)
+	if p.tendHandovers(); len(p.handovers) != 2 || len(next.sent) > 0 {
+		t.Errorf("during the search: %d channels, want 2; sent %v, want nothing", len(p.handovers), next.sent)
 	}
 	p.transfers = 0
-	if p.tendChannels(); len(p.channels) != 1 || !slices.Equal(next.sent, []ipc.Message{ipc.TakeOver{}}) {
-		t.Errorf("after the search: %d channels, want 1; sent %v, want TakeOver", len(p.channels), next.sent)
+	if p.tendHandovers(); len(p.handovers) != 1 || !slices.Equal(next.sent, []ipc.Message{ipc.TakeOver{}}) {
+		t.Errorf("after the search: %d channels, want 1; sent %v, want TakeOver", len(p.handovers), next.sent)
 	}
-	p.closeChannels()
+	p.closeHandovers()
 }
 
 // A worker that drains for long gets another channel with each successor. Those before are closed
@@ -172,14 +172,14 @@ func TestChannelsOfEarlierSuccessors(t *testing.T) {
 		if from[i], end, err = ipc.Handover(); err != nil {
 			t.Fatal(err)
 		}
-		p.channels = append(p.channels, &channel{from: giver, to: taker, end: end})
+		p.handovers = append(p.handovers, &handover{from: giver, to: taker, end: end})
 	}
-	defer p.closeChannels()
+	defer p.closeHandovers()
 	defer unix.Close(from[1])
 	tend := func(want int, what string) {
 		t.Helper()
-		if p.tendChannels(); len(p.channels) != want {
-			t.Fatalf("%s: %d channels, want %d", what, len(p.channels), want)
+		if p.tendHandovers(); len(p.handovers) != want {
+			t.Fatalf("%s: %d channels, want %d", what, len(p.handovers), want)
 		}
 	}
 	if err := ipc.SendConnection(from[0], []byte("state"), from[1], -1); err != nil {
@@ -188,7 +188,7 @@ func TestChannelsOfEarlierSuccessors(t *testing.T) {
 	tend(2, "the worker still hands over on the first")
 	unix.Close(from[0])
 	tend(2, "a connection waits")
-	ipc.NextConnection(p.channels[0].end)
+	ipc.NextConnection(p.handovers[0].end)
 	tend(1, "the first has ended")
 }
 

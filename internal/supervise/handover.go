@@ -43,7 +43,7 @@ func (p *pool) openHandover(old, successor *worker) {
 		old.successor = successor
 	}
 	if err == nil && (old.proc.Kept() != nil || successor.proc.Kept() != nil) {
-		p.channels = append(p.channels, &channel{from: old, to: successor, end: to})
+		p.handovers = append(p.handovers, &handover{from: old, to: successor, end: to})
 	} else if to >= 0 {
 		unix.Close(to)
 	}

@@ -79,7 +79,7 @@ type pool struct {
 	unsent      bool            // it was reported that credentials could not be sent
 	requests    requestState    // whether requests reach the Controller
 	orphans     []*orphaned     // connections of dead workers
-	channels    []*channel      // handover channels
+	handovers   []*handover     // handover channels
 	looking     sync.Mutex      // held while channels of dead workers are searched
 	keepers     map[int]*worker // workers whose keepers run, by the keepers' pids
 	transfers   int             // transfers under way, and keepers that are being discarded
@@ -105,7 +105,7 @@ func Run(cfg Config) error {
 	p.run()
 	end()
 	p.wg.Wait()
-	p.closeChannels()
+	p.closeHandovers()
 	p.closeController()
 	p.Log.Info().Err(p.result()).Msg("stopped")
 	return p.result()
@@ -193,7 +193,7 @@ func (p *pool) reconcile() {
 	p.placeOrphans()
 	if p.phase == stopping {
 		p.closeQueues()
-		p.tendChannels()
+		p.tendHandovers()
 	}
 	for _, s := range p.all() {
 		due := s.state == empty || s.state == backoff && !p.Now().Before(s.retryAt)
@@ -223,7 +223,7 @@ func (p *pool) reconcile() {
 		p.scale()
 		p.replaceNext()
 		p.findSuccessors()
-		p.tendChannels()
+		p.tendHandovers()
 		p.steer()
 		for _, w := range p.workers() {
 			p.share(w)

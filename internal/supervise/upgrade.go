@@ -170,7 +170,7 @@ func (p *pool) state() State {
 			Generation: w.generation, Version: w.version, Started: w.started, Ready: w.readySince, DrainBy: w.drainBy,
 		})
 	}
-	for _, c := range p.channels {
+	for _, c := range p.handovers {
 		state.Channels = append(state.Channels, c.state())
 	}
 	return state
@@ -222,7 +222,7 @@ func (p *pool) resume() {
 		p.attend(w)
 	}
 	for _, c := range p.Resume.Channels {
-		p.resumeChannel(c)
+		p.resumeHandover(c)
 	}
 	p.Log.Info().Int("workers", len(p.Resume.Workers)).Msg("master upgraded")
 	p.OnServing(len(p.slots))
