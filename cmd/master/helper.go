@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,13 +39,13 @@ const (
 )
 
 // newHelper returns the runner of helpers, each of which has the options that are in force when it
-// is started.
-func newHelper(o func() options.Options, log func(string)) *helper.Runner {
-	return helper.NewRunner(helper.Config{Start: func(channel *os.File) (helper.Process, error) { return startHelper(o(), channel) }, Log: log})
+// is started, and opens the cache directory then.
+func newHelper(o func() options.Options, opened func(dir fs.FileInfo), log func(string)) *helper.Runner {
+	return helper.NewRunner(helper.Config{Start: func(channel *os.File) (helper.Process, error) { return startHelper(o(), opened, channel) }, Log: log})
 }
 
 // startHelper starts a helper.
-func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
+func startHelper(o options.Options, opened func(dir fs.FileInfo), channel *os.File) (helper.Process, error) {
 	path, err := executable()
 	if err != nil {
 		return nil, err
@@ -65,6 +66,9 @@ func startHelper(o options.Options, channel *os.File) (helper.Process, error) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.Start(); err != nil {
 		return nil, err
+	}
+	if dir, err := cache.Stat(); err == nil {
+		opened(dir)
 	}
 	return p, nil
 }

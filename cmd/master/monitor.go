@@ -52,6 +52,7 @@ type monitor struct {
 
 	readmes *renderer
 	helper  *helper.Runner
+	cache   atomic.Pointer[fs.FileInfo] // the directory of the last helper; nil: there was none
 }
 
 // newMonitor creates the monitor, or restores it after an upgrade. After an upgrade errors are
@@ -70,7 +71,7 @@ func newMonitor(o options.Options, before *upgrade.Carried, addresses []listen.A
 		where: where(addresses), alert: alert, readmes: newRenderer(o.Identity),
 	}
 	m.used.Store(&o)
-	m.helper = newHelper(func() options.Options { return *m.used.Load() }, alert)
+	m.helper = newHelper(func() options.Options { return *m.used.Load() }, func(dir fs.FileInfo) { m.cache.Store(&dir) }, alert)
 	lines := accesslog.New(accesslog.Config{Stdout: stdout, Doorbell: bell, Lost: lost, Alert: alert})
 	cfg := snapshot.Config{
 		Board: board, Controller: supervise.NewController(), Log: lines, Started: started(before),
@@ -218,9 +219,25 @@ func (m *monitor) leave(lines func() ([]byte, int, func())) func() ([]byte, int,
 func (m *monitor) use(o options.Options) {
 	before := m.used.Swap(&o)
 	if before != nil && (before.Identity != o.Identity || before.Confine != o.Confine) {
-		m.helper.Suspend()
-		m.helper.Resume()
+		m.renewHelper()
 	}
+}
+
+// renewHelper ends the helper; the next job starts another one.
+func (m *monitor) renewHelper() {
+	m.helper.Suspend()
+	m.helper.Resume()
+}
+
+// replaced reports whether the cache directory has been removed or replaced since the last helper
+// was started.
+func (m *monitor) replaced(o options.Options) bool {
+	before := m.cache.Load()
+	if before == nil || !o.Caches() {
+		return false
+	}
+	now, err := os.Stat(string(o.CacheDir))
+	return err != nil || !os.SameFile(*before, now)
 }
 
 // describe updates the description of the pool in snapshots.

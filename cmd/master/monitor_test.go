@@ -47,7 +47,7 @@ func TestHelperAfterReload(t *testing.T) {
 	o := options.Options{CacheDir: options.Dir(t.TempDir()), Compress: true}
 	m.describe(o)
 	told := ""
-	m.helper = newHelper(func() options.Options { return *m.used.Load() }, func(line string) { told = line })
+	m.helper = newHelper(func() options.Options { return *m.used.Load() }, nil, func(line string) { told = line })
 	o.Identity = "12345:12345"
 	m.describe(o)
 	file, err := os.Open(".")

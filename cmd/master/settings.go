@@ -158,7 +158,14 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 	}
 	spawner, _ = configured(spawner, o, worker, sockets, m) // why connections are not rescued was logged at the start
 	fresh := poolSettings(o, spawner)
-	fresh.Applied = func() { m.apply(o); certified() }
+	replaced := m.replaced(o)
+	fresh.Applied = func() {
+		m.apply(o)
+		if replaced {
+			m.renewHelper()
+		}
+		certified()
+	}
 	return fresh, nil
 }
 

@@ -248,6 +248,26 @@ func TestManyCompressedCopies(t *testing.T) {
 	}
 }
 
+// TestCacheDirReplaced removes and replaces the cache directory, and reloads: files are compressed again.
+func TestCacheDirReplaced(t *testing.T) {
+	t.Parallel()
+	first, second := compressibleText(1, 40000), compressibleText(2, 40000)
+	base := harness.Tree(t, map[string]string{"a.html": first, "b.html": second})
+	o, cache := copying(t, base)
+	awaitCopy(o, "/a.html", "br", first)
+	for _, remove := range []func() error{
+		func() error { return os.RemoveAll(cache) },
+		func() error { return os.Rename(cache, cache+".old") },
+	} {
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		o.Order("reload")
+		awaitCopy(o, "/a.html", "br", first)
+		awaitCopy(o, "/b.html", "br", second)
+	}
+}
+
 // TestUnusableCacheDir refuses to start with a cache directory in a document root, writable by others, or
 // not a directory.
 func TestUnusableCacheDir(t *testing.T) {
