@@ -93,10 +93,11 @@ func checked(o options.Options) (_ options.Options, worker string, err error) {
 	return o, worker, err
 }
 
-// workerArgs returns the function that makes the command line of a worker.
-func workerArgs(o options.Options, sockets *listen.Set) func(slot, row int) []string {
+// workerArgs returns the function that makes the command line of a worker. kept: its connections are
+// rescued.
+func workerArgs(o options.Options, sockets *listen.Set, kept bool) func(slot, row int) []string {
 	return func(slot, row int) []string {
-		return append(o.WorkerArgs(slot, row), options.SocketArgs(sockets.Sockets(slot))...)
+		return append(o.WorkerArgs(slot, row), options.InheritedArgs(sockets.Sockets(slot), kept)...)
 	}
 }
 
@@ -173,7 +174,7 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 // rescued, although the options ask for it.
 func configured(s supervise.Spawner, o options.Options, worker string, sockets *listen.Set, m *monitor) (supervise.Spawner, error) {
 	sizes, err := records(o)
-	s.Path, s.Args, s.Env = worker, m.named(o, workerArgs(o, sockets)), environment(o)
+	s.Path, s.Args, s.Env = worker, m.named(o, workerArgs(o, sockets, sizes != nil)), environment(o)
 	s.Records, s.Help = sizes, m.help(o)
 	return s, err
 }

@@ -25,13 +25,13 @@ func TestWorkerArgs(t *testing.T) {
 	for _, o := range []Options{defaults(), full} {
 		t.Setenv("PHALANX_PORT", "7") // the worker must not see it
 		sockets := []listen.Socket{{}, {Secure: true, Shared: true, Foreign: true}, {Foreign: true}}
-		got, err := ParseWorker(append(o.WorkerArgs(7, -1), SocketArgs(sockets)...))
-		if want := (WorkerOptions{Options: o, Slot: 7, Row: -1, Sockets: []Socket{{}, {true, true, true}, {Foreign: true}}}); err != nil || !reflect.DeepEqual(got, want) {
+		got, err := ParseWorker(append(o.WorkerArgs(7, -1), InheritedArgs(sockets, true)...))
+		if want := (WorkerOptions{Options: o, Slot: 7, Row: -1, Kept: true, Sockets: []Socket{{}, {true, true, true}, {Foreign: true}}}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
 	}
-	if got, err := ParseWorker(SocketArgs(nil)); err != nil || got.Sockets != nil {
-		t.Errorf("got %+v, %v, want no sockets", got.Sockets, err)
+	if got, err := ParseWorker(InheritedArgs(nil, false)); err != nil || got.Sockets != nil || got.Kept {
+		t.Errorf("got %+v, %v, want nothing inherited", got, err)
 	}
 	for _, arg := range []string{"--slot=1024", "--socket=", "--socket=none,shared", "--socket=http,", "--socket=http,foreign,shared", "--socket=unix"} {
 		if _, err := ParseWorker([]string{arg}); err == nil {

@@ -91,10 +91,14 @@ type Socket struct {
 	Secure, Shared, Foreign bool
 }
 
-// SocketArgs returns the flags that describe a worker's listening sockets.
-func SocketArgs(sockets []listen.Socket) (args []string) {
+// InheritedArgs returns the flags that describe what a worker inherits: its listening sockets, and,
+// if kept, the descriptors for the rescue of its connections.
+func InheritedArgs(sockets []listen.Socket, kept bool) (args []string) {
 	for _, s := range sockets {
 		args = append(args, "--socket="+Socket{s.Secure, s.Shared, s.Foreign}.String())
+	}
+	if kept {
+		args = append(args, "--kept")
 	}
 	return args
 }

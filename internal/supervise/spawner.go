@@ -17,7 +17,7 @@ import (
 // Spawner starts real workers.
 type Spawner struct {
 	Path    string                       // path of the worker binary
-	Args    func(slot, row int) []string // its command line; row -1: it has none
+	Args    func(slot, row int) []string // its command line, which says whether there are Records; row -1: it has none
 	Env     []string                     // its environment
 	Sockets func(slot int) []*os.File    // listening sockets of a slot; none: the worker only takes over connections, and drains
 	// Render renders the Markdown that arrives on a socket, and closes the socket; it does not
@@ -64,16 +64,15 @@ func (s *Spawner) start(slot, row int, e *ends) (*os.Process, error) {
 	if row >= 0 {
 		files[3], files[4] = s.Board, s.Bell
 	}
-	args := s.Args(slot, row)
 	if s.Records != nil {
 		kept, records, lifeline, err := rescue.NewKept(*s.Records)
 		if err != nil {
 			return nil, err
 		}
 		defer lifeline.Close() // only the worker keeps this end
-		e.kept, files, args = kept, append(files, records, lifeline), append(args, "--kept")
+		e.kept, files = kept, append(files, records, lifeline)
 	}
-	cmd := exec.Command(s.Path, args...)
+	cmd := exec.Command(s.Path, s.Args(slot, row)...)
 	cmd.Env = s.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.nothing, e.input, e.input
 	cmd.ExtraFiles = withListeners(files, sockets)
