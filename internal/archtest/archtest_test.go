@@ -64,6 +64,15 @@ func TestBannedImports(t *testing.T) {
 	}
 }
 
+func TestPackagesAreDescribed(t *testing.T) {
+	for _, p := range Packages(t, module) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if p.Doc == "" && (strings.HasPrefix(name, "internal/") || strings.HasPrefix(name, "cmd/")) {
+			t.Errorf("%s has no comment that describes it", name)
+		}
+	}
+}
+
 // A worker must not contain net/http's server.
 func TestWorkerHasNoForeignHTTP(t *testing.T) {
 	for _, p := range Packages(t, module) {

@@ -15,6 +15,7 @@ import (
 // Package is what go list says of one.
 type Package struct {
 	ImportPath string
+	Doc        string   // first sentence of its comment
 	Imports    []string // directly, without those of its tests
 	Deps       []string // all of them
 }
@@ -22,7 +23,7 @@ type Package struct {
 // Packages lists those beneath a module's path, which ends in a slash.
 func Packages(t *testing.T, module string) []Package {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Deps", module+"...")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)

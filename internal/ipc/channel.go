@@ -1,5 +1,6 @@
-// Package ipc is the control channel between the master and one worker:
-// small typed messages over a SOCK_SEQPACKET socketpair.
+// Package ipc has the channels between processes, all SOCK_SEQPACKET socketpairs: the control
+// channel between the master and one worker, with small typed messages ([Channel]); the handover
+// channel between two workers ([Handover]); and the rescue channel ([RescueChannel]).
 //
 // The kernel preserves message boundaries, so there is no framing. End-of-file means that the
 // other process is dead: it comes when the last copy of the other end is closed, however that

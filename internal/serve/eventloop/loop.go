@@ -1,3 +1,6 @@
+// Package eventloop is the engine with one goroutine and one epoll instance for all connections.
+// It can hand connections over to another worker, and record them so that they survive its own
+// death; see docs/design.md, "The two engines".
 package eventloop
 
 import (
