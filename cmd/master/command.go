@@ -17,6 +17,7 @@ import (
 	"phalanx/internal/conn"
 	"phalanx/internal/exitcode"
 	"phalanx/internal/explain"
+	"phalanx/internal/logging"
 	"phalanx/internal/observe/address"
 	"phalanx/internal/observe/remote"
 	"phalanx/internal/observe/status"
@@ -84,7 +85,7 @@ func show(ctx context.Context, client *remote.Client, stdout *os.File, json bool
 	case json:
 		return top.JSON(stdout, pool)
 	}
-	_, err = fmt.Fprint(stdout, top.Snapshot(pool, widthOf(stdout)))
+	_, err = fmt.Fprint(stdout, top.Snapshot(pool, logging.Width(stdout)))
 	return err
 }
 
@@ -95,18 +96,9 @@ func showNodes(ctx context.Context, nodes []top.Node, stdout *os.File, json bool
 	if json {
 		err = top.NodesJSON(stdout, statuses)
 	} else {
-		_, err = fmt.Fprint(stdout, top.NodesSnapshot(statuses, widthOf(stdout)))
+		_, err = fmt.Fprint(stdout, top.NodesSnapshot(statuses, logging.Width(stdout)))
 	}
 	return cmp.Or(err, top.Unreachable(statuses))
-}
-
-// widthOf returns the width of a terminal in cells; 0: not a terminal.
-func widthOf(stdout *os.File) int {
-	width, _, err := term.GetSize(int(stdout.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
 }
 
 // order prints the outcome of an order; a failed one is an error.

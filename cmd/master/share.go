@@ -100,7 +100,7 @@ func (s *sharing) newSession(out io.Writer, stdout *os.File) *share.Session {
 		cfg.What = []string{string(s.options.Base)}
 	}
 	if term.IsTerminal(int(stdout.Fd())) && canMove(os.Getenv("TERM")) {
-		cfg.Width = func() int { return widthOf(stdout) }
+		cfg.Width = func() int { return logging.Width(stdout) }
 	} else {
 		cfg.Coloured = false
 	}

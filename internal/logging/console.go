@@ -243,8 +243,8 @@ func tail(s string, width int) string {
 	return ellipsis + string([]rune(s)[n-width+1:])
 }
 
-// widthOf returns the current width of a terminal in columns, 0 if the file is not one.
-func widthOf(file *os.File) (width int) {
+// Width returns the current width of a terminal in columns, 0 if the file is not one.
+func Width(file *os.File) (width int) {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return 0

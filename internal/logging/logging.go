@@ -61,7 +61,7 @@ func events(w *os.File, format string, o Options) io.Writer {
 	}
 	if format == Console || format != JSON && isTerminal(w) {
 		return console{
-			to: consoleGuard{to}, width: func() int { return widthOf(w) }, color: !o.NoColor, ids: o.IDs, erase: o.Erase && isTerminal(w),
+			to: consoleGuard{to}, width: func() int { return Width(w) }, color: !o.NoColor, ids: o.IDs, erase: o.Erase && isTerminal(w),
 		}
 	}
 	return jsonGuard{to}

@@ -37,7 +37,7 @@ func (s *Status) Show(text string) bool {
 	if to, ok := s.to.(interface{ Late() bool }); ok && to.Late() {
 		return true
 	}
-	if r, width := []rune(text), widthOf(s.file); width > 0 && len(r) >= width {
+	if r, width := []rune(text), Width(s.file); width > 0 && len(r) >= width {
 		text = string(r[:width-1]) // the last column might wrap
 	}
 	s.shown.Store(true)

@@ -1,9 +1,9 @@
 // Package serve moves bytes between sockets and connections, in one of two engines: eventloop
 // has one loop around one epoll instance, netpoll a goroutine for each connection on Go's
-// poller. Both accept from the listening sockets of a slot and drive a [Protocol] for each client: they
-// receive when the connection asks to read, send what it appended (small bodies in the same
-// write as their head, large ones with sendfile), turn its deadline into a timer, and tell it
-// when to drain. They know nothing about HTTP.
+// poller. Both accept from the listening sockets of a slot and drive a [Protocol] for each
+// client: they receive when the connection asks to read, send what it appended (small bodies in
+// the same write as their head, large ones with sendfile), turn its deadline into a timer, and
+// tell it when to drain. They know nothing about HTTP.
 //
 // This package has what the engines share: configuration, counters, logs, limits, and the
 // classification of the kernel's errors.

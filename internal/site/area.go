@@ -134,7 +134,7 @@ func (a *Area) has(name string) bool {
 	return as.matchesPart(name) || lower.matchesPart(folded(name))
 }
 
-// fitsPart reports whether the rule matches a name, or a directory on the way to it.
+// matchesPart reports whether the rule matches a name, or a directory on the way to it.
 func (rule *Rule) matchesPart(name string) bool {
 	if rule.matches("") {
 		return true
