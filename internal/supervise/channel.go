@@ -133,7 +133,7 @@ func (p *pool) closeHandovers() {
 	}
 }
 
-func (c *handover) state() ChannelState {
+func (c *handover) upgradeState() ChannelState {
 	s := ChannelState{End: c.end, Version: c.from.version}
 	if !c.from.exited {
 		s.From = c.from.pid

@@ -110,7 +110,7 @@ func (p *pool) tryUpgrade() {
 	if len(p.Signals) > 0 {
 		return
 	}
-	state := p.state()
+	state := p.upgradeState()
 	p.answerOrders() // the new program does not know them
 	p.Log.Info().Int("workers", len(state.Workers)).Msg("executing new master")
 	if err := p.Exec(state); !errors.Is(err, ErrBusy) {
@@ -162,7 +162,8 @@ func (p *pool) resumeRequests() {
 	p.ResumeRequests()
 }
 
-func (p *pool) state() State {
+// upgradeState returns what the next program of the master needs.
+func (p *pool) upgradeState() State {
 	state := State{Wanted: p.wanted, Slots: p.Slots, Reloads: p.reloads, Totals: p.totals, Rescue: p.rescues}
 	for _, w := range p.workers() {
 		state.Workers = append(state.Workers, WorkerState{
@@ -171,7 +172,7 @@ func (p *pool) state() State {
 		})
 	}
 	for _, c := range p.handovers {
-		state.Channels = append(state.Channels, c.state())
+		state.Channels = append(state.Channels, c.upgradeState())
 	}
 	return state
 }
