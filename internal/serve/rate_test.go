@@ -69,6 +69,36 @@ func TestBucketFills(t *testing.T) {
 	}
 }
 
+// A loop that asks again and again sends at most ten times a second, in equal bursts, not a few bytes at a
+// time. What a burst leaves may be sent at once.
+func TestBucketEmptiesInBursts(t *testing.T) {
+	for _, r := range []serve.Rate{{Bytes: 1000}, {Bytes: 300 << 10}, {Bytes: 2 << 20}, {Bytes: 1 << 30}} {
+		bursts, sent, waits := 0, int64(0), time.Duration(0)
+		b := r.Bucket(0)
+		for now := time.Duration(0); now < 10*time.Second; now += 20 * time.Microsecond {
+			if now < waits {
+				continue
+			}
+			n := b.Allow(r, now)
+			if n == 0 {
+				waits = b.Again()
+				continue
+			}
+			bursts, sent = bursts+1, sent+n
+			b.Sent(int(n))
+		}
+		if bursts > 101 || sent < r.Bytes*99/10 || sent > r.Bytes*102/10 {
+			t.Errorf("%v: %d bytes in %d bursts in 10 s, want as many as in 10 s in at most 101", r, sent, bursts)
+		}
+	}
+	r := serve.Rate{Bytes: 1000}
+	b := r.Bucket(0)
+	b.Sent(60)
+	if n := b.Allow(r, 0); n != 40 {
+		t.Errorf("%d bytes allowed after 60 of 100, want 40", n)
+	}
+}
+
 // rated starts a server with a rate in bytes a second for each connection.
 func rated(t *testing.T, dir string, run servetest.Run, rate serve.Rate, minRate int) (*servetest.Server, *watched) {
 	clock := &watched{began: time.Now()}
