@@ -40,6 +40,8 @@ func (a Address) Cure() string {
 		return "must be HOST:PORT, such as 127.0.0.1:9090, or the path of a unix socket, such as /run/phalanx.sock"
 	case strings.HasPrefix(v, "http://"), strings.HasPrefix(v, "https://"):
 		return "must not be a URL; leave out http:// and the path: 127.0.0.1:9090"
+	case strings.HasPrefix(v, "unix:") && Address(v[len("unix:"):]).Unix(): // as in --listen
+		return "must be the path alone; leave out unix: and write " + v[len("unix:"):]
 	case a.Unix() && strings.HasSuffix(v, "/"):
 		return "is a directory; name the socket: " + v + "phalanx.sock"
 	case a.Unix() && len(where) > MaxPath:

@@ -22,6 +22,8 @@ func TestCures(t *testing.T) {
 		"-a:1":                   "the host must be a name or an IP address, such as localhost, 127.0.0.1 or [::1]",
 		"a b:1":                  "the host must be a name or an IP address, such as localhost, 127.0.0.1 or [::1]",
 		"http://127.0.0.1:9090/": "must not be a URL; leave out http:// and the path: 127.0.0.1:9090",
+		"unix:/run/p.sock":       "must be the path alone; leave out unix: and write /run/p.sock",
+		"unix:./p.sock":          "must be the path alone; leave out unix: and write ./p.sock",
 		"/run/":                  "is a directory; name the socket: /run/phalanx.sock",
 		"a\nb":                   "must be HOST:PORT, such as 127.0.0.1:9090, or the path of a unix socket, such as /run/phalanx.sock",
 		"/run/a\x00b":            "must be HOST:PORT, such as 127.0.0.1:9090, or the path of a unix socket, such as /run/phalanx.sock",
