@@ -6,6 +6,7 @@ import (
 
 	"phalanx/internal/human"
 	"phalanx/internal/proto"
+	"phalanx/internal/site"
 )
 
 // event is a line of the workers' or the master's log.
@@ -63,7 +64,7 @@ func (e *event) kind() kind {
 // page reports whether a target is a directory, but not its archive.
 func page(target string) bool {
 	path, query, _ := strings.Cut(target, "?")
-	return strings.HasSuffix(path, "/") && !strings.Contains(query, "archive=")
+	return strings.HasSuffix(path, "/") && site.ArchiveFormat([]byte(query)) == ""
 }
 
 // file returns the name of a target to be shown: decoded, without the common prefix, and for
@@ -71,8 +72,7 @@ func page(target string) bool {
 func file(target, prefix, root string) string {
 	path, query, _ := strings.Cut(target, "?")
 	path = decoded(strings.TrimPrefix(path, prefix))
-	if _, format, ok := strings.Cut(query, "archive="); ok && strings.HasSuffix(path, "/") {
-		format, _, _ = strings.Cut(format, "&")
+	if format := site.ArchiveFormat([]byte(query)); format != "" && strings.HasSuffix(path, "/") {
 		path = strings.TrimSuffix(path, "/")
 		if path == "" {
 			path = "/" + root

@@ -52,6 +52,8 @@ func TestPlainSession(t *testing.T) {
 		request("192.0.2.1:7", "/abc/film%1b.mkv", 200, 500_000, reset) +
 		request("192.0.2.1:5", "/abc/dir/?archive=zip", 200, 3_000, "") +
 		request("192.0.2.1:5", "/abc/?archive=tar.gz&x", 200, 3_000, "") +
+		request("192.0.2.1:5", "/abc/dir/?archive=rar", 200, 900, "") +
+		request("192.0.2.1:5", "/abc/dir/?noarchive=zip", 200, 900, "") +
 		request("192.0.2.1:5", "/abc/", 304, 0, "") +
 		request("192.0.2.1:5", "/abc/nope", 404, 300, "") +
 		request("192.0.2.9:5", "/abc/", 401, 300, "") +
@@ -72,6 +74,8 @@ until 2026-01-02T12:00:00Z
 12:00:00  192.0.2.1        interrupted  film\x1b.mkv  after 500 kB
 12:00:00  192.0.2.1        downloaded   dir.zip  3.00 kB in 1.50 s
 12:00:00  192.0.2.1        downloaded   \x1bfiles.tar.gz  3.00 kB in 1.50 s
+12:00:00  192.0.2.1        viewed       dir/
+12:00:00  192.0.2.1        viewed       dir/
 12:00:00  192.0.2.1        unchanged    /
 12:00:00  192.0.2.1        refused      nope  not found
 12:00:00  192.0.2.9        refused      /  without the password
