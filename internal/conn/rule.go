@@ -44,14 +44,14 @@ func (r *Reply) decides(set *rules.Set, path []byte) bool {
 }
 
 // undone reports whether the site would redirect the client back from the target of the rule that
-// was found, because that only lacks the slash of a directory, or has one more than a clean URL.
+// was found, because that only lacks the slash of a directory, or the path is its clean URL.
 func (r *Reply) undone(path []byte) bool {
 	m := &r.cfg.match
 	if !m.Moves() || m.External() {
 		return false
 	}
 	target := targetPath(m)
-	if !bytes.Equal(bytes.TrimRight(target, "/"), bytes.TrimRight(path, "/")) {
+	if !bytes.Equal(bytes.TrimRight(cleaned(target), "/"), bytes.TrimRight(path, "/")) {
 		return false
 	}
 	status := r.at(target)

@@ -155,8 +155,9 @@ func (s *changingSite) Rules() *rules.Set {
 	return set
 }
 
-// TestRuleAgainstSlash checks that no rule takes the slash from the path of a directory, or adds one to a
-// clean URL: the site would redirect the client back, without end. Elsewhere it may.
+// TestRuleAgainstSlash checks that no rule takes the slash from the path of a directory, or leads away from
+// a clean URL to another path of its file: the site would redirect the client back, without end. Elsewhere
+// it may.
 func TestRuleAgainstSlash(t *testing.T) {
 	for _, test := range []struct{ rule, path, want string }{
 		{"/dir/ /dir", "/dir/", "403 Forbidden"},
@@ -164,6 +165,11 @@ func TestRuleAgainstSlash(t *testing.T) {
 		{"/dir/ /dir 301!", "/dir", "301 Moved Permanently"}, // to /dir/, by the site
 		{"/a /a/ 301!", "/a", "200 OK"},
 		{"/a /a/ 301!", "/a/", "308 Permanent Redirect"}, // to /a, by the site
+		{"/a /a.html 301!", "/a", "200 OK"},
+		{"/a /a.html#top 301!", "/a", "200 OK"},
+		{"/a /a.html 301!", "/a.html", "308 Permanent Redirect"}, // to /a, by the site
+		{"/dir/ /dir/index.html 301!", "/dir/", "403 Forbidden"},
+		{"/b /b.html 301!", "/b", "301 Moved Permanently"}, // the site has no clean URLs
 		{"/none/ /none", "/none/", "301 Moved Permanently"},
 		{"/none/ /none 302!", "/none/", "302 Found"},
 		{"/none /none/ 302!", "/none", "302 Found"},
@@ -171,6 +177,8 @@ func TestRuleAgainstSlash(t *testing.T) {
 		cfg := ruledConfig(t, test.rule, "")
 		site := cfg.Site.(*fakeSite)
 		site.status["/dir/"], site.status["/a/"] = proto.StatusForbidden, proto.StatusPermanentRedirect
+		site.status["/a.html"], site.status["/dir/index.html"] = proto.StatusPermanentRedirect, proto.StatusPermanentRedirect
+		site.files["/b"], site.files["/b.html"] = site.files["/a"], site.files["/a"]
 		if got := answerTo(cfg, get(test.path)); !strings.HasPrefix(got, "HTTP/1.1 "+test.want+"\r\n") {
 			t.Errorf("%q: %s gets\n%s\nwant %s", test.rule, test.path, got, test.want)
 		}
