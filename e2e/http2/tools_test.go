@@ -168,43 +168,55 @@ func TestH2CUpgradeIgnored(t *testing.T) {
 	}
 }
 
-// TestBehindHAProxy serves a proxy that speaks HTTP/2 to its server, in cleartext and over TLS.
-func TestBehindHAProxy(t *testing.T) {
-	t.Parallel()
-	base, big := website(t, 2<<20)
-	ways(t, base, func(t *testing.T, s *harness.Server, way string) {
-		backend := harness.Loopback(s.Port) + " proto h2"
-		if way == overTLS {
-			backend = harness.Loopback(s.Port) + " ssl verify none alpn h2"
-		}
-		port := harness.FreePort(t)
-		config := filepath.Join(harness.OpenDir(t), "haproxy.cfg")
-		harness.Write(t, config, fmt.Appendf(nil, `defaults
+// haproxyConfig is a configuration of HAProxy with one server, whose line is given.
+func haproxyConfig(port int, server string) []byte {
+	return fmt.Appendf(nil, `defaults
     mode http
     timeout connect 60s
     timeout client 60s
     timeout server 60s
+    timeout check 60s
 frontend front
     bind %s
     default_backend back
 backend back
     http-reuse always
+    option httpchk GET /readyz
     server one %s
-`, harness.Loopback(port), backend))
-		start(t, "haproxy", "-db", "-f", config)
-		harness.Await(t, 10*time.Second, "the proxy", func() bool { return !harness.Refused(port) })
-		c := newClient(t, 1)
-		front := "http://" + harness.Loopback(port)
-		for i := range 40 {
-			r, body, err := c.get(fmt.Sprintf("%s/big.bin?%d", front, i))
-			if err != nil || r.StatusCode != 200 || !bytes.Equal(body, big) {
-				t.Fatalf("download %d: %d bytes, %v", i, len(body), err)
+`, harness.Loopback(port), server)
+}
+
+// TestBehindHAProxy serves a proxy that speaks HTTP/2 to its server, in cleartext and over TLS, and checks the
+// admin endpoint.
+func TestBehindHAProxy(t *testing.T) {
+	t.Parallel()
+	base, big := website(t, 2<<20)
+	for _, way := range []string{overTLS, inClear} {
+		t.Run(way, func(t *testing.T) {
+			admin := harness.FreePort(t)
+			s := serve(t, base, way, "--admin", harness.Loopback(admin))
+			backend := harness.Loopback(s.Port) + " proto h2 check check-proto h1"
+			if way == overTLS {
+				backend = harness.Loopback(s.Port) + " ssl verify none alpn h2 check"
 			}
-		}
-		for _, e := range s.AwaitRequests(40) {
-			if e.Text("message") == "request" && e.Text("protocol") != "HTTP/2.0" {
-				t.Errorf("logged as %v, want protocol HTTP/2.0", e)
+			port := harness.FreePort(t)
+			config := filepath.Join(harness.OpenDir(t), "haproxy.cfg")
+			harness.Write(t, config, haproxyConfig(port, fmt.Sprintf("%s port %d inter 100ms fall 1 rise 1", backend, admin)))
+			start(t, "haproxy", "-db", "-f", config)
+			harness.Await(t, 10*time.Second, "the proxy", func() bool { return !harness.Refused(port) })
+			c := newClient(t, 1)
+			front := "http://" + harness.Loopback(port)
+			for i := range 40 {
+				r, body, err := c.get(fmt.Sprintf("%s/big.bin?%d", front, i))
+				if err != nil || r.StatusCode != 200 || !bytes.Equal(body, big) {
+					t.Fatalf("download %d: %d bytes, %v", i, len(body), err)
+				}
 			}
-		}
-	})
+			for _, e := range s.AwaitRequests(40) {
+				if e.Text("message") == "request" && e.Text("protocol") != "HTTP/2.0" {
+					t.Errorf("logged as %v, want protocol HTTP/2.0", e)
+				}
+			}
+		})
+	}
 }
