@@ -68,8 +68,12 @@ func page(target string) bool {
 }
 
 // file returns the name of a target to be shown: decoded, without the common prefix, and for
-// an archive the name under which it is saved. root is the name of the whole archive.
+// an archive the name under which it is saved; "-" if there was no target. root is the name of
+// the whole archive.
 func file(target, prefix, root string) string {
+	if target == "" {
+		return "-"
+	}
 	path, query, _ := strings.Cut(target, "?")
 	path = decoded(strings.TrimPrefix(path, prefix))
 	if format := site.ArchiveFormat([]byte(query)); format != "" && strings.HasSuffix(path, "/") {

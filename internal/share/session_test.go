@@ -57,6 +57,7 @@ func TestPlainSession(t *testing.T) {
 		request("192.0.2.1:5", "/abc/", 304, 0, "") +
 		request("192.0.2.1:5", "/abc/nope", 404, 300, "") +
 		request("192.0.2.9:5", "/abc/", 401, 300, "") +
+		request("192.0.2.9:5", "", 400, 300, "") +
 		request("192.0.2.1:5", "/abc", 301, 300, "") +
 		"no JSON\n" + `{"level":"info","message":"serving"}` + "\n" +
 		`{"level":"warn","error":"out of memory","message":"worker exited"}` + "\n"))
@@ -79,6 +80,7 @@ until 2026-01-02T12:00:00Z
 12:00:00  192.0.2.1        unchanged    /
 12:00:00  192.0.2.1        refused      nope  not found
 12:00:00  192.0.2.9        refused      /  without the password
+12:00:00  192.0.2.9        refused      -  status 400
 12:00:00  ! worker exited: out of memory
 Downloaded 4 files, 5.51 MB, by 2 clients:
    4.00 MB  a b.iso (2 times, by 192.0.2.1, 2001:db8::1)
