@@ -211,10 +211,18 @@ func TestDanglingReleaseLink(t *testing.T) {
 		p := e.Pool()
 		return len(p.Problems) == 1 && strings.Contains(p.Problems[0].Text, "the previous one stays in service")
 	})
+	stale := func(n int) func() bool {
+		return func() bool {
+			_, metrics, _ := e.Ask("GET", "/metrics")
+			return strings.Contains(metrics, fmt.Sprintf("\nphalanx_workers_stale %d\n", n))
+		}
+	}
+	harness.Await(t, 5*time.Second, "both workers counted, as PhalanxReleaseRefused does", stale(2))
 	swapLink(t, link, "releases/1")
 	harness.Await(t, 5*time.Second, "the next release", func() bool {
 		return s.MustGet("/page.txt").Header.Get("X-Release") == "b" && len(e.Pool().Problems) == 0
 	})
+	harness.Await(t, 5*time.Second, "no worker counted", stale(0))
 	s.AwaitText("release in service")
 	if n := strings.Count(s.Log.String(), "stays in service"); n != 1 {
 		t.Errorf("%d lines say that the previous release stays in service, want 1", n)
