@@ -155,7 +155,7 @@ func engine(opts options.WorkerOptions, listeners []serve.Listener, sites *websi
 		cache := site.NewCache(sites.First(), time.Duration(opts.FileCache), serve.CachedFiles())
 		defer cache.Close()
 		use(&cfg, opts, sites, cached(sites, cache))
-		cfg.Tick, cfg.Flush = cache.Sweep, buffer.Flush
+		cfg.Tick, cfg.Flush = cache.Sweep, buffer.FlushRetry
 		if every > 0 {
 			cfg.Beat, cfg.BeatEvery = watch.Alive, every
 		}

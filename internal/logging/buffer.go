@@ -19,7 +19,8 @@ type Buffer struct {
 	lines   []byte
 	sent    int // bytes of lines that were written
 	dropped int
-	alerted int // dropped lines that the first line reports; 0: it is another line
+	alerted int       // dropped lines that the first line reports; 0: it is another line
+	stuck   time.Time // since when the file has accepted nothing; zero: it accepts lines
 
 	// Alert writes to this buffer that lines were dropped; nil: nothing is written.
 	Alert func(line string)
@@ -27,6 +28,9 @@ type Buffer struct {
 
 // maxBuffered is the maximum number of bytes in a buffer.
 const maxBuffered = 1 << 20
+
+// leastRetry and mostRetry are the limits of [Buffer.Retry].
+const leastRetry, mostRetry = 10 * time.Millisecond, 250 * time.Millisecond
 
 // NewBuffer returns a buffer in front of the file, which must stay open.
 func NewBuffer(file *os.File) *Buffer {
@@ -51,7 +55,13 @@ func (b *Buffer) Write(line []byte) (int, error) {
 // is left.
 func (b *Buffer) Flush() (left bool) {
 	n, err := b.out.Write(b.lines[b.sent:])
-	if b.sent += n; err == unix.EAGAIN {
+	if b.sent += n; n > 0 || err != unix.EAGAIN {
+		b.stuck = time.Time{}
+	}
+	if err == unix.EAGAIN {
+		if b.stuck.IsZero() {
+			b.stuck = time.Now()
+		}
 		b.compact()
 		return true
 	}
@@ -66,6 +76,23 @@ func (b *Buffer) Flush() (left bool) {
 		return true
 	}
 	return false
+}
+
+// FlushRetry flushes the buffer, and returns when to do it again; 0: nothing is left.
+func (b *Buffer) FlushRetry() time.Duration {
+	if !b.Flush() {
+		return 0
+	}
+	return b.Retry()
+}
+
+// Retry returns how long to wait before the next Flush while something is left: longer if the
+// reader has not read for a while, such as a pager or a terminal that was stopped.
+func (b *Buffer) Retry() time.Duration {
+	if b.stuck.IsZero() {
+		return leastRetry
+	}
+	return min(max(leastRetry, time.Since(b.stuck)/4), mostRetry)
 }
 
 // lose drops what the file does not accept, because its disk is full or its reader gone. If the

@@ -178,7 +178,9 @@ func (c *Collector) waiting(fds []unix.PollFd) (_ []unix.PollFd, wait int, close
 	for _, s := range c.sources {
 		switch {
 		case s.ended:
-		case late || s.budget.Spent(c.most, now):
+		case late:
+			wait = int(c.to.pause() / time.Millisecond)
+		case s.budget.Spent(c.most, now):
 			wait = int(gather / time.Millisecond)
 		default:
 			fds = append(fds, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})

@@ -20,9 +20,6 @@ type Writer struct {
 	writer sync.WaitGroup
 }
 
-// retryTime is the interval between attempts while the reader does not read.
-const retryTime = 10 * time.Millisecond
-
 // NewWriter returns a writer to the file, which must stay open. It logs the number of
 // dropped lines in the given format, see [Alerts].
 func NewWriter(file *os.File, format string) *Writer {
@@ -60,11 +57,9 @@ func (w *Writer) flush() bool {
 }
 
 func (w *Writer) retry() {
-	tick := time.NewTicker(retryTime)
-	defer tick.Stop()
 	for w.waiting() {
 		select {
-		case <-tick.C:
+		case <-time.After(w.pause()):
 		case <-w.closed:
 			return
 		}
@@ -76,6 +71,13 @@ func (w *Writer) waiting() bool {
 	defer w.mu.Unlock()
 	w.late = w.flush()
 	return w.late
+}
+
+// pause returns the interval between attempts while the reader is slow.
+func (w *Writer) pause() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buffer.Retry()
 }
 
 // Late reports whether lines are left in the buffer because the reader is slow.

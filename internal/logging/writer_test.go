@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -45,6 +46,33 @@ func TestWriterNeverWaits(t *testing.T) {
 	if kept := strings.Count(got, line); kept+dropped != writers*lines {
 		t.Errorf("%d lines are kept and %d dropped, of %d", kept, dropped, writers*lines)
 	}
+}
+
+// While nobody reads, a writer, and a loop with a buffer, try a few times a second. Once there is a reader, they
+// do not pause any longer.
+func TestRetriesAreRare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := pipe(t)
+		b := NewBuffer(w)
+		b.Write([]byte(strings.Repeat(strings.Repeat("x", 999)+"\n", 500)))
+		began, tries := time.Now(), 0
+		for ; time.Since(began) < 10*time.Second; tries++ {
+			retry := b.FlushRetry()
+			if retry < leastRetry {
+				t.Fatalf("a retry after %v", retry)
+			}
+			time.Sleep(retry)
+		}
+		if tries > 70 {
+			t.Errorf("%d attempts in 10 s without a reader, want at most 70", tries)
+		}
+		if _, err := io.ReadFull(r, make([]byte, 8<<10)); err != nil {
+			t.Fatal(err)
+		}
+		if retry := b.FlushRetry(); retry != leastRetry {
+			t.Errorf("the next attempt follows after %v although there is a reader, want %v", retry, leastRetry)
+		}
+	})
 }
 
 // After an upgrade the new program writes lines that were not read yet.

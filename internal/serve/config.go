@@ -29,7 +29,9 @@ type Config struct {
 	Log       zerolog.Logger // requests at Info, connections at Debug, each recv at Trace
 	SiteNames []string       // by the numbers of sites; nil: there is one for all hosts
 	Verbose   bool           // Log is written
-	Flush     func() bool    // writes an event loop's log at the end of a turn, if not nil; reports whether log lines remain
+	// Flush, if not nil, writes an event loop's log at the end of a turn. If lines remain, it returns when
+	// to write them; otherwise 0.
+	Flush func() (retry time.Duration)
 	// Tick, if not nil, is called by an event loop every few seconds while it returns true or
 	// there is traffic.
 	Tick func() bool

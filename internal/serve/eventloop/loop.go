@@ -83,7 +83,7 @@ type Loop struct {
 	address   unix.RawSockaddrAny // buffer for the address of an accepted client, if names
 	tickAt    time.Duration       // when serve.Config.Tick is due; 0: never
 	activeAt  time.Duration       // when there last was an event or a peer to continue
-	unlogged  bool                // the reader of the log did not take all of it
+	flushAt   time.Duration       // when the log is written again, whose reader did not take all of it; 0: it did
 	draining  bool                // a drain has been ordered
 	told      bool                // the drain has been announced to all connections
 
@@ -100,7 +100,6 @@ const (
 	quantum     = 256 << 10 // least share of a peer in a turn, in bytes of a file
 	turnMax     = 1 << 20   // bytes of files after which a turn ends; the last share may exceed it
 	tickEvery   = 5 * time.Second
-	logRetry    = 10 * time.Millisecond
 	rawWait     = 10                     // longest raw wait, in milliseconds
 	rawFor      = 100 * time.Millisecond // time without an event after which waits are not raw
 )
@@ -227,9 +226,7 @@ func (l *Loop) turn() error {
 	l.surveyLater(n > 0 || l.dropped)
 	l.beat()
 	l.report()
-	if l.cfg.Flush != nil {
-		l.unlogged = l.cfg.Flush()
-	}
+	l.flush()
 	return nil
 }
 
@@ -308,7 +305,7 @@ func (l *Loop) timeout() int {
 	if next == 0 {
 		next = l.closeAt
 	}
-	for _, at := range [...]time.Duration{l.tickAt, l.surveyAt, l.to.retryAt, l.takeAt, l.reportAt, l.sharedAt} {
+	for _, at := range [...]time.Duration{l.tickAt, l.surveyAt, l.to.retryAt, l.takeAt, l.reportAt, l.sharedAt, l.flushAt} {
 		next = sooner(next, at)
 	}
 	for i := range l.timers {
@@ -321,9 +318,6 @@ func (l *Loop) timeout() int {
 	}
 	if l.cfg.Beat != nil {
 		next = sooner(next, l.beatAt)
-	}
-	if l.unlogged {
-		next = sooner(next, l.now.Mono+logRetry)
 	}
 	if next == 0 {
 		return -1

@@ -86,6 +86,17 @@ func (l *Loop) seen() []serve.Seen {
 	return all
 }
 
+// flush writes the log.
+func (l *Loop) flush() {
+	if l.cfg.Flush == nil {
+		return
+	}
+	l.flushAt = 0
+	if retry := l.cfg.Flush(); retry > 0 {
+		l.flushAt = l.now.Mono + retry
+	}
+}
+
 // report reports the progress of the drain.
 func (l *Loop) report() {
 	if l.reportAt == 0 || l.now.Mono < l.reportAt {

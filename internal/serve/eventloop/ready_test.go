@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -104,10 +105,10 @@ func TestTurnIsBounded(t *testing.T) {
 	var most, last atomic.Uint64
 	s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
 		cfg.Row = new(scoreboard.Row)
-		cfg.Flush = func() bool { // at the end of each turn
+		cfg.Flush = func() time.Duration { // at the end of each turn
 			sent := cfg.Row.Bytes.Load()
 			most.Store(max(most.Load(), sent-last.Swap(sent)))
-			return false
+			return 0
 		}
 	})
 	defer s.Stop()

@@ -162,9 +162,9 @@ func TestIdleLoopSleeps(t *testing.T) {
 	servetest.Noise(t, dir+"/f", 1000)
 	var turns atomic.Int64
 	s := servetest.Start(t, dir, run, func(cfg *serve.Config) {
-		cfg.Flush = func() bool {
+		cfg.Flush = func() time.Duration {
 			turns.Add(1)
-			return false
+			return 0
 		}
 	})
 	defer s.Stop()

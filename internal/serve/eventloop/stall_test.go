@@ -24,12 +24,12 @@ type stall struct {
 
 func newStall(cfg *serve.Config) *stall {
 	s := &stall{begun: make(chan struct{}), over: make(chan struct{})}
-	cfg.Flush = func() bool {
+	cfg.Flush = func() time.Duration {
 		if s.wanted.CompareAndSwap(true, false) {
 			s.begun <- struct{}{}
 			<-s.over
 		}
-		return false
+		return 0
 	}
 	began := time.Now()
 	cfg.Clock = func() (time.Time, time.Duration) {
