@@ -152,14 +152,22 @@ func (l *Loop) longestHead(newest *peer) *peer {
 	return nil
 }
 
+// mostSearched is the number of handshakes among which a silent one is searched, at the limit
+// for each new connection. Attackers may have begun any number.
+const mostSearched = 1000
+
 // longestIdle returns the peer that has been idle for longest; nil if none is idle. A
 // connection with a request in its socket, or in records of TLS, is not idle, and one that is
 // still delivering with HTTP/2 is spared.
 func (l *Loop) longestIdle(newest *peer) *peer {
 	spared := 0
 	for _, kind := range [...]conn.Timer{conn.TimerIdle, timerHandshake} {
+		searched := 0
 		for e := l.timers[kind].root.next; e.peer != nil; e = e.next {
 			p := e.peer
+			if searched++; kind == timerHandshake && searched > mostSearched {
+				return nil // longestHead finds one that takes too long
+			}
 			if p == newest || p.more || p.http().State() != conn.Idle || p.handshaking() && !p.tls.Silent() || len(p.begun()) > 0 {
 				continue
 			}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"phalanx/internal/serve/servetest"
+	"phalanx/internal/tlsconn"
 )
 
 // A connection with received bytes that are not used yet is not closed to make room.
@@ -24,4 +25,29 @@ func TestUnusedBytesAreNotIdle(t *testing.T) {
 		t.Error("a connection with received bytes is idle")
 	}
 	p.more = false
+}
+
+// However many handshakes are under way, a new connection costs a bounded search for a silent one.
+func TestSearchOfHandshakesIsBounded(t *testing.T) {
+	l, _ := secureLoop(t, nil)
+	add := func(received string) *peer {
+		p := &peer{fd: -1, tls: tlsconn.New(l.tls.cfg, 0)}
+		p.tls.Receive([]byte(received))
+		p.timer.peer = p
+		l.timers[timerHandshake].push(&p.timer)
+		return p
+	}
+	for range mostSearched - 1 {
+		add("\x16\x03\x01")
+	}
+	silent := add("")
+	if got := l.longestIdle(nil); got != silent {
+		t.Errorf("found %p among %d handshakes, want the silent one", got, mostSearched)
+	}
+	silent.timer.remove()
+	add("\x16\x03\x01")
+	add("")
+	if l.longestIdle(nil) != nil {
+		t.Errorf("the search goes on after %d handshakes", mostSearched)
+	}
 }
