@@ -267,11 +267,11 @@ func siteList(o options.Options, base string) (all []snapshot.Site) {
 
 // named wraps args: before a worker is started with these options, it stores the names of
 // their sites in the scoreboard.
-func (m *monitor) named(o options.Options, args func(slot, row int) []string) func(slot, row int) []string {
+func (m *monitor) named(o options.Options, args func(slot, row int, kept bool) []string) func(slot, row int, kept bool) []string {
 	sites := o.SiteNames()
-	return func(slot, row int) []string {
+	return func(slot, row int, kept bool) []string {
 		m.Board.SetSites(row, sites)
-		return args(slot, row)
+		return args(slot, row, kept)
 	}
 }
 

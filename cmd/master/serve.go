@@ -20,7 +20,7 @@ func serve(args []string, stdout, stderr *os.File, s *sharing) error {
 	signals := upgrade.Catch()
 	defer signals.Stop()
 	read := func() (options.Options, string, error) { return s.settings(args) }
-	o, worker, err := first(read, before != nil, signals.C, signals.Return)
+	o, worker, err := firstSettings(read, before != nil, signals)
 	if err != nil {
 		return err
 	}

@@ -6,14 +6,13 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
-	"time"
 
 	"phalanx/internal/exitcode"
 	"phalanx/internal/listen"
 	"phalanx/internal/options"
 	"phalanx/internal/rules"
 	"phalanx/internal/supervise"
+	"phalanx/internal/upgrade"
 	"phalanx/internal/website"
 )
 
@@ -29,48 +28,19 @@ func settings(args []string) (o options.Options, worker string, err error) {
 	return checked(o)
 }
 
-// patience is how long a signal to stop waits until the options have been read at a start.
-const patience = time.Second
-
-// first reads the options at a start, when no pool handles signals yet. If a disk does not respond,
-// or a pipe has no writer, a signal to stop ends the program. Signals that arrive before the options
-// have been read are given back. After an upgrade, while workers serve, all of them wait for that.
-func first(read func() (options.Options, string, error), upgraded bool, signals <-chan os.Signal, back func(os.Signal)) (o options.Options, worker string, err error) {
-	type settings struct {
-		o      options.Options
-		worker string
-		err    error
-	}
-	done := make(chan settings, 1)
-	go func() { // it may not end before the program does
-		o, worker, err := read()
-		done <- settings{o, worker, err}
-	}()
+// firstSettings reads the options at a start. No pool handles signals then, so a signal to stop ends
+// the program if they cannot be read. After an upgrade, while workers serve, signals wait.
+func firstSettings(read func() (options.Options, string, error), upgraded bool, signals *upgrade.Signals) (options.Options, string, error) {
 	if upgraded {
-		signals = nil
+		return read()
 	}
-	var late <-chan time.Time
-	var early []os.Signal
-	for {
-		select {
-		case s := <-done:
-			for _, sig := range early {
-				back(sig)
-			}
-			return s.o, s.worker, s.err
-		case sig := <-signals:
-			early = append(early, sig)
-			if stops(sig) && late == nil {
-				late = time.After(patience)
-			}
-		case <-late:
-			return o, "", exitcode.New(exitcode.Forced, "stopped while reading the options; a file that they name, or its disk, does not respond", nil)
-		}
+	var o options.Options
+	var worker string
+	var err error
+	if !signals.Await(func() { o, worker, err = read() }) {
+		return options.Options{}, "", exitcode.New(exitcode.Forced, "stopped while reading the options; a file that they name, or its disk, does not respond", nil)
 	}
-}
-
-func stops(sig os.Signal) bool {
-	return sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGQUIT
+	return o, worker, err
 }
 
 // checked completes options and checks them, for the server and the command share.
@@ -93,10 +63,9 @@ func checked(o options.Options) (_ options.Options, worker string, err error) {
 	return o, worker, err
 }
 
-// workerArgs returns the function that makes the command line of a worker. kept: its connections are
-// rescued.
-func workerArgs(o options.Options, sockets *listen.Set, kept bool) func(slot, row int) []string {
-	return func(slot, row int) []string {
+// workerArgs returns the function that makes the command line of a worker.
+func workerArgs(o options.Options, sockets *listen.Set) func(slot, row int, kept bool) []string {
+	return func(slot, row int, kept bool) []string {
 		return append(o.WorkerArgs(slot, row), options.InheritedArgs(sockets.Sockets(slot), kept)...)
 	}
 }
@@ -174,7 +143,7 @@ func reloaded(read func() (options.Options, string, error), before options.Optio
 // rescued, although the options ask for it.
 func configured(s supervise.Spawner, o options.Options, worker string, sockets *listen.Set, m *monitor) (supervise.Spawner, error) {
 	sizes, err := records(o)
-	s.Path, s.Args, s.Env = worker, m.named(o, workerArgs(o, sockets, sizes != nil)), environment(o)
+	s.Path, s.Args, s.Env = worker, m.named(o, workerArgs(o, sockets)), environment(o)
 	s.Records, s.Help = sizes, m.help(o)
 	return s, err
 }

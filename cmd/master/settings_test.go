@@ -3,14 +3,9 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"phalanx/internal/exitcode"
 	"phalanx/internal/listen"
 	"phalanx/internal/options"
 )
@@ -77,42 +72,10 @@ func TestCureOfRules(t *testing.T) {
 	}
 }
 
-// A signal to stop ends a start whose options cannot be read; in any other case none is lost.
-func TestSignalsBeforeOptions(t *testing.T) {
-	for _, tt := range []struct {
-		name     string
-		takes    time.Duration // to read the options
-		upgraded bool
-		sent     []os.Signal
-		code     int
-	}{
-		{"read at once", 0, false, nil, 0},
-		{"read in time", patience / 2, false, []os.Signal{syscall.SIGHUP, syscall.SIGTERM}, 0},
-		{"read late", 2 * patience, false, []os.Signal{syscall.SIGINT}, exitcode.Forced},
-		{"another signal", 2 * patience, false, []os.Signal{syscall.SIGHUP, syscall.SIGUSR1}, 0},
-		{"after an upgrade", 2 * patience, true, []os.Signal{syscall.SIGTERM}, 0},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			signals := make(chan os.Signal, 2)
-			for _, sig := range tt.sent {
-				signals <- sig
-			}
-			read := func() (options.Options, string, error) {
-				time.Sleep(tt.takes)
-				return options.Options{Port: 81}, "worker", nil
-			}
-			o, worker, err := first(read, tt.upgraded, signals, func(sig os.Signal) { signals <- sig })
-			time.Sleep(tt.takes) // until read has ended
-			var left []os.Signal
-			for range len(signals) {
-				left = append(left, <-signals)
-			}
-			switch {
-			case exitcode.Code(err) != tt.code:
-				t.Errorf("%s: %v", tt.name, err)
-			case tt.code == 0 && (o.Port != 81 || worker != "worker" || !slices.Equal(left, tt.sent)):
-				t.Errorf("%s: port %d, worker %s, signals %v", tt.name, o.Port, worker, left)
-			}
-		})
+// After an upgrade no signal ends a program whose options take long to read: workers serve.
+func TestSettingsAfterUpgrade(t *testing.T) {
+	read := func() (options.Options, string, error) { return options.Options{Port: 81}, "worker", nil }
+	if o, worker, err := firstSettings(read, true, nil); o.Port != 81 || worker != "worker" || err != nil {
+		t.Errorf("port %d, worker %s, %v", o.Port, worker, err)
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"strings"
 
-	"phalanx/internal/smallfile"
-
 	protocol "github.com/mholt/acmez/v3/acme"
+
+	"phalanx/internal/smallfile"
 )
 
 // Binding is an external account binding (RFC 8555 §7.3.4).

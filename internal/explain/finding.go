@@ -84,11 +84,11 @@ func (s *server) finding(f site.Finding) {
 
 func (s *server) opened(f site.Finding) string {
 	modified := f.File.Modified()
-	changed := string(modified.AppendFormat(nil, time.RFC3339Nano))
-	if changed == "" {
-		changed = fmt.Sprintf("%d s after the Unix epoch", modified.Sec)
+	when := string(modified.AppendFormat(nil, time.RFC3339Nano))
+	if when == "" {
+		when = fmt.Sprintf("%d s after the Unix epoch", modified.Sec)
 	}
-	why := fmt.Sprintf("%q is a regular file of size %d, modified %s", f.Name, f.File.Size(), changed)
+	why := fmt.Sprintf("%q is a regular file of size %d, modified %s", f.Name, f.File.Size(), when)
 	if real := s.root.RealName(f.File.Fd()); real != "" && real != f.Name {
 		why += fmt.Sprintf("; through a symbolic link it is %q", real)
 	}

@@ -2,9 +2,9 @@
 // lowest priority, and does one job after the other on files that workers send.
 //
 // A worker opens the file, and sends its descriptor to the master, which passes it on
-// without touching the file ([Runner]). So the helper needs no path, may open nothing of the site, and
-// gets no file that the worker could not read itself. It does not trust what it is
-// sent: its queue is bounded and without duplicates, and serves workers in turn ([Work]).
+// without touching the file ([Runner]). So the helper needs no path, may open nothing of the site,
+// and gets no file that the worker could not read itself. It does not trust what it is sent: its
+// queue is bounded and without duplicates, and serves workers in turn ([Work]).
 package helper
 
 import (

@@ -64,7 +64,7 @@ type signature [2]struct {
 	modified, changed   unix.Timespec
 }
 
-// maxFile is the size of the largest file in bytes.
+// maxFile is the size of the largest file in bytes, certificates included.
 const maxFile = password.MaxFile
 
 // Load reads and checks the files that s names, except whether certificates are valid now; see

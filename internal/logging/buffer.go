@@ -55,16 +55,14 @@ func (b *Buffer) Write(line []byte) (int, error) {
 // is left.
 func (b *Buffer) Flush() (left bool) {
 	n, err := b.out.Write(b.lines[b.sent:])
-	if b.sent += n; n > 0 || err != unix.EAGAIN {
-		b.stuck = time.Time{}
-	}
-	if err == unix.EAGAIN {
-		if b.stuck.IsZero() {
+	if b.sent += n; err == unix.EAGAIN {
+		if n > 0 || b.stuck.IsZero() {
 			b.stuck = time.Now()
 		}
 		b.compact()
 		return true
 	}
+	b.stuck = time.Time{}
 	if err != nil {
 		b.lose()
 		return false

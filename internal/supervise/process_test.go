@@ -49,7 +49,9 @@ func spawner(t *testing.T, role string, slots int) (s *Spawner, sockets *listen.
 			}
 			return all
 		},
-		Args: func(slot, row int) []string { return []string{fmt.Sprint("slot-", slot), fmt.Sprint("row", row)} },
+		Args: func(slot, row int, kept bool) []string {
+			return []string{fmt.Sprint("slot-", slot), fmt.Sprint("row", row), fmt.Sprint("kept-", kept)}
+		},
 	}, sockets, log
 }
 
@@ -74,7 +76,7 @@ func TestSpawnedProcess(t *testing.T) {
 	fds := []int{0, 1, 2, ipc.ListenFD, ipc.ControlFD, ipc.LogFD, ipc.ListenerFD(1)}
 	fds = append(fds, slices.DeleteFunc(inheritedFDs(), func(fd int) bool { return fd <= ipc.ListenerFD(1) })...)
 	want := ipc.Failed{ExitCode: 5, Reason: fmt.Sprintf(
-		`args ["slot-0" "row-1"] nonblock true stdin EOF leader true inherited %v`, fds)}
+		`args ["slot-0" "row-1" "kept-false"] nonblock true stdin EOF leader true inherited %v`, fds)}
 	if err != nil || m != want {
 		t.Errorf("the worker reported\n %+v, %v, want\n %+v", m, err, want)
 	}

@@ -15,9 +15,14 @@ import (
 // sameSignal is the time after a stop within which another one counts as the same.
 const sameSignal = 30 * time.Millisecond
 
+// Stops reports whether a signal tells the master to stop.
+func Stops(sig os.Signal) bool {
+	return sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGQUIT
+}
+
 // signal handles one of the master's signals.
 func (p *pool) signal(sig os.Signal) {
-	if sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGQUIT {
+	if Stops(sig) {
 		// Some programs send a signal to a process and then to its group: that is one
 		// request. Nobody presses Ctrl-C twice so fast.
 		if p.stops > 0 && p.Now().Sub(p.stoppedAt) < sameSignal {

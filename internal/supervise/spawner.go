@@ -16,10 +16,10 @@ import (
 
 // Spawner starts real workers.
 type Spawner struct {
-	Path    string                       // path of the worker binary
-	Args    func(slot, row int) []string // its command line, which says whether there are Records; row -1: it has none
-	Env     []string                     // its environment
-	Sockets func(slot int) []*os.File    // listening sockets of a slot; none: the worker only takes over connections, and drains
+	Path    string                                  // path of the worker binary
+	Args    func(slot, row int, kept bool) []string // its command line; row -1: it has none; kept: it has Records
+	Env     []string                                // its environment
+	Sockets func(slot int) []*os.File               // listening sockets of a slot; none: the worker only takes over connections, and drains
 	// Render renders the Markdown that arrives on a socket, and closes the socket; it does not
 	// wait. nil: nothing is rendered.
 	Render func(socket *os.File)
@@ -72,7 +72,7 @@ func (s *Spawner) start(slot, row int, e *ends) (*os.Process, error) {
 		defer lifeline.Close() // only the worker keeps this end
 		e.kept, files = kept, append(files, records, lifeline)
 	}
-	cmd := exec.Command(s.Path, s.Args(slot, row)...)
+	cmd := exec.Command(s.Path, s.Args(slot, row, s.Records != nil)...)
 	cmd.Env = s.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.nothing, e.input, e.input
 	cmd.ExtraFiles = withListeners(files, sockets)

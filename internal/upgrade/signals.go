@@ -8,9 +8,12 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"phalanx/internal/supervise"
 )
 
 // The signals of [List] are blocked in every thread from the first instruction of the program,
@@ -95,19 +98,50 @@ func (s *Signals) next(fd uintptr) bool {
 		return false
 	}
 	if n == len(info) {
-		select {
-		case s.c <- syscall.Signal(binary.NativeEndian.Uint32(info[:])):
-		default: // C is full of signals to handle first
-		}
+		s.put(syscall.Signal(binary.NativeEndian.Uint32(info[:])))
 	}
 	return true
 }
 
-// Return puts a signal that was received from C back into it, after those that are waiting.
-func (s *Signals) Return(sig os.Signal) {
+// put adds a signal to C, after those that are waiting.
+func (s *Signals) put(sig os.Signal) {
 	select {
 	case s.c <- sig:
 	default: // C is full of signals to handle first
+	}
+}
+
+// stopAfter is how long [Signals.Await] still waits after a signal to stop.
+const stopAfter = time.Second
+
+// Await runs f before there is a pool that handles the signals, and returns true when f has
+// returned. If it has not a second after a signal to stop, for instance because a disk does not
+// respond, Await returns false, and f runs on. No signal is lost.
+func (s *Signals) Await(f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	var early []os.Signal
+	defer func() {
+		for _, sig := range early {
+			s.put(sig)
+		}
+	}()
+	var late <-chan time.Time
+	for {
+		select {
+		case <-done:
+			return true
+		case <-late:
+			return false
+		case sig := <-s.C:
+			early = append(early, sig)
+			if late == nil && supervise.Stops(sig) {
+				late = time.After(stopAfter)
+			}
+		}
 	}
 }
 
